@@ -1,0 +1,107 @@
+"""The only way to a ticket, or to anything that hangs on one, on somebody's behalf.
+
+Every function starts from what the person may see, so that a wrong id and a foreign id answer alike (404).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.http import Http404
+
+from agents.models import Agent
+from tickets.models import Attachment, Customer, Draft, Message, Ticket
+from tickets.models.ticket import TicketQuerySet
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """What somebody may see, as data: people with equal rights share one (live.py checks events against it)."""
+
+    everything: bool
+    brand_ids: frozenset[int] | None
+    team_ids: frozenset[int]
+    agent_id: int | None  # only where "their own" matters
+
+    def sees(self, *, brand_id: int, team_id: int | None, assignee_id: int | None) -> bool:
+        if self.brand_ids is not None and brand_id not in self.brand_ids:
+            return False
+        if self.everything:
+            return True
+        if self.agent_id is not None and assignee_id == self.agent_id:
+            return True
+        return team_id is not None and team_id in self.team_ids
+
+
+NOBODY = Visibility(everything=False, brand_ids=frozenset(), team_ids=frozenset(), agent_id=None)
+
+
+def visibility_of(agent: Agent) -> Visibility:
+    """One query for the teams of an agent whose sight is bounded by them, none for others."""
+    if not agent.is_authenticated or not agent.is_active:
+        return NOBODY
+    brands = None if agent.brand_ids is None else frozenset(agent.brand_ids)
+    if agent.is_manager or agent.sight == Agent.Sight.ALL:
+        return Visibility(everything=True, brand_ids=brands, team_ids=frozenset(), agent_id=None)
+    teams = frozenset[int]()
+    if agent.sight == Agent.Sight.TEAMS:
+        teams = frozenset(agent.memberships.values_list("team_id", flat=True))
+    return Visibility(everything=False, brand_ids=brands, team_ids=teams, agent_id=agent.pk)
+
+
+def tickets_for(agent: Agent) -> TicketQuerySet:
+    return tickets_in(visibility_of(agent))
+
+
+def tickets_in(visibility: Visibility) -> TicketQuerySet:
+    tickets: TicketQuerySet = Ticket.objects.all()
+    if visibility.brand_ids is not None:
+        tickets = tickets.filter(brand__in=visibility.brand_ids)
+    if visibility.everything:
+        return tickets
+    return tickets.filter(Q(assignee=visibility.agent_id) | Q(team__in=visibility.team_ids))
+
+
+def ticket_for(agent: Agent, ticket_id: int) -> Ticket:
+    """Raises Http404 whether it does not exist or is not theirs."""
+    ticket = tickets_for(agent).filter(pk=ticket_id).first()
+    if ticket is None:
+        raise Http404
+    return ticket
+
+
+def message_for(agent: Agent, message_id: int) -> Message:
+    message = Message.objects.filter(pk=message_id, ticket__in=tickets_for(agent)).first()
+    if message is None:
+        raise Http404
+    return message
+
+
+def attachment_for(agent: Agent, attachment_id: int) -> Attachment:
+    """A file of a message that they see, or one that they uploaded and did not send yet."""
+    attachment = Attachment.objects.filter(
+        Q(message__ticket__in=tickets_for(agent)) | Q(message__isnull=True, uploaded_by=agent), pk=attachment_id
+    ).first()
+    if attachment is None:
+        raise Http404
+    return attachment
+
+
+def draft_for(agent: Agent, ticket: Ticket, *, kind: str) -> Draft | None:
+    return Draft.objects.filter(ticket=ticket, agent=agent, kind=kind).select_related("route").first()
+
+
+def customers_for(agent: Agent):  # type: ignore[no-untyped-def]
+    """Customers are shared between brands; they are seen through a ticket that is seen."""
+    visibility = visibility_of(agent)
+    if visibility.everything and visibility.brand_ids is None:
+        return Customer.objects.all()
+    return Customer.objects.filter(pk__in=tickets_in(visibility).values("customer"))
+
+
+def customer_for(agent: Agent, customer_id: int) -> Customer:
+    customer = customers_for(agent).filter(pk=customer_id).first()
+    if customer is None:
+        raise Http404
+    return customer

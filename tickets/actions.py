@@ -1,0 +1,266 @@
+"""The verbs of a ticket: each locks it, changes it, and wires what follows on commit.
+
+Every verb is one transaction, takes `by` (who) and `now`, and returns the Event it wrote, or None when nothing
+changed. Doing the same thing twice is harmless. Nobody else calls the state methods of `Ticket` from outside,
+but `ingest`, `replies` and `routing`, which hold the row lock already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from agents.models import Agent, Team
+from tickets import live
+from tickets.models import Event, Message, ReadMark, Tag, Ticket
+from tickets.models.event import Actor, record
+from tickets.routing import assign as routing
+from tickets.sla import clocks
+
+
+class NotAllowed(Exception):
+    """The verb does not fit the ticket's state. The text is for the person who tried."""
+
+
+def lock(ticket_id: int) -> Ticket:
+    """The ticket's row, locked. Must be inside a transaction."""
+    return Ticket.objects.select_for_update(of=("self",)).get(pk=ticket_id)
+
+
+@transaction.atomic
+def set_status(ticket: Ticket, status: str, *, by: Actor, now: datetime) -> Event | None:
+    """Any unsolved -> open, pending, on_hold, solved; solved -> open. Raises NotAllowed from a closed ticket."""
+    locked = lock(ticket.pk)
+    if locked.status == Ticket.Status.CLOSED:
+        raise NotAllowed(_("This ticket is closed. A new message makes a follow-up ticket."))
+    if status in (Ticket.Status.NEW, Ticket.Status.CLOSED):
+        raise NotAllowed(_("Nobody can set this status by hand."))
+    event = locked.change_status(status, by=by, now=now)
+    if event:
+        clocks.status_changed(locked, now=now)
+        if locked.is_unsolved and locked.assignee_id is None:
+            routing.owe(locked, now=now)
+    live.announce(event)
+    return event
+
+
+def solve(ticket: Ticket, *, by: Actor, now: datetime) -> Event | None:
+    return set_status(ticket, Ticket.Status.SOLVED, by=by, now=now)
+
+
+def reopen(ticket: Ticket, *, by: Actor, now: datetime) -> Event | None:
+    return set_status(ticket, Ticket.Status.OPEN, by=by, now=now)
+
+
+@transaction.atomic
+def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Event | None:
+    """Take a change of status back within its moment of grace: back to what it was, counted as nothing.
+
+    Raises NotAllowed when the status has moved on since.
+    """
+    locked = lock(ticket.pk)
+    before, after = event.particulars.get("from"), event.particulars.get("to")
+    if locked.status != after or before not in Ticket.Status.values:
+        raise NotAllowed(_("The ticket has changed since. Nothing was undone."))
+    solves = Event.objects.filter(ticket=locked, kind="solved", id__lt=event.pk)
+    undone = set(Event.objects.filter(ticket=locked, kind="undone").values_list("particulars__event", flat=True))
+    earlier = [e for e in solves.order_by("id") if e.pk not in undone]
+    locked.status, locked.updated_at = before, now
+    locked.first_solved_at = earlier[0].at if earlier else None
+    locked.solved_at = earlier[-1].at if before == Ticket.Status.SOLVED and earlier else None
+    locked.solved_by = earlier[-1].actor if before == Ticket.Status.SOLVED and earlier else None
+    locked.waiting_since = locked.waiting_since or _waiting_since(locked)
+    locked.save(
+        update_fields=["status", "updated_at", "first_solved_at", "solved_at", "solved_by", "waiting_since"]
+    )
+    clocks.status_changed(locked, now=now)
+    undo = locked.record("undone", by=by, now=now, event=event.pk, to=before)
+    live.announce(undo)
+    return undo
+
+
+@transaction.atomic
+def assign(
+    ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime
+) -> Event | None:
+    """Give it to a person, a team, both or nobody. Without a person it is owed to routing again."""
+    locked = lock(ticket.pk)
+    event = locked.give_to(assignee=assignee, team=team, by=by, now=now)
+    if event:
+        if assignee is None and team is not None and locked.is_unsolved:
+            routing.owe(locked, now=now)
+        elif assignee is not None:
+            Ticket.objects.filter(pk=locked.pk).update(routing_due_at=None)
+        routing.capacity_freed(now=now)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def set_priority(ticket: Ticket, priority: int, *, by: Actor, now: datetime) -> Event | None:
+    locked = lock(ticket.pk)
+    event = locked.change_priority(priority, by=by, now=now)
+    if event:
+        clocks.priority_changed(locked, now=now)
+    live.announce(event)
+    return event
+
+
+def tags_named(names: Iterable[str]) -> list[Tag]:
+    """Tags by name, lower-cased, made where they are new."""
+    wanted = sorted({name.strip().lower()[:60] for name in names} - {""})
+    Tag.objects.bulk_create((Tag(name=name, hue=sum(name.encode()) % 8) for name in wanted), ignore_conflicts=True)
+    return list(Tag.objects.filter(name__in=wanted))
+
+
+@transaction.atomic
+def change_tags(
+    ticket: Ticket, *, add: Iterable[str] = (), remove: Iterable[str] = (), by: Actor, now: datetime
+) -> Event | None:
+    locked = lock(ticket.pk)
+    event = locked.change_tags(add=tags_named(add), remove=tags_named(remove), by=by, now=now)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def set_subject(ticket: Ticket, subject: str, *, by: Actor, now: datetime) -> Event | None:
+    locked = lock(ticket.pk)
+    subject = " ".join(subject.split())[:300]
+    if subject == locked.subject:
+        return None
+    old, locked.subject, locked.updated_at = locked.subject, subject, now
+    locked.save(update_fields=["subject", "updated_at"])
+    event = locked.record("subject_changed", by=by, now=now, **{"from": old, "to": subject})
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def snooze(ticket: Ticket, *, until: datetime, by: Actor, now: datetime) -> Event | None:
+    """Raises NotAllowed for a time that has passed, or a ticket that is done."""
+    locked = lock(ticket.pk)
+    if until <= now:
+        raise NotAllowed(_("Choose a time in the future."))
+    if not locked.is_unsolved:
+        raise NotAllowed(_("Only an unsolved ticket can be snoozed."))
+    event = locked.snooze(until, by=by, now=now)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def wake(ticket: Ticket, *, by: Actor, now: datetime, cause: str = "") -> Event | None:
+    event = lock(ticket.pk).snooze(None, by=by, now=now, cause=cause)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def rate(ticket: Ticket, score: int, *, survey_id: int, now: datetime) -> Event:
+    """The customer's answer, 1 to 5. Changes no status."""
+    event = lock(ticket.pk).rate(score, now=now, survey_id=survey_id)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
+    """Point at the survivor; no row moves. Raises NotAllowed for a circle, another customer's brand, or a closed one."""
+    first, second = sorted((ticket.pk, into.pk))
+    rows = {first: lock(first)} | ({second: lock(second)} if second != first else {})
+    merged, survivor = rows[ticket.pk], rows[into.pk]
+    if merged.pk == survivor.pk or merged.merged_into_id or survivor.merged_into_id:
+        raise NotAllowed(_("One of these tickets is merged already."))
+    if merged.brand_id != survivor.brand_id:
+        raise NotAllowed(_("Tickets of different brands cannot be merged."))
+    if survivor.status == Ticket.Status.CLOSED:
+        raise NotAllowed(_("A closed ticket cannot take another one in."))
+    merged.merged_into, merged.updated_at = survivor, now
+    merged.save(update_fields=["merged_into", "updated_at"])
+    Ticket.objects.filter(pk=merged.pk).update(routing_due_at=None)
+    gone = merged.record("merged", by=by, now=now, into=survivor.pk, number=survivor.number)
+    event = survivor.record("merged", by=by, now=now, ticket=merged.pk, number=merged.number)
+    Ticket.objects.filter(pk=survivor.pk).update(updated_at=now)
+    live.announce(gone, event)
+    return event
+
+
+@transaction.atomic
+def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
+    """Clear the pointer: each ticket stands by itself again, every row where it was."""
+    first, second = sorted((ticket.pk, ticket.merged_into_id or ticket.pk))
+    rows = {first: lock(first)} | ({second: lock(second)} if second != first else {})
+    merged = rows[ticket.pk]
+    if not merged.merged_into_id:
+        raise NotAllowed(_("This ticket is not merged."))
+    survivor = rows[merged.merged_into_id]
+    merged.merged_into, merged.updated_at = None, now
+    merged.save(update_fields=["merged_into", "updated_at"])
+    event = merged.record("unmerged", by=by, now=now, number=survivor.number)
+    other = survivor.record("unmerged", by=by, now=now, ticket=merged.pk, number=merged.number)
+    live.announce(event, other)
+    return event
+
+
+def close_solved(*, now: datetime, after_days: int, limit: int = 500) -> int:
+    """Sweep: solved -> closed, `after_days` after the solve. Returns how many."""
+    due = Ticket.objects.filter(status=Ticket.Status.SOLVED, solved_at__lte=now - timedelta(days=after_days))
+    closed = 0
+    for pk in due.order_by("solved_at").values_list("pk", flat=True)[:limit]:
+        with transaction.atomic():
+            ticket = Ticket.objects.select_for_update(skip_locked=True).filter(pk=pk, status=Ticket.Status.SOLVED).first()
+            if ticket:
+                live.announce(ticket.change_status(Ticket.Status.CLOSED, by=Actor("system"), now=now))
+                closed += 1
+    return closed
+
+
+def wake_due(*, now: datetime, limit: int = 500) -> int:
+    """Sweep: snoozes that have ended. Returns how many."""
+    woken = 0
+    for pk in Ticket.objects.filter(snoozed_until__lte=now).order_by("snoozed_until").values_list("pk", flat=True)[:limit]:
+        with transaction.atomic():
+            ticket = Ticket.objects.select_for_update(skip_locked=True).filter(pk=pk, snoozed_until__lte=now).first()
+            if ticket:
+                live.announce(ticket.snooze(None, by=Actor("system"), now=now, cause="time"))
+                woken += 1
+    return woken
+
+
+def mark_read(ticket: Ticket, *, agent: Agent, message_id: int) -> None:
+    """How far this agent has read; never moves back by itself."""
+    mark, made = ReadMark.objects.get_or_create(agent=agent, ticket=ticket, defaults={"message_id": message_id})
+    if not made:
+        ReadMark.objects.filter(pk=mark.pk, message_id__lt=message_id).update(message_id=message_id)
+    live.whisper("read", {"agent": agent.pk, "ticket": ticket.pk, "message": message_id})
+
+
+def mark_unread(ticket: Ticket, *, agent: Agent) -> None:
+    """Unread again: up to before the customer's newest message."""
+    newest = Message.objects.filter(ticket=ticket, direction="in").order_by("-id").values_list("id", flat=True).first()
+    ReadMark.objects.update_or_create(agent=agent, ticket=ticket, defaults={"message_id": (newest or 1) - 1})
+    live.whisper("read", {"agent": agent.pk, "ticket": ticket.pk, "message": (newest or 1) - 1})
+
+
+def note_customer_changed(customer: Any, *, by: Actor, now: datetime, fields: list[str]) -> Event:
+    """The customer's particulars were edited; only the names of the fields are logged."""
+    event = record("customer_changed", ticket=None, customer_id=customer.pk, by=by, now=now, particulars={"fields": fields})
+    live.announce(event)
+    return event
+
+
+def _waiting_since(ticket: Ticket) -> datetime | None:
+    """The oldest customer message after our last public answer."""
+    answered = (
+        Message.objects.filter(ticket=ticket, kind="public", direction="out", author_type="agent")
+        .order_by("-id").values_list("id", flat=True).first()
+    )
+    return (
+        Message.objects.filter(ticket=ticket, kind="public", direction="in", id__gt=answered or 0)
+        .order_by("id").values_list("created_at", flat=True).first()
+    )

@@ -1,0 +1,42 @@
+"""The nouns of the core (design.md 5). PostgreSQL holds the rules, not only Python."""
+
+from tickets.models.brand import Brand
+from tickets.models.channel import Channel
+from tickets.models.customer import Customer, CustomerJoin, Identity
+from tickets.models.draft import Draft
+from tickets.models.event import Event, Outbox, Webhook
+from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
+from tickets.models.rule import RoutingDecision, Rule
+from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
+from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink
+from tickets.models.token import ApiToken, IdempotencyKey
+
+__all__ = [
+    "ApiToken",
+    "Attachment",
+    "Brand",
+    "Channel",
+    "Customer",
+    "CustomerJoin",
+    "DeliveryAttempt",
+    "DeliveryPart",
+    "Draft",
+    "Event",
+    "IdempotencyKey",
+    "Identity",
+    "Message",
+    "Outbox",
+    "ReadMark",
+    "Route",
+    "RoutingDecision",
+    "Rule",
+    "SlaClock",
+    "SlaPolicy",
+    "SlaSegment",
+    "SlaTarget",
+    "SlaWarning",
+    "Tag",
+    "Ticket",
+    "TicketLink",
+    "Webhook",
+]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from tickets.secrets import EncryptedJSONField
+from tickets.timeline import KINDS
+
+if TYPE_CHECKING:
+    from agents.models import Agent
+    from tickets.models.ticket import Ticket
+
+
+class Actor(NamedTuple):
+    """Who did something. `type` is agent, customer, rule, system or api (an agent's token)."""
+
+    type: str
+    agent: Agent | None = None
+
+
+SYSTEM = Actor("system")
+CUSTOMER = Actor("customer")
+RULE = Actor("rule")
+
+
+def by_agent(agent: Agent) -> Actor:
+    return Actor("agent", agent)
+
+
+class Event(models.Model):
+    """The one log: timeline, live catch-up and analytics read it. Append-only; nothing references it.
+
+    `kind` is one of `timeline.KINDS`. `particulars` are small and hold ids, never texts of people.
+    """
+
+    ticket = models.ForeignKey("tickets.Ticket", null=True, on_delete=models.PROTECT, related_name="events")
+    customer = models.ForeignKey("tickets.Customer", null=True, on_delete=models.PROTECT, related_name="events")
+    kind = models.CharField(max_length=40)
+    actor_type = models.CharField(max_length=10)  # agent, customer, rule, system, api
+    actor = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")
+    message_id = models.BigIntegerField(null=True)
+    particulars = models.JSONField(default=dict)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["ticket", "id"], name="event_by_ticket"),
+            models.Index(fields=["customer", "id"], name="event_by_customer", condition=Q(ticket__isnull=True)),
+            models.Index(fields=["at", "id"], name="event_by_time"),
+        ]
+
+
+class Webhook(models.Model):
+    """A receiver of outgoing webhooks (Standard Webhooks)."""
+
+    url = models.URLField(max_length=500)
+    events = models.JSONField(default=list)  # kinds of events; empty = all
+    secrets = EncryptedJSONField()  # {"current": "whsec_...", "former": "whsec_..."}
+    active = models.BooleanField(default=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+
+class Outbox(models.Model):
+    """Work that must follow a commit. Claimed by state; back-off is per `shard_key`."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        SENDING = "sending"
+        SENT = "sent"
+        QUARANTINED = "quarantined"
+
+    kind = models.CharField(max_length=40)
+    shard_key = models.CharField(max_length=120)
+    payload = models.JSONField()
+    state = models.CharField(max_length=11, choices=State.choices, default=State.QUEUED)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_default=Now())
+    lease_owner = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="outbox_due"),
+            models.Index(fields=["lease_until"], condition=Q(state="sending"), name="outbox_leased"),
+            models.Index(fields=["shard_key", "id"], condition=Q(state__in=["queued", "sending"]), name="outbox_by_shard"),
+        ]
+
+
+def record(
+    kind: str,
+    *,
+    ticket: Ticket | None,
+    by: Actor,
+    now: datetime,
+    customer_id: int | None = None,
+    message_id: int | None = None,
+    particulars: dict[str, Any] | None = None,
+) -> Event:
+    """Append to the log, and owe it to the outgoing webhooks that want it, in the caller's transaction.
+
+    Raises KeyError for a kind that `timeline.KINDS` does not know.
+    """
+    KINDS[kind]
+    event = Event.objects.create(
+        ticket=ticket,
+        customer_id=customer_id if customer_id is not None else (ticket.customer_id if ticket else None),
+        kind=kind,
+        actor_type=by.type,
+        actor=by.agent,
+        message_id=message_id,
+        particulars=particulars or {},
+        at=now,
+    )
+    receivers = [hook for hook in Webhook.objects.filter(active=True) if not hook.events or kind in hook.events]
+    if receivers:
+        Outbox.objects.bulk_create(
+            Outbox(kind="webhook", shard_key=f"webhook:{hook.pk}", payload={"webhook": hook.pk, "event": event.pk})
+            for hook in receivers
+        )
+    return event

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class SlaMetric(models.TextChoices):
+    FIRST_REPLY = "first_reply", _("First reply")
+    NEXT_REPLY = "next_reply", _("Next reply")
+    RESOLUTION = "resolution", _("Resolution")
+
+
+class SlaPolicy(models.Model):
+    """Promises for the tickets that match. The first active policy by position applies."""
+
+    name = models.CharField(_("name"), max_length=120)
+    position = models.PositiveIntegerField(default=0)
+    active = models.BooleanField(_("switched on"), default=True)
+    conditions = models.JSONField(default=dict)
+    calendar = models.ForeignKey("agents.Calendar", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    warn_percents = ArrayField(models.PositiveSmallIntegerField(), default=list)
+    version = models.PositiveIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SlaTarget(models.Model):
+    """Seconds for one metric at one priority, in business time unless `business` is false."""
+
+    policy = models.ForeignKey(SlaPolicy, on_delete=models.CASCADE, related_name="targets")
+    metric = models.CharField(max_length=20, choices=SlaMetric.choices)
+    priority = models.PositiveSmallIntegerField()
+    seconds = models.PositiveIntegerField()
+    business = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["policy", "metric", "priority"], name="one_target_each")]
+
+
+class SlaClockQuerySet(models.QuerySet["SlaClock"]):
+    def live(self) -> SlaClockQuerySet:
+        """Running and paused, the nearest deadline first."""
+        return self.filter(state__in=["running", "paused"]).order_by("due_at", "id")
+
+
+class SlaClock(models.Model):
+    """One promise on one ticket. `breached_at` stands apart from `state`: a breached clock runs on until met."""
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        PAUSED = "paused"
+        MET = "met"
+        CANCELLED = "cancelled"
+
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="clocks")
+    metric = models.CharField(max_length=20, choices=SlaMetric.choices)
+    cycle = models.PositiveIntegerField(default=1)
+    policy = models.ForeignKey(SlaPolicy, null=True, on_delete=models.PROTECT, related_name="+")
+    policy_version = models.PositiveIntegerField(default=1)
+    calendar = models.ForeignKey("agents.Calendar", null=True, on_delete=models.PROTECT, related_name="+")
+    calendar_version = models.PositiveBigIntegerField(default=1)
+    seconds = models.PositiveIntegerField()
+    business = models.BooleanField(default=True)
+    started_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
+    ended_at = models.DateTimeField(null=True)
+    breached_at = models.DateTimeField(null=True)
+    version = models.PositiveIntegerField(default=1)
+
+    objects = SlaClockQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ticket", "metric", "cycle"], name="one_clock_per_cycle"),
+            models.UniqueConstraint(
+                fields=["ticket", "metric"], condition=Q(state__in=["running", "paused"]), name="one_live_clock"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="running", breached_at__isnull=True), name="clock_due"),
+        ]
+
+
+class SlaSegment(models.Model):
+    """One interval of a clock: running, paused or off hours. The last one of a live clock has no end."""
+
+    clock = models.ForeignKey(SlaClock, on_delete=models.CASCADE, related_name="segments")
+    kind = models.CharField(max_length=9, choices=[("running", "running"), ("paused", "paused"), ("off_hours", "off_hours")])
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+
+class SlaWarning(models.Model):
+    clock = models.ForeignKey(SlaClock, on_delete=models.CASCADE, related_name="warnings")
+    percent = models.PositiveSmallIntegerField()
+    due_at = models.DateTimeField()
+    fired_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["clock", "percent"], name="one_warning_per_percent")]
+        indexes = [models.Index(fields=["due_at"], condition=Q(fired_at__isnull=True), name="warning_due")]

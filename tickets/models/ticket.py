@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from tickets.models.event import SYSTEM, Actor, Event, record
+from tickets.models.sla import SlaClock
+
+if TYPE_CHECKING:
+    from agents.models import Agent, Team
+
+UNSOLVED = ("new", "open", "pending", "on_hold")
+
+
+def next_number() -> int:
+    """The next human ticket number, from a sequence of its own (gaps are allowed, doubles are not)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('ticket_number')")
+        return cursor.fetchone()[0]
+
+
+class TicketQuerySet(models.QuerySet["Ticket"]):
+    def unsolved(self) -> TicketQuerySet:
+        return self.filter(status__in=UNSOLVED)
+
+    def survivors(self) -> TicketQuerySet:
+        """Without those that were merged away."""
+        return self.filter(merged_into__isnull=True)
+
+    def awake(self, *, now: datetime) -> TicketQuerySet:
+        return self.filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=now))
+
+    def snoozed(self, *, now: datetime) -> TicketQuerySet:
+        return self.filter(snoozed_until__gt=now)
+
+    def unassigned(self) -> TicketQuerySet:
+        return self.filter(assignee__isnull=True)
+
+    def routing_due(self, *, now: datetime) -> TicketQuerySet:
+        return self.filter(routing_due_at__lte=now).order_by("routing_due_at", "id")
+
+    def latest_first(self) -> TicketQuerySet:
+        """The order of every list, and of its keyset."""
+        return self.order_by("-updated_at", "-id")
+
+    def for_rows(self) -> TicketQuerySet:
+        """Everything that a list row shows, in a constant number of queries."""
+        return self.select_related("customer", "assignee", "team", "last_channel").prefetch_related(
+            "tags", models.Prefetch("clocks", queryset=SlaClock.objects.live(), to_attr="live_clocks")
+        )
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=60, unique=True)  # lower-cased
+    hue = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Ticket(models.Model):
+    """A customer's matter, on however many channels. It has no single channel of its own."""
+
+    class Status(models.TextChoices):
+        NEW = "new", _("New")
+        OPEN = "open", _("Open")
+        PENDING = "pending", _("Pending")
+        ON_HOLD = "on_hold", _("On hold")
+        SOLVED = "solved", _("Solved")
+        CLOSED = "closed", _("Closed")
+
+    class Priority(models.IntegerChoices):
+        LOW = 1, _("Low")
+        NORMAL = 2, _("Normal")
+        HIGH = 3, _("High")
+        URGENT = 4, _("Urgent")
+
+    number = models.BigIntegerField(unique=True)
+    brand = models.ForeignKey("tickets.Brand", on_delete=models.PROTECT, related_name="tickets")
+    customer = models.ForeignKey("tickets.Customer", on_delete=models.PROTECT, related_name="tickets")
+    subject = models.CharField(max_length=300, blank=True, default="")
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.NEW)
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    team = models.ForeignKey("agents.Team", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets")
+    assignee = models.ForeignKey("agents.Agent", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets")
+    tags = models.ManyToManyField(Tag, blank=True, related_name="tickets")
+    language = models.CharField(max_length=5, blank=True, default="")
+    fields = models.JSONField(default=dict, blank=True)
+    merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="merged")
+
+    last_seq = models.PositiveBigIntegerField(default=0)
+    routing_due_at = models.DateTimeField(null=True, blank=True)
+    waiting_since = models.DateTimeField(null=True, blank=True)  # the oldest unanswered customer message
+    first_reply_at = models.DateTimeField(null=True, blank=True)
+    first_solved_at = models.DateTimeField(null=True, blank=True)
+    solved_at = models.DateTimeField(null=True, blank=True)  # the latest solve; NULL again while reopened
+    solved_by = models.ForeignKey("agents.Agent", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    closed_at = models.DateTimeField(null=True, blank=True)
+    csat = models.PositiveSmallIntegerField(null=True, blank=True)  # 1-5, the last answer
+    trusts_unverified = models.BooleanField(default=False)  # a mailbox with `trust_unauthenticated` joined it
+
+    # What a row of a list shows, kept here so that a list reads one table.
+    first_channel = models.ForeignKey("tickets.Channel", null=True, on_delete=models.PROTECT, related_name="+")
+    last_channel = models.ForeignKey("tickets.Channel", null=True, on_delete=models.PROTECT, related_name="+")
+    last_message_id = models.BigIntegerField(null=True)
+    last_message_at = models.DateTimeField(null=True)
+    last_author_id = models.BigIntegerField(null=True)  # the agent, NULL for others
+    last_direction = models.CharField(max_length=3, blank=True, default="")
+    snippet = models.CharField(max_length=200, blank=True, default="")
+
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    objects = TicketQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(merged_into=F("id")), name="not_merged_into_itself"),
+            models.CheckConstraint(condition=Q(csat__isnull=True) | Q(csat__range=(1, 5)), name="csat_1_to_5"),
+            models.CheckConstraint(condition=Q(priority__range=(1, 4)), name="priority_1_to_4"),
+        ]
+        indexes = [
+            models.Index(
+                F("updated_at").desc(), F("id").desc(),
+                condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name="unsolved_latest",
+            ),
+            models.Index(
+                F("assignee"), F("updated_at").desc(), F("id").desc(),
+                condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name="unsolved_of_assignee",
+            ),
+            models.Index(
+                F("team"), F("updated_at").desc(), F("id").desc(),
+                condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name="unsolved_of_team",
+            ),
+            models.Index(F("updated_at").desc(), F("id").desc(), condition=Q(merged_into__isnull=True), name="all_latest"),
+            models.Index(fields=["customer", "-id"], name="ticket_by_customer"),
+            models.Index(fields=["routing_due_at"], condition=Q(routing_due_at__isnull=False), name="routing_due"),
+            models.Index(fields=["snoozed_until"], condition=Q(snoozed_until__isnull=False), name="snoozed_until"),
+            models.Index(fields=["solved_at"], condition=Q(status="solved"), name="solved_to_close"),
+            models.Index(fields=["created_at", "first_channel"], name="ticket_by_created"),
+            models.Index(fields=["first_solved_at"], condition=Q(first_solved_at__isnull=False), name="ticket_by_solved"),
+            models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="ticket_family"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+    # facts
+
+    @property
+    def is_unsolved(self) -> bool:
+        return self.status in UNSOLVED
+
+    @property
+    def shown_status(self) -> str:
+        """Merged away is shown as closed; un-merge shows its own status again (design.md 6)."""
+        return self.Status.CLOSED if self.merged_into_id else self.status
+
+    def family_ids(self) -> list[int]:
+        """This ticket and all that were merged into it, however deep."""
+        ids, fresh = [self.pk], [self.pk]
+        while fresh:
+            fresh = list(Ticket.objects.filter(merged_into__in=fresh).values_list("id", flat=True))
+            ids += fresh
+        return ids
+
+    def reopens_until(self, *, days: int) -> datetime | None:
+        """A customer's message before this moment reopens; later it makes a linked follow-up ticket."""
+        if self.status == self.Status.SOLVED and self.solved_at:
+            return self.solved_at + timedelta(days=days)
+        return None
+
+    # state changes: each must hold the ticket's row lock, and returns the Event that it wrote
+
+    def change_status(self, status: str, *, by: Actor, now: datetime, cause: str = "") -> Event | None:
+        """Move along design.md 6. Returns None when nothing changes. Raises ValueError from a closed ticket."""
+        old = self.status
+        if status == old:
+            return None
+        if old == self.Status.CLOSED:
+            raise ValueError("closed is final")
+        changed = ["status", "updated_at"]
+        self.status, self.updated_at = status, now
+        if status == self.Status.SOLVED:
+            self.solved_at, self.solved_by = now, by.agent
+            self.first_solved_at = self.first_solved_at or now
+            self.waiting_since, self.snoozed_until = None, None
+            changed += ["solved_at", "solved_by", "first_solved_at", "waiting_since", "snoozed_until"]
+        elif old == self.Status.SOLVED and status != self.Status.CLOSED:
+            self.solved_at, self.solved_by = None, None
+            changed += ["solved_at", "solved_by"]
+        elif status == self.Status.CLOSED:
+            self.closed_at = now
+            changed.append("closed_at")
+        self.save(update_fields=changed)
+        kind = {self.Status.SOLVED: "solved", self.Status.CLOSED: "closed"}.get(self.Status(status), "status_changed")
+        if old == self.Status.SOLVED and status in UNSOLVED:
+            kind = "reopened"
+        return self.record(kind, by=by, now=now, **{"from": old, "to": status, **({"cause": cause} if cause else {})})
+
+    def give_to(
+        self, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime, decision_id: int | None = None
+    ) -> Event | None:
+        """Set assignee and team together. A first assignment to a person opens a new ticket."""
+        before = {"assignee": self.assignee_id, "team": self.team_id}
+        after = {"assignee": assignee.pk if assignee else None, "team": team.pk if team else None}
+        if before == after:
+            return None
+        self.assignee, self.team, self.updated_at = assignee, team, now
+        fields = ["assignee", "team", "updated_at"]
+        opened = assignee is not None and self.status == self.Status.NEW
+        if opened:
+            self.status = self.Status.OPEN
+            fields.append("status")
+        self.save(update_fields=fields)
+        extra: dict[str, Any] = {"decision": decision_id} if decision_id else {}
+        if opened:
+            extra["opened"] = True
+        return self.record("assigned", by=by, now=now, **{"from": before, "to": after, **extra})
+
+    def change_priority(self, priority: int, *, by: Actor, now: datetime) -> Event | None:
+        if priority == self.priority:
+            return None
+        old, self.priority, self.updated_at = self.priority, priority, now
+        self.save(update_fields=["priority", "updated_at"])
+        return self.record("priority_changed", by=by, now=now, **{"from": old, "to": priority})
+
+    def change_tags(self, *, add: Iterable[Tag] = (), remove: Iterable[Tag] = (), by: Actor, now: datetime) -> Event | None:
+        have = set(self.tags.values_list("name", flat=True))
+        added = [tag for tag in add if tag.name not in have]
+        removed = [tag for tag in remove if tag.name in have]
+        if not added and not removed:
+            return None
+        self.tags.add(*added)
+        self.tags.remove(*removed)
+        self.updated_at = now
+        self.save(update_fields=["updated_at"])
+        return self.record(
+            "tags_changed", by=by, now=now, added=[tag.name for tag in added], removed=[tag.name for tag in removed]
+        )
+
+    def snooze(self, until: datetime | None, *, by: Actor, now: datetime, cause: str = "") -> Event | None:
+        """Sleep until then, or wake with None. Snoozed is a time, not a status."""
+        if until == self.snoozed_until:
+            return None
+        self.snoozed_until, self.updated_at = until, now
+        self.save(update_fields=["snoozed_until", "updated_at"])
+        if until is None:
+            return self.record("woken", by=by, now=now, **({"cause": cause} if cause else {}))
+        return self.record("snoozed", by=by, now=now, until=until.isoformat())
+
+    def rate(self, score: int, *, now: datetime, survey_id: int) -> Event:
+        """The customer's answer to a survey; the last one counts. Changes no status."""
+        self.csat = score
+        self.save(update_fields=["csat"])
+        return self.record("rated", by=Actor("customer"), now=now, score=score, survey=survey_id)
+
+    def record(self, kind: str, *, by: Actor = SYSTEM, now: datetime, message_id: int | None = None, **particulars: Any) -> Event:
+        return record(
+            kind, ticket=self, customer_id=self.customer_id, by=by, now=now, message_id=message_id, particulars=particulars
+        )
+
+
+class TicketLink(models.Model):
+    """Two tickets that belong together. `kind` says what `other` is to `ticket`."""
+
+    class Kind(models.TextChoices):
+        FOLLOW_UP_OF = "follow_up_of", _("follow-up of")
+        TOKEN_OF = "token_of", _("written with the reply address of")
+        RELATED = "related", _("related to")
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="links")
+    other = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="linked_from")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["ticket", "other", "kind"], name="one_link_each")]
+
+
+class Route(models.Model):
+    """How to reach this customer on this ticket: a channel, an identity, the provider's own thread.
+
+    `reply_token` is a 128-bit HMAC over (ticket, recipient, purpose), looked up here and then checked.
+    """
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="routes")
+    channel = models.ForeignKey("tickets.Channel", on_delete=models.PROTECT, related_name="+")
+    identity = models.ForeignKey("tickets.Identity", on_delete=models.PROTECT, related_name="routes")
+    remote_thread_id = models.CharField(max_length=250, blank=True, default="")
+    reply_address = models.CharField(max_length=254, blank=True, default="")
+    cc = ArrayField(models.CharField(max_length=254), default=list, blank=True)
+    reply_token = models.CharField(max_length=40, blank=True, default="")
+    window_expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(db_default=Now())
+    last_inbound_id = models.BigIntegerField(null=True)  # the customer's newest message on this route
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["ticket", "channel", "identity"], name="one_route_each"),
+            models.UniqueConstraint(fields=["reply_token"], condition=~Q(reply_token=""), name="one_route_per_token"),
+        ]
+        indexes = [models.Index(fields=["channel", "identity", "-last_used_at"], name="route_by_identity")]
+
+
+class ReadMark(models.Model):
+    """How far an agent has read a ticket: unread is `Ticket.last_message_id > message_id`."""
+
+    agent = models.ForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="+")
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+")
+    message_id = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "ticket"], name="one_read_mark")]

@@ -1,0 +1,240 @@
+"""The words and marks of the screens: icons, initials, times, statuses, channels.
+
+Everything here is the same for every reader of one language, so that one rendering of a row or bubble serves all.
+"""
+
+import zlib
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from django import template
+from django.utils import formats, timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+from lucide import _render_icon as render_lucide
+
+register = template.Library()
+
+HUES = 8
+
+#: kind -> (icon, word, hue). A kind that is not here is shown as "Other" and never crashes a page.
+CHANNELS: dict[str, tuple[str, Any, int]] = {
+    "email": ("mail", gettext_lazy("Email"), 0),
+    "sms": ("smartphone", gettext_lazy("SMS"), 7),
+    "webchat": ("message-circle", gettext_lazy("Chat"), 1),
+    "whatsapp": ("phone", "WhatsApp", 2),
+    "messenger": ("zap", "Messenger", 0),
+    "instagram": ("camera", "Instagram", 5),
+    "line": ("message-square", "LINE", 2),
+    "kakao": ("message-square-more", gettext_lazy("KakaoTalk"), 3),
+    "telegram": ("send", "Telegram", 0),
+    "x": ("at-sign", "X", 7),
+    "voice": ("phone-call", gettext_lazy("Phone"), 4),
+    "api": ("webhook", "API", 6),
+}
+OTHER_CHANNEL = ("radio", gettext_lazy("Other channel"), 6)
+
+STATUSES: dict[str, Any] = {
+    "new": pgettext_lazy("ticket status", "New"),
+    "open": pgettext_lazy("ticket status", "Open"),
+    "pending": pgettext_lazy("ticket status", "Pending"),
+    "on_hold": pgettext_lazy("ticket status", "On hold"),
+    "solved": pgettext_lazy("ticket status", "Solved"),
+    "closed": pgettext_lazy("ticket status", "Closed"),
+}
+
+#: priority -> (icon, word)
+PRIORITIES: dict[str, tuple[str, Any]] = {
+    "low": ("signal-low", pgettext_lazy("priority", "Low")),
+    "normal": ("signal-medium", pgettext_lazy("priority", "Normal")),
+    "high": ("signal-high", pgettext_lazy("priority", "High")),
+    "urgent": ("octagon-alert", pgettext_lazy("priority", "Urgent")),
+}
+
+#: delivery state -> (icon, word)
+DELIVERY_STATES: dict[str, tuple[str, Any]] = {
+    "queued": ("clock", pgettext_lazy("delivery", "Sending")),
+    "sending": ("clock", pgettext_lazy("delivery", "Sending")),
+    "sent": ("check", pgettext_lazy("delivery", "Sent")),
+    "delivered": ("check-check", pgettext_lazy("delivery", "Delivered")),
+    "read": ("check-check", pgettext_lazy("delivery", "Read")),
+    "failed": ("circle-alert", pgettext_lazy("delivery", "Failed")),
+    "uncertain": ("circle-question-mark", pgettext_lazy("delivery", "Delivery uncertain")),
+}
+
+KEY_WORDS = {
+    "enter": "↵", "escape": "Esc", "esc": "Esc", "shift": "⇧", "up": "↑", "down": "↓", "arrowup": "↑", "arrowdown": "↓",
+}  # fmt: skip
+
+
+# --- Icons ---------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16, label: str = "") -> SafeString:
+    """An inline SVG of the installed icon package. With a label it is an image to a screen reader, else decoration."""
+    return _icon(str(name), int(size), str(label))
+
+
+@lru_cache(maxsize=1024)
+def _icon(name: str, size: int, label: str) -> SafeString:
+    extra = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
+    # The string comes from the package's own XML tree, in which attribute values are escaped.
+    return mark_safe(render_lucide(name, size, **{"class": "icon", "stroke-width": "1.5", **extra}))
+
+
+@register.simple_tag
+def channel_icon(kind: str, size: int = 16, label: bool = False) -> SafeString:
+    return icon(_channel(kind)[0], size, str(_channel(kind)[1]) if label else "")
+
+
+@register.filter
+def channel_name(kind: str) -> str:
+    return str(_channel(kind)[1])
+
+
+@register.filter
+def channel_hue(kind: str) -> int:
+    return _channel(kind)[2]
+
+
+def _channel(kind: str) -> tuple[str, Any, int]:
+    return CHANNELS.get(kind or "", OTHER_CHANNEL)
+
+
+# --- People --------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def initial(name: str | None) -> str:
+    """The first letter or Hangul syllable of a name, capital; '' when the name has none (a number, an empty name)."""
+    for character in str(name or "").strip():
+        if character.isalpha():
+            return character.upper()
+        if character.isdigit() or character == "+":
+            return ""
+    return ""
+
+
+@register.filter
+def hue(text: Any) -> int:
+    """One of the eight soft hues, 0 to 7, the same for the same text in every process."""
+    return zlib.crc32(str(text or "").strip().casefold().encode()) % HUES
+
+
+# --- Words ---------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def status_label(status: str) -> str:
+    return str(STATUSES.get(status, status))
+
+
+@register.filter
+def priority_label(priority: str) -> str:
+    return str(PRIORITIES[priority][1]) if priority in PRIORITIES else str(priority)
+
+
+@register.filter
+def priority_icon(priority: str) -> str:
+    return PRIORITIES.get(priority, PRIORITIES["normal"])[0]
+
+
+@register.filter
+def delivery_label(state: str) -> str:
+    return str(DELIVERY_STATES[state][1]) if state in DELIVERY_STATES else str(state)
+
+
+@register.filter
+def delivery_icon(state: str) -> str:
+    return DELIVERY_STATES.get(state, DELIVERY_STATES["queued"])[0]
+
+
+@register.filter
+def file_icon(content_type: str) -> str:
+    """The icon of an attachment by its (our own, detected) content type."""
+    family = (content_type or "").split("/")[0]
+    by_family = {"image": "image", "audio": "audio-lines", "video": "film", "text": "file-text"}
+    if content_type in ("application/zip", "application/gzip", "application/x-tar"):
+        return "file-archive"
+    if content_type == "application/pdf":
+        return "file-text"
+    return by_family.get(family, "file")
+
+
+# --- Time ----------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def timestamp(moment: datetime | None, style: str = "relative") -> SafeString:
+    """A <time> whose words the browser writes in the reader's own zone (static/js/lib/time.js).
+
+    Styles: relative ("3 min ago"), row ("12:04", "Mon", "Sep 26"), clock ("12:04"), date, datetime.
+    The words inside are UTC, for readers without JavaScript, and the same for everyone.
+    """
+    if moment is None:
+        return mark_safe("")
+    utc = moment.astimezone(UTC) if timezone.is_aware(moment) else moment.replace(tzinfo=UTC)
+    words = formats.date_format(utc, "H:i") if style == "clock" else formats.date_format(utc, "SHORT_DATETIME_FORMAT")
+    return format_html(
+        '<time datetime="{}" data-time="{}">{}</time>', utc.isoformat(timespec="milliseconds"), style, words
+    )
+
+
+@register.filter
+def iso(moment: datetime | None) -> str:
+    return moment.isoformat(timespec="milliseconds") if moment else ""
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds as the two largest units that matter: "2d 4h", "3h 05m", "12m", "45s"; a dash for None."""
+    if seconds is None:
+        return "–"
+    total = round(abs(seconds))
+    sign = "−" if seconds < 0 else ""
+    days, rest = divmod(total, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        words = _("%(days)dd %(hours)dh") % {"days": days, "hours": hours}
+    elif hours:
+        words = _("%(hours)dh %(minutes)02dm") % {"hours": hours, "minutes": minutes}
+    elif minutes:
+        words = _("%(minutes)dm") % {"minutes": minutes}
+    else:
+        words = _("%(seconds)ds") % {"seconds": left}
+    return sign + words
+
+
+# --- Keys ----------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def keys(strokes: str) -> SafeString:
+    """`{% keys "Mod+Enter" %}` as <kbd> elements. The browser writes ⌘ for Mod on a Mac (static/js/lib/keys.js)."""
+    return format_html_join("", "<kbd{}>{}</kbd>", (_key(part) for part in strokes.replace("+", " ").split()))
+
+
+def _key(part: str) -> tuple[SafeString, str]:
+    if part.lower() == "mod":
+        return mark_safe(" data-mod"), "Ctrl"
+    return mark_safe(""), KEY_WORDS.get(part.lower(), part.upper() if len(part) == 1 else part)
+
+
+# --- Forms ---------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def widget_kind(field: Any) -> str:
+    """check, choices, switch or control: how components/field.html lays a bound form field out."""
+    widget = field.field.widget
+    if getattr(widget, "attrs", {}).get("data-switch"):
+        return "switch"
+    name = type(widget).__name__
+    if name in ("RadioSelect", "CheckboxSelectMultiple"):
+        return "choices"
+    return "check" if getattr(widget, "input_type", "") == "checkbox" else "control"

@@ -1,0 +1,203 @@
+"""What happened, as sentences: every kind of Event, in one place.
+
+`KINDS` says which kinds exist and what they mean; `SENTENCES` says those that the thread shows, in the reader's
+language. Names of people and teams are looked up once by the caller (`Names`), so that a line costs no query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`shown`: the thread has a line for it. `webhook`: receivers may subscribe. `doc` says when it is written."""
+
+    doc: Promise | str
+    shown: bool = True
+
+
+KINDS: Mapping[str, Kind] = {
+    "ticket_created": Kind(gettext_lazy("A ticket began; `reason` is the matching decision")),
+    "message_received": Kind(gettext_lazy("The customer wrote; `reason` says why it landed on this ticket"), shown=False),
+    "reply_posted": Kind(gettext_lazy("An agent's answer left the composer"), shown=False),
+    "note_posted": Kind(gettext_lazy("An internal note was written"), shown=False),
+    "automatic_message": Kind(gettext_lazy("A survey or an automatic reply was written"), shown=False),
+    "message_changed": Kind(gettext_lazy("A message was edited, deleted, or reacted to"), shown=False),
+    "message_unreadable": Kind(gettext_lazy("An item could not be read and waits in quarantine")),
+    "delivery_changed": Kind(gettext_lazy("The delivery state of an answer moved on"), shown=False),
+    "delivery_failed": Kind(gettext_lazy("An answer could not be delivered")),
+    "status_changed": Kind(gettext_lazy("The status changed")),
+    "solved": Kind(gettext_lazy("The ticket was solved")),
+    "reopened": Kind(gettext_lazy("The ticket was reopened")),
+    "closed": Kind(gettext_lazy("The ticket was closed for good")),
+    "assigned": Kind(gettext_lazy("Assignee or team changed")),
+    "routed": Kind(gettext_lazy("Routing decided; `decision` holds the trace"), shown=False),
+    "priority_changed": Kind(gettext_lazy("The priority changed")),
+    "tags_changed": Kind(gettext_lazy("Tags were added or removed")),
+    "subject_changed": Kind(gettext_lazy("The subject changed")),
+    "snoozed": Kind(gettext_lazy("The ticket was put to sleep until a time")),
+    "woken": Kind(gettext_lazy("The snooze ended")),
+    "route_added": Kind(gettext_lazy("The customer can be reached here on a further channel")),
+    "merged": Kind(gettext_lazy("Another ticket was merged into this one")),
+    "unmerged": Kind(gettext_lazy("A merge was undone")),
+    "linked": Kind(gettext_lazy("The ticket was linked to another one")),
+    "sla_started": Kind(gettext_lazy("An SLA clock began"), shown=False),
+    "sla_met": Kind(gettext_lazy("An SLA promise was answered"), shown=False),
+    "sla_warning": Kind(gettext_lazy("An SLA deadline is near")),
+    "sla_breached": Kind(gettext_lazy("An SLA deadline passed")),
+    "survey_sent": Kind(gettext_lazy("The customer was asked how it was")),
+    "rated": Kind(gettext_lazy("The customer answered the survey")),
+    "undone": Kind(gettext_lazy("An action was taken back within its moment of grace"), shown=False),
+    "customer_joined": Kind(gettext_lazy("Two customers were joined; `reason` and `evidence` say why")),
+    "customer_join_undone": Kind(gettext_lazy("A join of customers was undone")),
+    "identity_added": Kind(gettext_lazy("An address was added to the customer"), shown=False),
+    "identity_opted_out": Kind(gettext_lazy("The customer does not want messages on this address")),
+    "identity_opted_in": Kind(gettext_lazy("The customer wants messages on this address again")),
+    "customer_back": Kind(gettext_lazy("The customer came back to a waiting chat")),
+    "customer_changed": Kind(gettext_lazy("The customer's particulars were edited"), shown=False),
+    "sent_anyway": Kind(gettext_lazy("An answer was sent although the thread had moved on")),
+}
+
+
+PLACEHOLDERS = {
+    "unsupported": gettext_lazy("Unsupported message. Open the app to see it."),
+    "unknown": gettext_lazy("A kind of message that we do not know yet"),
+    "empty": gettext_lazy("Empty message"),
+    "location": gettext_lazy("Location"),
+    "contacts": gettext_lazy("Contact card"),
+    "sticker": gettext_lazy("Sticker"),
+    "voice": gettext_lazy("Voice message"),
+    "order": gettext_lazy("Order"),
+    "call": gettext_lazy("Call"),
+    "unreadable": gettext_lazy("One message could not be read. Its original is kept."),
+    "deleted": gettext_lazy("This message was deleted"),
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names by id, looked up once for a whole page of lines."""
+
+    agents: Mapping[int, str]
+    teams: Mapping[int, str]
+
+    def agent(self, pk: int | None) -> str:
+        return self.agents.get(pk, "?") if pk else _("nobody")
+
+    def team(self, pk: int | None) -> str:
+        return self.teams.get(pk, "?") if pk else _("no team")
+
+
+def sentence(kind: str, actor: str, particulars: Mapping[str, Any], names: Names) -> str:
+    """One line of the thread. `actor` is the name of who did it, "" for the system."""
+    write = SENTENCES.get(kind)
+    return write(actor or _("System"), particulars, names) if write else ""
+
+
+def labels_of_status() -> Mapping[str, str]:
+    return {
+        "new": _("New"),
+        "open": _("Open"),
+        "pending": _("Pending"),
+        "on_hold": _("On hold"),
+        "solved": _("Solved"),
+        "closed": _("Closed"),
+    }
+
+
+def labels_of_priority() -> Mapping[int, str]:
+    return {1: _("Low"), 2: _("Normal"), 3: _("High"), 4: _("Urgent")}
+
+
+def label_of_metric(metric: str) -> str:
+    return {"first_reply": _("First reply"), "next_reply": _("Next reply"), "resolution": _("Resolution")}.get(metric, metric)
+
+
+def label_of_reason(reason: str) -> str:
+    """Why a message landed where it did (`matching.Reason`)."""
+    return str(REASONS.get(reason, reason))
+
+
+REASONS = {
+    "reply_token": gettext_lazy("it answers our reply address"),
+    "reference": gettext_lazy("it answers one of our messages"),
+    "hint": gettext_lazy("it was written in this conversation"),
+    "same_channel": gettext_lazy("the customer has an open ticket on this channel"),
+    "other_channel": gettext_lazy("it is the customer's only open ticket and was active in the last day"),
+    "reopened": gettext_lazy("the customer came back within the reopen window"),
+    "follow_up": gettext_lazy("the earlier ticket is closed or solved for too long"),
+    "stranger_with_token": gettext_lazy("it used a reply address that belongs to somebody else"),
+    "new": gettext_lazy("nothing open fits"),
+    "agent": gettext_lazy("an agent began it"),
+    "api": gettext_lazy("it came through the API"),
+}
+
+
+def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
+    before, after = it.get("from", {}), it.get("to", {})
+    if after.get("assignee") != before.get("assignee"):
+        if after.get("assignee") and after.get("team") and after.get("team") != before.get("team"):
+            return _("%(who)s · Assignee: %(agent)s · Team: %(team)s") % {
+                "who": who, "agent": names.agent(after["assignee"]), "team": names.team(after["team"]),
+            }
+        return _("%(who)s · Assignee: %(agent)s") % {"who": who, "agent": names.agent(after.get("assignee"))}
+    return _("%(who)s · Team: %(team)s") % {"who": who, "team": names.team(after.get("team"))}
+
+
+def _status(who: str, it: Mapping[str, Any], names: Names) -> str:
+    labels = labels_of_status()
+    return _("%(who)s · Status: %(from)s → %(to)s") % {
+        "who": who, "from": labels.get(it.get("from", ""), ""), "to": labels.get(it.get("to", ""), ""),
+    }
+
+
+def _priority(who: str, it: Mapping[str, Any], names: Names) -> str:
+    labels = labels_of_priority()
+    return _("%(who)s · Priority: %(from)s → %(to)s") % {
+        "who": who, "from": labels.get(it.get("from", 0), ""), "to": labels.get(it.get("to", 0), ""),
+    }
+
+
+def _tags(who: str, it: Mapping[str, Any], names: Names) -> str:
+    signed = [f"+{tag}" for tag in it.get("added", [])] + [f"−{tag}" for tag in it.get("removed", [])]
+    return _("%(who)s · Tags: %(tags)s") % {"who": who, "tags": ", ".join(signed)}
+
+
+SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
+    "ticket_created": lambda who, it, names: _("New ticket: %(reason)s") % {"reason": label_of_reason(it.get("reason", "new"))},
+    "message_unreadable": lambda who, it, names: _("One message could not be read. Its original is kept."),
+    "delivery_failed": lambda who, it, names: _("Not delivered: %(error)s") % {"error": it.get("error", "")},
+    "status_changed": _status,
+    "solved": lambda who, it, names: _("%(who)s · Solved") % {"who": who},
+    "reopened": lambda who, it, names: _("%(who)s · Reopened") % {"who": who},
+    "closed": lambda who, it, names: _("Closed"),
+    "assigned": _assigned,
+    "priority_changed": _priority,
+    "tags_changed": _tags,
+    "subject_changed": lambda who, it, names: _("%(who)s · Subject: %(subject)s") % {"who": who, "subject": it.get("to", "")},
+    "snoozed": lambda who, it, names: _("%(who)s · Snoozed") % {"who": who},
+    "woken": lambda who, it, names: _("Snooze ended"),
+    "route_added": lambda who, it, names: _("Can now be reached by %(channel)s as well") % {"channel": it.get("name", "")},
+    "merged": lambda who, it, names: _("%(who)s · Merged with #%(number)s") % {"who": who, "number": it.get("number", "")},
+    "unmerged": lambda who, it, names: _("%(who)s · Merge with #%(number)s undone") % {"who": who, "number": it.get("number", "")},
+    "linked": lambda who, it, names: _("Linked with #%(number)s: %(reason)s")
+    % {"number": it.get("number", ""), "reason": label_of_reason(it.get("reason", ""))},
+    "sla_warning": lambda who, it, names: _("%(metric)s: %(percent)s%% of the time has passed")
+    % {"metric": label_of_metric(it.get("metric", "")), "percent": it.get("percent", "")},
+    "sla_breached": lambda who, it, names: _("%(metric)s: deadline missed") % {"metric": label_of_metric(it.get("metric", ""))},
+    "survey_sent": lambda who, it, names: _("Survey sent"),
+    "rated": lambda who, it, names: _("Satisfaction: %(score)s of 5") % {"score": it.get("score", "")},
+    "customer_joined": lambda who, it, names: _("%(who)s · Customers joined") % {"who": who},
+    "customer_join_undone": lambda who, it, names: _("%(who)s · Join of customers undone") % {"who": who},
+    "identity_opted_out": lambda who, it, names: _("Opted out: %(value)s") % {"value": it.get("value", "")},
+    "identity_opted_in": lambda who, it, names: _("Opted in again: %(value)s") % {"value": it.get("value", "")},
+    "customer_back": lambda who, it, names: _("The customer is back"),
+    "sent_anyway": lambda who, it, names: _("%(who)s · Sent although the thread had moved on") % {"who": who},
+}
