@@ -1,0 +1,54 @@
+"""The Celery application: the queues, and the whole beat table on one screen.
+
+Every task is "drain what is due in table X" and takes its work from rows. A beat entry expires after its interval, so
+that an outage leaves no heap of wake-ups. Its own process may run twice without harm.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, task_prerun
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helpdesk.settings")
+
+from django.conf import settings  # noqa: E402
+
+app = Celery("helpdesk")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+def queue_names() -> list[str]:
+    """All queues; one worker of `manage.py up` listens to all. Outgoing messages have a queue for each channel kind."""
+    kinds = [f"outbound.{kind}" for kind in settings.CHANNEL_ADAPTERS]
+    return ["inbound", *kinds, "webhooks", "default", "slow"]
+
+
+def _every(seconds: float, task: str, **options: Any) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds, **options}}
+
+
+# What is due is in rows; beat only wakes. Interval in seconds, task.
+BEAT = {
+    "heartbeat": _every(10, "helpdesk.tasks.heartbeat"),
+}
+
+
+@app.on_configure.connect
+def _complete(sender: Celery, **kwargs: Any) -> None:
+    sender.conf.beat_schedule = BEAT
+    sender.conf.task_queues = [Queue(name) for name in queue_names()]
+
+
+@setup_logging.connect
+def _keep_our_logging(**kwargs: Any) -> None:
+    """Celery must not replace the logging of the settings."""
+
+
+@task_prerun.connect
+def _name_the_log_lines(task_id: str, task: Any, **kwargs: Any) -> None:
+    from helpdesk.logs import request_id  # noqa: PLC0415  (logs need settings)
+
+    request_id.set(f"{task.name.rpartition('.')[2]}-{task_id[:8]}")

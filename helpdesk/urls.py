@@ -1,0 +1,14 @@
+"""Every address begins here. /healthz and /readyz are answered by helpdesk.health before any host is checked."""
+
+from django.urls import include, path
+
+from helpdesk import views
+
+urlpatterns = [
+    path("csp-report/", views.csp_report, name="csp_report"),
+    path("", include("agents.urls")),
+    path("", include("channels_in.urls")),
+    path("", include("analytics.urls")),
+    path("api/", include("tickets.api.urls")),
+    path("", include("tickets.workspace.urls")),
+]
