@@ -126,7 +126,7 @@ def cache_url(redis_url: str) -> str:
     """The database after the one that carries the wake-ups, so that clearing the cache clears no queue."""
     parts = urlsplit(redis_url)
     if parts.scheme == "unix":
-        return parts._replace(query="db=1").geturl()
+        return f"unix://{parts.path}?db=1"
     return parts._replace(path="/1").geturl()
 
 

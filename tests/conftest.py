@@ -1,0 +1,280 @@
+"""The stage: a private PostgreSQL and Valkey for the run, a live server, a browser, and real worker processes."""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpdesk import embedded
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+BROWSER_FIXTURES = {"page", "context", "new_context", "browser"}
+
+_services: list[embedded.Service] = []
+
+
+# -- Servers ----------------------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start PostgreSQL once a run (by the xdist controller) and Valkey once a process: pub/sub knows no databases."""
+    from tests import settings  # noqa: PLC0415  (sets the environment)
+
+    if config.option.collectonly or config.option.help or config.option.version:
+        return
+    if not hasattr(config, "workerinput"):
+        _services.append(embedded.start_postgres(settings.TEST_FOLDER, durable=False))
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        _services.append(embedded.start_valkey(Path(os.environ["DATA_DIR"]), durable=False))
+    _refuse_the_network()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    while _services:
+        _services.pop().stop()
+    if not hasattr(config, "workerinput") and "HELPDESK_TEST_FOLDER" in os.environ:
+        folder = Path(os.environ["HELPDESK_TEST_FOLDER"])
+        sockets = embedded.socket_dir(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _refuse_the_network() -> None:
+    """A test that would leave this machine fails, instead of passing only where there is a network."""
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(("127.", "::1")):
+            if address[0] != "localhost":
+                raise AssertionError(f"A test tried to reach {address[0]}:{address[1]}.")
+        return connect(self, address)
+
+    socket.socket.connect = connect_locally  # type: ignore[method-assign]
+
+
+# -- Order ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the browser, and run it last: Playwright's loop breaks async tests that come after it."""
+    for item in items:
+        if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("browser"):
+        # Playwright's synchronous interface runs an event loop in this thread; Django then refuses the ORM.
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def no_csp_report(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No page may break its own Content-Security-Policy."""
+    reports: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: reports.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("helpdesk.csp")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    if reports and not request.node.get_closest_marker("csp_report"):
+        pytest.fail("The browser reported: " + "; ".join(reports))
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> Iterator[None]:
+    """No test sees what another one cached or counted."""
+    from django.core.cache import cache
+
+    cache.clear()
+    yield
+
+
+# -- Live server ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class LiveServer:
+    """The product, served by uvicorn in a thread of the test process: pages and websockets."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __add__(self, path: str) -> str:
+        return self.url + path
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+
+@pytest.fixture
+def live_server(transactional_db: None) -> Iterator[LiveServer]:
+    import uvicorn
+    from django.conf import settings
+
+    from helpdesk.asgi import application
+
+    config = uvicorn.Config(
+        application,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [settings.LIVE_SOCKET.dup()]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the live server did not start"
+        time.sleep(0.01)
+    yield LiveServer(settings.SITE_URL)
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive(), "the live server did not stop"
+
+
+# -- Browser ----------------------------------------------------------------------------------------------------------
+
+
+def chromium() -> str:
+    """The browser: $CHROMIUM, else what is on PATH."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    for name in filter(None, names):
+        if path := shutil.which(name):
+            return path
+    pytest.fail("No Chromium: install it, or set CHROMIUM to its path.")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_type_launch_args, "executable_path": chromium(), "args": CHROMIUM_FLAGS}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **browser_context_args,
+        "locale": "en-GB",
+        "timezone_id": "Asia/Seoul",
+        "viewport": {"width": 1440, "height": 900},
+    }
+
+
+# -- Processes --------------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """A process of the product under test, with its output in a file."""
+
+    def __init__(self, argv: list[str], *, env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self.popen = subprocess.Popen(
+                argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, text: str, *, timeout: float = 30) -> None:
+        """Wait until the output holds `text`. Fails when the process ends first or after `timeout` seconds."""
+        wait_until(lambda: text in self.output() or self.popen.poll() is not None, timeout=timeout, what=text)
+        assert text in self.output(), f"{self.popen.args} ended with {self.popen.returncode}:\n{self.output()}"
+
+    def kill(self) -> None:
+        """kill -9 of the whole process group, as the kernel does it when memory ends."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait(10)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = 20) -> int:
+        """Ask it to end, and wait. Returns its exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+            try:
+                self.popen.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self.popen.wait(10)
+
+
+def wait_until(happens: Callable[[], Any], *, timeout: float = 20, what: str = "it") -> Any:
+    """Poll until `happens` returns something true, and return that. Fails after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if result := happens():
+            return result
+        time.sleep(0.02)
+    pytest.fail(f"{what} did not happen within {timeout} s")
+
+
+@pytest.fixture
+def process_env(transactional_db: None) -> dict[str, str]:
+    """The environment with which another process works on this test's database and Redis."""
+    from urllib.parse import quote
+
+    from django.db import connection
+
+    database = connection.settings_dict
+    host = quote(str(database["HOST"]), safe="")
+    return {**os.environ, "DATABASE_URL": f"postgres://{database['USER']}@{host}/{database['NAME']}"}
+
+
+@pytest.fixture
+def start_process(process_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """`start_process("parser", "manage.py", "parser", PROCESS="parser")`: a python process, stopped after the test."""
+    started: list[Process] = []
+
+    def start(name: str, *argv: str, **env: str) -> Process:
+        process = Process([sys.executable, *argv], env={**process_env, **env}, log=tmp_path / f"{name}.log")
+        started.append(process)
+        return process
+
+    yield start
+    for process in reversed(started):
+        process.stop()
+
+
+@pytest.fixture
+def celery_worker_process(start_process: Callable[..., Process]) -> Process:
+    """A real worker on all queues, working on this test's database."""
+    from helpdesk.celery import queue_names
+
+    queues = ",".join(queue_names())
+    argv = ["-m", "celery", "-A", "helpdesk", "worker", "-c", "1", "-Q", queues, "-l", "INFO"]
+    worker = start_process("worker", *argv, "--without-mingle", "--without-gossip", PROCESS="worker", LOG_LEVEL="INFO")
+    worker.wait_for("ready.")
+    return worker
