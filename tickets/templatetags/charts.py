@@ -20,11 +20,11 @@ class Mark:
     label: str
     value: float | None
     shown: str
-    x: float
-    width: float
-    y: float
-    height: float
-    centre: float
+    x: str
+    width: str
+    y: str
+    height: str
+    centre: str
     url: str = ""
     labelled: bool = True
 
@@ -96,11 +96,16 @@ def _scale(values: Sequence[float | None]) -> tuple[float, list[float]]:
 
 
 def _ticks(ticks: Sequence[float], top: float, unit: str) -> list[dict[str, Any]]:
-    return [{"y": _height(tick, top), "shown": _shown(tick, unit)} for tick in ticks]
+    return [{"y": _at(_height(tick, top)), "shown": _shown(tick, unit)} for tick in ticks]
 
 
 def _height(value: float, top: float) -> float:
-    return round(PLOT_BOTTOM - (value / top) * (PLOT_BOTTOM - PLOT_TOP), 3)
+    return PLOT_BOTTOM - (value / top) * (PLOT_BOTTOM - PLOT_TOP)
+
+
+def _at(position: float) -> str:
+    """A coordinate as text, so that no language's number format can reach it."""
+    return f"{position:.3f}".rstrip("0").rstrip(".")
 
 
 def _marks(
@@ -115,8 +120,8 @@ def _marks(
         marks.append(
             Mark(
                 label=str(label), value=value, shown=_shown(value, unit), url=urls[i] if i < len(urls) else "",
-                x=round(i * step + step * 0.18, 3), width=round(step * 0.64, 3), y=y,
-                height=round(PLOT_BOTTOM - y, 3), centre=round(i * step + step / 2, 3), labelled=i % every == 0,
+                x=_at(i * step + step * 0.18), width=_at(step * 0.64), y=_at(y), height=_at(PLOT_BOTTOM - y),
+                centre=_at(i * step + step / 2), labelled=i % every == 0,
             )  # fmt: skip
         )
     return marks
@@ -129,7 +134,7 @@ def _paths(marks: Sequence[Mark]) -> list[dict[str, str]]:
         if mark.value is None:
             stretches.append([])
         else:
-            stretches[-1].append((mark.centre, mark.y))
+            stretches[-1].append((float(mark.centre), float(mark.y)))
     return [
         {"line": " ".join(f"{x:.2f},{y:.2f}" for x, y in points), "area": _area(points, floor=PLOT_BOTTOM)}
         for points in stretches

@@ -9,12 +9,16 @@ from functools import lru_cache
 from typing import Any
 
 from django import template
+from django.conf import settings
+from django.templatetags.static import static
 from django.utils import formats, timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
+
+from tickets.workspace.keymap import COMMANDS
 
 register = template.Library()
 
@@ -38,31 +42,34 @@ CHANNELS: dict[str, tuple[str, Any, int]] = {
 OTHER_CHANNEL = ("radio", gettext_lazy("Other channel"), 6)
 
 STATUSES: dict[str, Any] = {
-    "new": pgettext_lazy("ticket status", "New"),
-    "open": pgettext_lazy("ticket status", "Open"),
-    "pending": pgettext_lazy("ticket status", "Pending"),
-    "on_hold": pgettext_lazy("ticket status", "On hold"),
-    "solved": pgettext_lazy("ticket status", "Solved"),
-    "closed": pgettext_lazy("ticket status", "Closed"),
+    "new": gettext_lazy("New"),
+    "open": gettext_lazy("Open"),
+    "pending": gettext_lazy("Pending"),
+    "on_hold": gettext_lazy("On hold"),
+    "solved": gettext_lazy("Solved"),
+    "closed": gettext_lazy("Closed"),
 }
 
-#: priority -> (icon, word)
+#: Priority as the ticket stores it -> the word that styles know it by.
+PRIORITY_WORDS = {1: "low", 2: "normal", 3: "high", 4: "urgent"}
+
+#: priority word -> (icon, word)
 PRIORITIES: dict[str, tuple[str, Any]] = {
-    "low": ("signal-low", pgettext_lazy("priority", "Low")),
-    "normal": ("signal-medium", pgettext_lazy("priority", "Normal")),
-    "high": ("signal-high", pgettext_lazy("priority", "High")),
-    "urgent": ("octagon-alert", pgettext_lazy("priority", "Urgent")),
+    "low": ("signal-low", gettext_lazy("Low")),
+    "normal": ("signal-medium", gettext_lazy("Normal")),
+    "high": ("signal-high", gettext_lazy("High")),
+    "urgent": ("octagon-alert", gettext_lazy("Urgent")),
 }
 
 #: delivery state -> (icon, word)
 DELIVERY_STATES: dict[str, tuple[str, Any]] = {
-    "queued": ("clock", pgettext_lazy("delivery", "Sending")),
-    "sending": ("clock", pgettext_lazy("delivery", "Sending")),
-    "sent": ("check", pgettext_lazy("delivery", "Sent")),
-    "delivered": ("check-check", pgettext_lazy("delivery", "Delivered")),
-    "read": ("check-check", pgettext_lazy("delivery", "Read")),
-    "failed": ("circle-alert", pgettext_lazy("delivery", "Failed")),
-    "uncertain": ("circle-question-mark", pgettext_lazy("delivery", "Delivery uncertain")),
+    "queued": ("clock", gettext_lazy("Sending")),
+    "sending": ("clock", gettext_lazy("Sending")),
+    "sent": ("check", gettext_lazy("Sent")),
+    "delivered": ("check-check", gettext_lazy("Delivered")),
+    "read": ("check-check", gettext_lazy("Read")),
+    "failed": ("circle-alert", gettext_lazy("Failed")),
+    "uncertain": ("circle-question-mark", gettext_lazy("Unconfirmed")),
 }
 
 KEY_WORDS = {
@@ -134,13 +141,20 @@ def status_label(status: str) -> str:
 
 
 @register.filter
-def priority_label(priority: str) -> str:
-    return str(PRIORITIES[priority][1]) if priority in PRIORITIES else str(priority)
+def priority_word(priority: int | str) -> str:
+    """low, normal, high or urgent, from the stored number or the word itself."""
+    return PRIORITY_WORDS.get(priority, str(priority)) if isinstance(priority, int) else str(priority)
 
 
 @register.filter
-def priority_icon(priority: str) -> str:
-    return PRIORITIES.get(priority, PRIORITIES["normal"])[0]
+def priority_label(priority: int | str) -> str:
+    word = priority_word(priority)
+    return str(PRIORITIES[word][1]) if word in PRIORITIES else word
+
+
+@register.filter
+def priority_icon(priority: int | str) -> str:
+    return PRIORITIES.get(priority_word(priority), PRIORITIES["normal"])[0]
 
 
 @register.filter
@@ -210,6 +224,51 @@ def duration(seconds: float | None) -> str:
     return sign + words
 
 
+# --- What the modules in static/js need to know ------------------------------------------------------------------------
+
+
+@register.simple_tag(takes_context=True)
+def js_words(context: Any) -> SafeString:
+    """The sentences that the browser itself says, in the page's language, as a JSON block with the id `words`."""
+    words = {
+        "now": _("now"),
+        "undo": _("Undo"),
+        "undone": _("Undone."),
+        "offline": _("Offline, drafts are safe"),
+        "reconnecting": _("Reconnecting"),
+        "back": _("Back, %(count)s updates loaded"),
+        "failed": _("That did not work. Check your connection and try again."),
+        "copied": _("Copied"),
+        "none": _("Nothing matches"),
+        "you": _("You:"),
+        "draft": _("Draft:"),
+        "typing": _("typing…"),
+        "due": _("due %(at)s"),
+        "businessHours": _("counts business hours"),
+        "late": _("%(time)s late"),
+        "left": _("%(time)s left"),
+    }
+    return json_script(words, "words")
+
+
+@register.simple_tag(takes_context=True)
+def key_map(context: Any) -> SafeString:
+    """Every command with its keys and label, and whether single keys are on, as a JSON block with the id `key-map`."""
+    user = getattr(context.get("request"), "user", None)
+    chosen = {
+        "single": bool(getattr(user, "shortcuts_on", True)),
+        "sendKey": getattr(user, "send_key", "enter"),
+        "commands": [command.as_json() for command in COMMANDS],
+    }
+    return json_script(chosen, "key-map")
+
+
+@register.simple_tag
+def in_demo() -> bool:
+    """Whether the demo's pages (simulator, style guide) exist here."""
+    return bool(settings.DEBUG or getattr(settings, "DEMO", False))
+
+
 # --- Keys ----------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +282,39 @@ def _key(part: str) -> tuple[SafeString, str]:
     if part.lower() == "mod":
         return mark_safe(" data-mod"), "Ctrl"
     return mark_safe(""), KEY_WORDS.get(part.lower(), part.upper() if len(part) == 1 else part)
+
+
+@register.filter(name="is")
+def is_equal(value: Any, other: Any) -> bool:
+    """`{% include ... with current=page|is:"teams" %}`"""
+    return bool(value == other)
+
+
+# --- Style sheets --------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def split_words(text: str) -> list[str]:
+    return text.split()
+
+
+@register.filter
+def pairs(text: str) -> list[list[str]]:
+    """`"a:1 b:2"` as pairs, for a loop in a template."""
+    return [part.split(":", 1) for part in text.split()]
+
+
+@register.filter
+def pane_px(width: Any, bounds: str) -> int:
+    """A stored pane width as whole pixels between the bounds, `"280,480"`; the lower bound if it is no number."""
+    low, high = (int(bound) for bound in bounds.split(","))
+    return min(high, max(low, int(width))) if isinstance(width, int | float) else low
+
+
+@register.simple_tag
+def static_css(name: str) -> str:
+    """The address of one of the files that css/app.css imports, to fetch them at once and not one after the other."""
+    return static(f"css/{name}.css")
 
 
 # --- Forms ---------------------------------------------------------------------------------------------------------
