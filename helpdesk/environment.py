@@ -30,6 +30,7 @@ VARIABLES = (
     "STATIC_ROOT",
     "STORAGE_URL",
     "TRUSTED_PROXIES",
+    "WORKER_SLOTS",
 )
 
 

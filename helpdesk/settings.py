@@ -217,6 +217,10 @@ CELERY_ENABLE_UTC = True
 
 PARSER_SOCKET = env("PARSER_SOCKET", str(DATA_DIR / "parser.sock"))
 
+# How much of one channel may be worked on at once: all slots of the workers but one, so that a channel that hangs
+# leaves room for the others.
+CLAIMS_PER_CHANNEL = max(1, int(env("WORKER_SLOTS", "2")) - 1)
+
 # -- People ------------------------------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "agents.Agent"

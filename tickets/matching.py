@@ -1,0 +1,97 @@
+"""Whose ticket is it? Pure decisions over candidates (design.md 7); `ingest` gathers the facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+UNSOLVED = frozenset({"new", "open", "pending", "on_hold"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A ticket that the message may belong to; merged ones are given as their survivor.
+
+    `party`: the sender takes part in it. `last_on_channel_at`: the newest public message on the message's channel.
+    `touched_at`: the newest public message on any channel.
+    """
+
+    ticket_id: int
+    status: str
+    party: bool = True
+    solved_at: datetime | None = None
+    touched_at: datetime | None = None
+    last_on_channel_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the message says about where it belongs, strongest first. Each is a ticket that was looked up and checked."""
+
+    token: Candidate | None = None
+    reference: Candidate | None = None
+    hint: Candidate | None = None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Hours on the same channel, hours across channels, days within which a solved ticket is reopened."""
+
+    same_channel_hours: float
+    other_channel_hours: float = 24
+    reopen_days: float = 7
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`ticket_id` None: a new ticket. `link_to` with `link_kind`: the ticket that the new one belongs with."""
+
+    ticket_id: int | None
+    reason: str
+    link_to: int | None = None
+    link_kind: Literal["", "follow_up_of", "token_of"] = ""
+    reopen: bool = False
+
+
+def decide(
+    evidence: Evidence, candidates: list[Candidate], *, windows: Windows, now: datetime, forget: bool = False
+) -> Decision:
+    """Decide by the five rules of design.md 7. `candidates` are the customer's own tickets of this brand."""
+    for found, reason in (
+        (evidence.token, "reply_token"), (evidence.reference, "reference"), (evidence.hint, "hint"),
+    ):
+        if found is None:
+            continue
+        if not found.party:
+            return Decision(None, "stranger_with_token", link_to=found.ticket_id, link_kind="token_of")
+        return _into(found, reason, windows=windows, now=now)
+    return _by_customer(candidates, windows=windows, now=now)
+
+
+def _by_customer(candidates: list[Candidate], *, windows: Windows, now: datetime) -> Decision:
+    unsolved = [one for one in candidates if one.status in UNSOLVED]
+    here = [one for one in unsolved if _within(one.last_on_channel_at, hours=windows.same_channel_hours, now=now)]
+    if here:
+        best = max(here, key=lambda one: (one.last_on_channel_at, one.ticket_id))
+        return Decision(best.ticket_id, "same_channel")
+    if len(unsolved) == 1 and _within(unsolved[0].touched_at, hours=windows.other_channel_hours, now=now):
+        return Decision(unsolved[0].ticket_id, "other_channel")
+    solved = [one for one in candidates if one.status == "solved" and one.last_on_channel_at is not None]
+    if solved and not unsolved:
+        latest = max(solved, key=lambda one: (one.solved_at or datetime.min.replace(tzinfo=now.tzinfo), one.ticket_id))
+        return _into(latest, "reopened", windows=windows, now=now)
+    return Decision(None, "new")
+
+
+def _into(one: Candidate, reason: str, *, windows: Windows, now: datetime) -> Decision:
+    """Into this ticket, as far as its state allows: closed, or solved for too long, makes a linked follow-up."""
+    if one.status in UNSOLVED:
+        return Decision(one.ticket_id, reason)
+    if one.status == "solved" and _within(one.solved_at, hours=windows.reopen_days * 24, now=now):
+        return Decision(one.ticket_id, reason, reopen=True)
+    return Decision(None, "follow_up", link_to=one.ticket_id, link_kind="follow_up_of")
+
+
+def _within(moment: datetime | None, *, hours: float, now: datetime) -> bool:
+    return moment is not None and now - moment <= timedelta(hours=hours)
