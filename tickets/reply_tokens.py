@@ -1,0 +1,55 @@
+"""Reply tokens: 128 bits of HMAC over (ticket, recipient, purpose), in our Message-IDs and reply addresses.
+
+A token holds no number that can be guessed. It is looked up among those that we sent, and its HMAC is checked then
+(channels.md 2.3). The newest key makes tokens; former keys (`SECRET_KEY_FALLBACKS`) still check them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+
+from django.conf import settings
+
+from tickets.models import Identity, Route, Ticket
+
+REPLY = "reply"  # the purpose of a route's own token
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+_MESSAGE_ID = re.compile(r"<?[A-Za-z0-9]{1,64}\.([0-9A-Fa-f]{32})@[^@\s<>]{1,253}>?")
+
+
+def token_for(ticket: Ticket, identity: Identity, purpose: str) -> str:
+    """32 hex digits, the same each time while the key stays."""
+    return _made(settings.SECRET_KEY, f"{ticket.pk}:{identity.pk}:{purpose}")
+
+
+def find_route(token: str) -> Route | None:
+    """The route whose token this is, with ticket, identity and channel; None for a token that we did not make."""
+    token = token.strip().lower()
+    if not _TOKEN.fullmatch(token):
+        return None
+    route = Route.objects.select_related("ticket", "identity", "channel__brand").filter(reply_token=token).first()
+    if route is None:
+        return None
+    facts = f"{route.ticket_id}:{route.identity_id}:{REPLY}"
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    # No short cut: every key is compared, each in constant time.
+    right = sum(hmac.compare_digest(_made(key, facts), token) for key in keys)
+    return route if right else None
+
+
+def message_id_for(route_token: str, random: str, domain: str) -> str:
+    """`<random.token@domain>`: unique by its random part (letters and digits), ours by its token."""
+    return f"<{random}.{route_token}@{domain}>"
+
+
+def token_in(message_id: str) -> str | None:
+    """The token inside a Message-ID of our form, lower-cased; not yet checked."""
+    match = _MESSAGE_ID.fullmatch(message_id.strip())
+    return match[1].lower() if match else None
+
+
+def _made(key: str, facts: str) -> str:
+    derived = hashlib.sha256(b"reply-token:" + key.encode()).digest()
+    return hmac.new(derived, facts.encode(), hashlib.sha256).hexdigest()[:32]
