@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, time
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -11,6 +14,9 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
+from holidays import HolidayBase, country_holidays
+
+from agents.hours import Hours
 
 
 class Calendar(models.Model):
@@ -32,6 +38,41 @@ class Calendar(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def hours(self) -> Hours:
+        """The pure form for `agents.hours`: two queries, kept per version in each process."""
+        return _hours_of(self.pk, self.version)
+
+    def touch(self) -> None:
+        """Raise the version after an edit of windows or closings, in the same transaction."""
+        Calendar.objects.filter(pk=self.pk).update(version=F("version") + 1)
+        self.refresh_from_db(fields=["version"])
+
+
+@lru_cache(maxsize=256)
+def _hours_of(calendar_id: int, version: int) -> Hours:
+    calendar = Calendar.objects.get(pk=calendar_id)
+    windows: list[list[tuple[time, time]]] = [[] for _day in range(7)]
+    for window in calendar.windows.all():
+        windows[window.weekday].append((window.opens, window.closes))
+    return Hours(
+        zone=ZoneInfo(calendar.time_zone),
+        windows=tuple(tuple(sorted(day)) for day in windows),
+        closings=_Closings(
+            days=frozenset(calendar.closings.values_list("date", flat=True)),
+            public=country_holidays(calendar.holiday_country) if calendar.holiday_country else None,
+        ),
+    )
+
+
+class _Closings:
+    """One-off closings and the public holidays of a country, Korean substitute holidays included."""
+
+    def __init__(self, *, days: frozenset[date], public: HolidayBase | None) -> None:
+        self.days, self.public = days, public
+
+    def __contains__(self, day: object) -> bool:
+        return day in self.days or (self.public is not None and day in self.public)
 
 
 class CalendarWindow(models.Model):
@@ -125,13 +166,23 @@ class Agent(AbstractBaseUser, PermissionsMixin):
     presence_since = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(null=True, blank=True)  # last heartbeat of any of their screens
 
-    language = models.CharField(_("language"), max_length=2, choices=[("en", "English"), ("ko", "한국어")], default="en")
+    language = models.CharField(
+        _("language"), max_length=2, choices=[("en", "English"), ("ko", "한국어")], default="en"
+    )
     time_zone = models.CharField(_("time zone"), max_length=64, default="Asia/Seoul")
-    theme = models.CharField(max_length=6, choices=[("system", _("System")), ("light", _("Light")), ("dark", _("Dark"))],
-                             default="system")
-    density = models.CharField(max_length=11, choices=[("comfortable", _("Comfortable")), ("compact", _("Compact"))],
-                               default="comfortable")
-    send_key = models.CharField(max_length=9, choices=[("enter", "Enter"), ("cmd_enter", "Ctrl/⌘ Enter")], default="enter")
+    theme = models.CharField(
+        max_length=6,
+        choices=[("system", _("System")), ("light", _("Light")), ("dark", _("Dark"))],
+        default="system",
+    )
+    density = models.CharField(
+        max_length=11,
+        choices=[("comfortable", _("Comfortable")), ("compact", _("Compact"))],
+        default="comfortable",
+    )
+    send_key = models.CharField(
+        max_length=9, choices=[("enter", "Enter"), ("cmd_enter", "Ctrl/⌘ Enter")], default="enter"
+    )
     shortcuts_on = models.BooleanField(default=True)
     panes = models.JSONField(default=dict, blank=True)  # {"list": px, "side": px, "nav": bool, "closed": [section]}
 
@@ -219,4 +270,3 @@ class AuditEntry(models.Model):
             facts=facts or {},
             personal=personal,
         )
-

@@ -33,6 +33,9 @@ def _every(seconds: float, task: str, **options: Any) -> dict[str, Any]:
 # What is due is in rows; beat only wakes. Interval in seconds, task.
 BEAT = {
     "heartbeat": _every(10, "helpdesk.tasks.heartbeat"),
+    "route": _every(5, "tickets.tasks.route"),
+    "sla": _every(5, "tickets.tasks.sweep_sla"),
+    "tickets": _every(60, "tickets.tasks.sweep_tickets"),
 }
 
 

@@ -81,7 +81,8 @@ def message_for(agent: Agent, message_id: int) -> Message:
 def attachment_for(agent: Agent, attachment_id: int) -> Attachment:
     """A file of a message that they see, or one that they uploaded and did not send yet."""
     attachment = Attachment.objects.filter(
-        Q(message__ticket__in=tickets_for(agent)) | Q(message__isnull=True, uploaded_by=agent), pk=attachment_id
+        Q(message__ticket__in=tickets_for(agent)) | Q(message__isnull=True, uploaded_by=agent),
+        pk=attachment_id,
     ).first()
     if attachment is None:
         raise Http404

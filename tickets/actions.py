@@ -28,7 +28,7 @@ class NotAllowed(Exception):
 
 def lock(ticket_id: int) -> Ticket:
     """The ticket's row, locked. Must be inside a transaction."""
-    return Ticket.objects.select_for_update(of=("self",)).get(pk=ticket_id)
+    return Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
 
 
 @transaction.atomic
@@ -74,9 +74,7 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
     locked.solved_at = earlier[-1].at if before == Ticket.Status.SOLVED and earlier else None
     locked.solved_by = earlier[-1].actor if before == Ticket.Status.SOLVED and earlier else None
     locked.waiting_since = locked.waiting_since or _waiting_since(locked)
-    locked.save(
-        update_fields=["status", "updated_at", "first_solved_at", "solved_at", "solved_by", "waiting_since"]
-    )
+    locked.save(update_fields=["status", "updated_at", "first_solved_at", "solved_at", "solved_by", "waiting_since"])
     clocks.status_changed(locked, now=now)
     undo = locked.record("undone", by=by, now=now, event=event.pk, to=before)
     live.announce(undo)
@@ -84,9 +82,7 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
 
 
 @transaction.atomic
-def assign(
-    ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime
-) -> Event | None:
+def assign(ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime) -> Event | None:
     """Give it to a person, a team, both or nobody. Without a person it is owed to routing again."""
     locked = lock(ticket.pk)
     event = locked.give_to(assignee=assignee, team=team, by=by, now=now)
@@ -170,7 +166,7 @@ def rate(ticket: Ticket, score: int, *, survey_id: int, now: datetime) -> Event:
 
 @transaction.atomic
 def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
-    """Point at the survivor; no row moves. Raises NotAllowed for a circle, another customer's brand, or a closed one."""
+    """Point at the survivor; no row moves. Raises NotAllowed for a circle, another brand, or a closed survivor."""
     first, second = sorted((ticket.pk, into.pk))
     rows = {first: lock(first)} | ({second: lock(second)} if second != first else {})
     merged, survivor = rows[ticket.pk], rows[into.pk]
@@ -213,7 +209,11 @@ def close_solved(*, now: datetime, after_days: int, limit: int = 500) -> int:
     closed = 0
     for pk in due.order_by("solved_at").values_list("pk", flat=True)[:limit]:
         with transaction.atomic():
-            ticket = Ticket.objects.select_for_update(skip_locked=True).filter(pk=pk, status=Ticket.Status.SOLVED).first()
+            ticket = (
+                Ticket.objects.select_for_update(skip_locked=True, no_key=True)
+                .filter(pk=pk, status=Ticket.Status.SOLVED)
+                .first()
+            )
             if ticket:
                 live.announce(ticket.change_status(Ticket.Status.CLOSED, by=Actor("system"), now=now))
                 closed += 1
@@ -223,9 +223,15 @@ def close_solved(*, now: datetime, after_days: int, limit: int = 500) -> int:
 def wake_due(*, now: datetime, limit: int = 500) -> int:
     """Sweep: snoozes that have ended. Returns how many."""
     woken = 0
-    for pk in Ticket.objects.filter(snoozed_until__lte=now).order_by("snoozed_until").values_list("pk", flat=True)[:limit]:
+    for pk in (
+        Ticket.objects.filter(snoozed_until__lte=now).order_by("snoozed_until").values_list("pk", flat=True)[:limit]
+    ):
         with transaction.atomic():
-            ticket = Ticket.objects.select_for_update(skip_locked=True).filter(pk=pk, snoozed_until__lte=now).first()
+            ticket = (
+                Ticket.objects.select_for_update(skip_locked=True, no_key=True)
+                .filter(pk=pk, snoozed_until__lte=now)
+                .first()
+            )
             if ticket:
                 live.announce(ticket.snooze(None, by=Actor("system"), now=now, cause="time"))
                 woken += 1
@@ -249,7 +255,14 @@ def mark_unread(ticket: Ticket, *, agent: Agent) -> None:
 
 def note_customer_changed(customer: Any, *, by: Actor, now: datetime, fields: list[str]) -> Event:
     """The customer's particulars were edited; only the names of the fields are logged."""
-    event = record("customer_changed", ticket=None, customer_id=customer.pk, by=by, now=now, particulars={"fields": fields})
+    event = record(
+        "customer_changed",
+        ticket=None,
+        customer_id=customer.pk,
+        by=by,
+        now=now,
+        particulars={"fields": fields},
+    )
     live.announce(event)
     return event
 
@@ -258,9 +271,13 @@ def _waiting_since(ticket: Ticket) -> datetime | None:
     """The oldest customer message after our last public answer."""
     answered = (
         Message.objects.filter(ticket=ticket, kind="public", direction="out", author_type="agent")
-        .order_by("-id").values_list("id", flat=True).first()
+        .order_by("-id")
+        .values_list("id", flat=True)
+        .first()
     )
     return (
         Message.objects.filter(ticket=ticket, kind="public", direction="in", id__gt=answered or 0)
-        .order_by("id").values_list("created_at", flat=True).first()
+        .order_by("id")
+        .values_list("created_at", flat=True)
+        .first()
     )

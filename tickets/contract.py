@@ -185,7 +185,16 @@ class Receipt:
 class Applied:
     """Changes something that exists and is never a message of its own."""
 
-    kind: Literal["edited", "deleted", "reaction", "reaction_removed", "identity", "session_closed", "account", "postback"]
+    kind: Literal[
+        "edited",
+        "deleted",
+        "reaction",
+        "reaction_removed",
+        "identity",
+        "session_closed",
+        "account",
+        "postback",
+    ]
     external_message_id: str = ""  # of the message that it changes
     sender: Sender = field(default_factory=Sender)
     text: str = ""
@@ -325,5 +334,17 @@ class Adapter(Protocol):
 
 # Shown in the reader's language where a message has no words of its own; the sentences are in timeline.py.
 PLACEHOLDERS = frozenset(
-    {"unsupported", "unknown", "empty", "location", "contacts", "sticker", "voice", "order", "call", "unreadable", "deleted"}
+    {
+        "unsupported",
+        "unknown",
+        "empty",
+        "location",
+        "contacts",
+        "sticker",
+        "voice",
+        "order",
+        "call",
+        "unreadable",
+        "deleted",
+    }
 )

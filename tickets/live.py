@@ -23,7 +23,7 @@ def _redis() -> redis.Redis:
 
 
 def announce(*events: Event | None) -> None:
-    """After the commit, tell the socket processes the ids of these events. Whatever Redis drops, the heartbeat finds."""
+    """After the commit, tell the socket processes the ids. Whatever Redis drops, the heartbeat finds."""
     ids = [event.pk for event in events if event is not None]
     if ids:
         transaction.on_commit(lambda: _publish({"events": ids}), robust=True)

@@ -25,7 +25,9 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "ticket_created": Kind(gettext_lazy("A ticket began; `reason` is the matching decision")),
-    "message_received": Kind(gettext_lazy("The customer wrote; `reason` says why it landed on this ticket"), shown=False),
+    "message_received": Kind(
+        gettext_lazy("The customer wrote; `reason` says why it landed on this ticket"), shown=False
+    ),
     "reply_posted": Kind(gettext_lazy("An agent's answer left the composer"), shown=False),
     "note_posted": Kind(gettext_lazy("An internal note was written"), shown=False),
     "automatic_message": Kind(gettext_lazy("A survey or an automatic reply was written"), shown=False),
@@ -117,7 +119,11 @@ def labels_of_priority() -> Mapping[int, str]:
 
 
 def label_of_metric(metric: str) -> str:
-    return {"first_reply": _("First reply"), "next_reply": _("Next reply"), "resolution": _("Resolution")}.get(metric, metric)
+    return {
+        "first_reply": _("First reply"),
+        "next_reply": _("Next reply"),
+        "resolution": _("Resolution"),
+    }.get(metric, metric)
 
 
 def label_of_reason(reason: str) -> str:
@@ -145,7 +151,9 @@ def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
     if after.get("assignee") != before.get("assignee"):
         if after.get("assignee") and after.get("team") and after.get("team") != before.get("team"):
             return _("%(who)s · Assignee: %(agent)s · Team: %(team)s") % {
-                "who": who, "agent": names.agent(after["assignee"]), "team": names.team(after["team"]),
+                "who": who,
+                "agent": names.agent(after["assignee"]),
+                "team": names.team(after["team"]),
             }
         return _("%(who)s · Assignee: %(agent)s") % {"who": who, "agent": names.agent(after.get("assignee"))}
     return _("%(who)s · Team: %(team)s") % {"who": who, "team": names.team(after.get("team"))}
@@ -154,14 +162,18 @@ def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
 def _status(who: str, it: Mapping[str, Any], names: Names) -> str:
     labels = labels_of_status()
     return _("%(who)s · Status: %(from)s → %(to)s") % {
-        "who": who, "from": labels.get(it.get("from", ""), ""), "to": labels.get(it.get("to", ""), ""),
+        "who": who,
+        "from": labels.get(it.get("from", ""), ""),
+        "to": labels.get(it.get("to", ""), ""),
     }
 
 
 def _priority(who: str, it: Mapping[str, Any], names: Names) -> str:
     labels = labels_of_priority()
     return _("%(who)s · Priority: %(from)s → %(to)s") % {
-        "who": who, "from": labels.get(it.get("from", 0), ""), "to": labels.get(it.get("to", 0), ""),
+        "who": who,
+        "from": labels.get(it.get("from", 0), ""),
+        "to": labels.get(it.get("to", 0), ""),
     }
 
 
@@ -171,7 +183,9 @@ def _tags(who: str, it: Mapping[str, Any], names: Names) -> str:
 
 
 SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
-    "ticket_created": lambda who, it, names: _("New ticket: %(reason)s") % {"reason": label_of_reason(it.get("reason", "new"))},
+    "ticket_created": lambda who, it, names: (
+        _("New ticket: %(reason)s") % {"reason": label_of_reason(it.get("reason", "new"))}
+    ),
     "message_unreadable": lambda who, it, names: _("One message could not be read. Its original is kept."),
     "delivery_failed": lambda who, it, names: _("Not delivered: %(error)s") % {"error": it.get("error", "")},
     "status_changed": _status,
@@ -181,17 +195,31 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     "assigned": _assigned,
     "priority_changed": _priority,
     "tags_changed": _tags,
-    "subject_changed": lambda who, it, names: _("%(who)s · Subject: %(subject)s") % {"who": who, "subject": it.get("to", "")},
+    "subject_changed": lambda who, it, names: (
+        _("%(who)s · Subject: %(subject)s") % {"who": who, "subject": it.get("to", "")}
+    ),
     "snoozed": lambda who, it, names: _("%(who)s · Snoozed") % {"who": who},
     "woken": lambda who, it, names: _("Snooze ended"),
-    "route_added": lambda who, it, names: _("Can now be reached by %(channel)s as well") % {"channel": it.get("name", "")},
-    "merged": lambda who, it, names: _("%(who)s · Merged with #%(number)s") % {"who": who, "number": it.get("number", "")},
-    "unmerged": lambda who, it, names: _("%(who)s · Merge with #%(number)s undone") % {"who": who, "number": it.get("number", "")},
-    "linked": lambda who, it, names: _("Linked with #%(number)s: %(reason)s")
-    % {"number": it.get("number", ""), "reason": label_of_reason(it.get("reason", ""))},
-    "sla_warning": lambda who, it, names: _("%(metric)s: %(percent)s%% of the time has passed")
-    % {"metric": label_of_metric(it.get("metric", "")), "percent": it.get("percent", "")},
-    "sla_breached": lambda who, it, names: _("%(metric)s: deadline missed") % {"metric": label_of_metric(it.get("metric", ""))},
+    "route_added": lambda who, it, names: (
+        _("Can now be reached by %(channel)s as well") % {"channel": it.get("name", "")}
+    ),
+    "merged": lambda who, it, names: (
+        _("%(who)s · Merged with #%(number)s") % {"who": who, "number": it.get("number", "")}
+    ),
+    "unmerged": lambda who, it, names: (
+        _("%(who)s · Merge with #%(number)s undone") % {"who": who, "number": it.get("number", "")}
+    ),
+    "linked": lambda who, it, names: (
+        _("Linked with #%(number)s: %(reason)s")
+        % {"number": it.get("number", ""), "reason": label_of_reason(it.get("reason", ""))}
+    ),
+    "sla_warning": lambda who, it, names: (
+        _("%(metric)s: %(percent)s%% of the time has passed")
+        % {"metric": label_of_metric(it.get("metric", "")), "percent": it.get("percent", "")}
+    ),
+    "sla_breached": lambda who, it, names: (
+        _("%(metric)s: deadline missed") % {"metric": label_of_metric(it.get("metric", ""))}
+    ),
     "survey_sent": lambda who, it, names: _("Survey sent"),
     "rated": lambda who, it, names: _("Satisfaction: %(score)s of 5") % {"score": it.get("score", "")},
     "customer_joined": lambda who, it, names: _("%(who)s · Customers joined") % {"who": who},

@@ -50,7 +50,9 @@ class Identity(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["kind", "scope", "value"], condition=Q(verified=True), name="verified_identity_once"),
+            models.UniqueConstraint(
+                fields=["kind", "scope", "value"], condition=Q(verified=True), name="verified_identity_once"
+            ),
             models.UniqueConstraint(fields=["customer", "kind", "scope", "value"], name="identity_once_per_customer"),
         ]
         indexes = [models.Index(fields=["kind", "value", "scope"], name="identity_by_value")]

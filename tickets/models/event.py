@@ -90,7 +90,11 @@ class Outbox(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="outbox_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="outbox_leased"),
-            models.Index(fields=["shard_key", "id"], condition=Q(state__in=["queued", "sending"]), name="outbox_by_shard"),
+            models.Index(
+                fields=["shard_key", "id"],
+                condition=Q(state__in=["queued", "sending"]),
+                name="outbox_by_shard",
+            ),
         ]
 
 
@@ -122,7 +126,11 @@ def record(
     receivers = [hook for hook in Webhook.objects.filter(active=True) if not hook.events or kind in hook.events]
     if receivers:
         Outbox.objects.bulk_create(
-            Outbox(kind="webhook", shard_key=f"webhook:{hook.pk}", payload={"webhook": hook.pk, "event": event.pk})
+            Outbox(
+                kind="webhook",
+                shard_key=f"webhook:{hook.pk}",
+                payload={"webhook": hook.pk, "event": event.pk},
+            )
             for hook in receivers
         )
     return event

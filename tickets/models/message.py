@@ -32,7 +32,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def for_bubbles(self) -> MessageQuerySet:
         """Everything that a bubble shows, in a constant number of queries."""
         return self.select_related("agent", "customer", "channel", "route__identity").prefetch_related(
-            "attachments", models.Prefetch("parts", queryset=DeliveryPart.objects.order_by("n"), to_attr="ordered_parts")
+            "attachments",
+            models.Prefetch("parts", queryset=DeliveryPart.objects.order_by("n"), to_attr="ordered_parts"),
         )
 
 
@@ -107,12 +108,15 @@ class Message(models.Model):
                 name="message_part_with_item",
             ),
             models.CheckConstraint(
-                condition=~Q(kind="note") | Q(channel__isnull=True, route__isnull=True), name="note_has_no_channel"
+                condition=~Q(kind="note") | Q(channel__isnull=True, route__isnull=True),
+                name="note_has_no_channel",
             ),
         ]
         indexes = [
             models.Index(fields=["rfc_message_id"], condition=~Q(rfc_message_id=""), name="message_by_rfc_id"),
-            models.Index(fields=["channel", "external_id"], condition=~Q(external_id=""), name="message_by_external_id"),
+            models.Index(
+                fields=["channel", "external_id"], condition=~Q(external_id=""), name="message_by_external_id"
+            ),
             models.Index(fields=["customer", "-id"], condition=Q(customer__isnull=False), name="message_by_customer"),
             models.Index(fields=["created_at"], name="message_by_time"),
         ]
@@ -169,7 +173,9 @@ class DeliveryPart(models.Model):
     message = models.ForeignKey(Message, on_delete=models.PROTECT, related_name="parts")
     n = models.PositiveSmallIntegerField()
     channel = models.ForeignKey("tickets.Channel", on_delete=models.PROTECT, related_name="+")
-    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="+")  # for the order of a conversation
+    ticket = models.ForeignKey(
+        "tickets.Ticket", on_delete=models.PROTECT, related_name="+"
+    )  # for the order of a conversation
     text = models.TextField(blank=True, default="")
     attachment_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     provider_id = models.CharField(max_length=300, null=True)
@@ -197,7 +203,11 @@ class DeliveryPart(models.Model):
             models.Index(fields=["rfc_message_id"], condition=~Q(rfc_message_id=""), name="part_by_rfc_id"),
             models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="part_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="part_leased"),
-            models.Index(fields=["ticket", "channel", "id"], condition=Q(state__in=["queued", "sending"]), name="part_in_order"),
+            models.Index(
+                fields=["ticket", "channel", "id"],
+                condition=Q(state__in=["queued", "sending"]),
+                name="part_in_order",
+            ),
         ]
 
 

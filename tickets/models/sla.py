@@ -78,7 +78,9 @@ class SlaClock(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["ticket", "metric", "cycle"], name="one_clock_per_cycle"),
             models.UniqueConstraint(
-                fields=["ticket", "metric"], condition=Q(state__in=["running", "paused"]), name="one_live_clock"
+                fields=["ticket", "metric"],
+                condition=Q(state__in=["running", "paused"]),
+                name="one_live_clock",
             ),
         ]
         indexes = [
@@ -90,7 +92,9 @@ class SlaSegment(models.Model):
     """One interval of a clock: running, paused or off hours. The last one of a live clock has no end."""
 
     clock = models.ForeignKey(SlaClock, on_delete=models.CASCADE, related_name="segments")
-    kind = models.CharField(max_length=9, choices=[("running", "running"), ("paused", "paused"), ("off_hours", "off_hours")])
+    kind = models.CharField(
+        max_length=9, choices=[("running", "running"), ("paused", "paused"), ("off_hours", "off_hours")]
+    )
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
 

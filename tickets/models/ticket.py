@@ -90,7 +90,9 @@ class Ticket(models.Model):
     snoozed_until = models.DateTimeField(null=True, blank=True)
     priority = models.PositiveSmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
     team = models.ForeignKey("agents.Team", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets")
-    assignee = models.ForeignKey("agents.Agent", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets")
+    assignee = models.ForeignKey(
+        "agents.Agent", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets"
+    )
     tags = models.ManyToManyField(Tag, blank=True, related_name="tickets")
     language = models.CharField(max_length=5, blank=True, default="")
     fields = models.JSONField(default=dict, blank=True)
@@ -129,24 +131,41 @@ class Ticket(models.Model):
         ]
         indexes = [
             models.Index(
-                F("updated_at").desc(), F("id").desc(),
-                condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name="unsolved_latest",
+                F("updated_at").desc(),
+                F("id").desc(),
+                condition=Q(merged_into__isnull=True, status__in=UNSOLVED),
+                name="unsolved_latest",
             ),
             models.Index(
-                F("assignee"), F("updated_at").desc(), F("id").desc(),
-                condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name="unsolved_of_assignee",
+                F("assignee"),
+                F("updated_at").desc(),
+                F("id").desc(),
+                condition=Q(merged_into__isnull=True, status__in=UNSOLVED),
+                name="unsolved_of_assignee",
             ),
             models.Index(
-                F("team"), F("updated_at").desc(), F("id").desc(),
-                condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name="unsolved_of_team",
+                F("team"),
+                F("updated_at").desc(),
+                F("id").desc(),
+                condition=Q(merged_into__isnull=True, status__in=UNSOLVED),
+                name="unsolved_of_team",
             ),
-            models.Index(F("updated_at").desc(), F("id").desc(), condition=Q(merged_into__isnull=True), name="all_latest"),
+            models.Index(
+                F("updated_at").desc(),
+                F("id").desc(),
+                condition=Q(merged_into__isnull=True),
+                name="all_latest",
+            ),
             models.Index(fields=["customer", "-id"], name="ticket_by_customer"),
             models.Index(fields=["routing_due_at"], condition=Q(routing_due_at__isnull=False), name="routing_due"),
             models.Index(fields=["snoozed_until"], condition=Q(snoozed_until__isnull=False), name="snoozed_until"),
             models.Index(fields=["solved_at"], condition=Q(status="solved"), name="solved_to_close"),
             models.Index(fields=["created_at", "first_channel"], name="ticket_by_created"),
-            models.Index(fields=["first_solved_at"], condition=Q(first_solved_at__isnull=False), name="ticket_by_solved"),
+            models.Index(
+                fields=["first_solved_at"],
+                condition=Q(first_solved_at__isnull=False),
+                name="ticket_by_solved",
+            ),
             models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="ticket_family"),
         ]
 
@@ -207,7 +226,13 @@ class Ticket(models.Model):
         return self.record(kind, by=by, now=now, **{"from": old, "to": status, **({"cause": cause} if cause else {})})
 
     def give_to(
-        self, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime, decision_id: int | None = None
+        self,
+        *,
+        assignee: Agent | None,
+        team: Team | None,
+        by: Actor,
+        now: datetime,
+        decision_id: int | None = None,
     ) -> Event | None:
         """Set assignee and team together. A first assignment to a person opens a new ticket."""
         before = {"assignee": self.assignee_id, "team": self.team_id}
@@ -233,7 +258,9 @@ class Ticket(models.Model):
         self.save(update_fields=["priority", "updated_at"])
         return self.record("priority_changed", by=by, now=now, **{"from": old, "to": priority})
 
-    def change_tags(self, *, add: Iterable[Tag] = (), remove: Iterable[Tag] = (), by: Actor, now: datetime) -> Event | None:
+    def change_tags(
+        self, *, add: Iterable[Tag] = (), remove: Iterable[Tag] = (), by: Actor, now: datetime
+    ) -> Event | None:
         have = set(self.tags.values_list("name", flat=True))
         added = [tag for tag in add if tag.name not in have]
         removed = [tag for tag in remove if tag.name in have]
@@ -244,7 +271,11 @@ class Ticket(models.Model):
         self.updated_at = now
         self.save(update_fields=["updated_at"])
         return self.record(
-            "tags_changed", by=by, now=now, added=[tag.name for tag in added], removed=[tag.name for tag in removed]
+            "tags_changed",
+            by=by,
+            now=now,
+            added=[tag.name for tag in added],
+            removed=[tag.name for tag in removed],
         )
 
     def snooze(self, until: datetime | None, *, by: Actor, now: datetime, cause: str = "") -> Event | None:
@@ -263,9 +294,23 @@ class Ticket(models.Model):
         self.save(update_fields=["csat"])
         return self.record("rated", by=Actor("customer"), now=now, score=score, survey=survey_id)
 
-    def record(self, kind: str, *, by: Actor = SYSTEM, now: datetime, message_id: int | None = None, **particulars: Any) -> Event:
+    def record(
+        self,
+        kind: str,
+        *,
+        by: Actor = SYSTEM,
+        now: datetime,
+        message_id: int | None = None,
+        **particulars: Any,
+    ) -> Event:
         return record(
-            kind, ticket=self, customer_id=self.customer_id, by=by, now=now, message_id=message_id, particulars=particulars
+            kind,
+            ticket=self,
+            customer_id=self.customer_id,
+            by=by,
+            now=now,
+            message_id=message_id,
+            particulars=particulars,
         )
 
 

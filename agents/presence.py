@@ -1,0 +1,51 @@
+"""Who is at work. What they chose is stored; whether a screen of theirs is open is its last heartbeat."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from agents.models import Agent, AuditEntry
+
+GRACE = timedelta(seconds=90)  # a lost socket, a reload, a tunnel: still there
+
+
+def set_presence(agent: Agent, presence: str, *, now: datetime) -> bool:
+    """Their own choice of online, away, busy or offline. True when it changed."""
+    with transaction.atomic():
+        changed = (
+            Agent.objects.filter(pk=agent.pk)
+            .exclude(presence=presence)
+            .update(presence=presence, presence_since=now, seen_at=now)
+        )
+        if changed:
+            AuditEntry.write("presence", actor=agent, target=agent, facts={"from": agent.presence, "to": presence})
+    if changed:
+        agent.presence, agent.presence_since = presence, now
+    agent.seen_at = now
+    return bool(changed)
+
+
+def heartbeat(agent: Agent, *, now: datetime) -> bool:
+    """A screen of theirs is open. True when they were out of reach before, so that the queue should be looked at."""
+    before = Agent.objects.filter(pk=agent.pk).values_list("seen_at", flat=True).first()
+    Agent.objects.filter(pk=agent.pk).update(seen_at=now)
+    return before is None or before < now - GRACE
+
+
+def shown(agent: Agent, *, now: datetime) -> str:
+    """Their presence as others see it: offline once no screen of theirs has been heard of for the grace time."""
+    if agent.seen_at is None or agent.seen_at < now - GRACE:
+        return Agent.Presence.OFFLINE
+    return agent.presence
+
+
+def reachable(*, now: datetime) -> Q:
+    """The condition on Agent for those who take new tickets."""
+    return Q(is_active=True, is_bot=False, presence=Agent.Presence.ONLINE, seen_at__gte=now - GRACE)
+
+
+def online(*, now: datetime) -> QuerySet[Agent]:
+    return Agent.objects.filter(reachable(now=now)).order_by("name", "id")

@@ -1,0 +1,94 @@
+"""Rules: an ordered list of conditions and what to do when they hold.
+
+`run` works on a ticket whose row lock is held, and returns the trace that `RoutingDecision.rules` keeps.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from agents.models import Team
+from tickets import conditions, live
+from tickets.models import Rule, Tag, Ticket
+from tickets.models.event import RULE
+
+ACTIONS = ("team", "priority", "tags")
+
+
+def validate_actions(actions: Any) -> None:
+    """Raises conditions.Invalid, in the reader's language."""
+    if not isinstance(actions, list) or not actions:
+        raise conditions.Invalid(_("Choose at least one thing to do."))
+    for action in actions:
+        do = action.get("do") if isinstance(action, dict) else None
+        if do == "team" and Team.objects.filter(pk=action.get("team")).exists():
+            continue
+        if do == "priority" and action.get("priority") in Ticket.Priority.values:
+            continue
+        if do == "tags" and any(isinstance(name, str) and name.strip() for name in action.get("add", [])):
+            continue
+        raise conditions.Invalid(_("One of the things to do is incomplete."))
+
+
+def run(ticket: Ticket, *, when: str, now: datetime) -> list[dict[str, Any]]:
+    """Try each active rule in order. Must hold the ticket's row lock.
+
+    Facts are read again after a rule that changed something, so that a later rule sees it.
+    """
+    trace: list[dict[str, Any]] = []
+    facts = conditions.facts_of(ticket)
+    for rule in Rule.objects.filter(active=True, when=when).order_by("position", "id"):
+        step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
+        trace.append(step)
+        try:
+            outcome = conditions.matches(rule.conditions, facts)
+        except (conditions.Invalid, TypeError, AttributeError):
+            step["broken"] = True  # a hand-made or outdated tree must never stop routing
+            continue
+        step["matched"], step["failed"] = outcome.matched, outcome.failed
+        if not outcome.matched:
+            continue
+        step["did"] = [done for action in rule.actions if (done := _do(ticket, action, now=now))]
+        if rule.stop:
+            step["stopped"] = True
+            break
+        if step["did"]:
+            facts = conditions.facts_of(ticket)
+    return trace
+
+
+def describe(action: dict[str, Any]) -> str:
+    """One action as people say it, in the reader's language."""
+    match action.get("do"):
+        case "team":
+            team = Team.objects.filter(pk=action.get("team")).first()
+            return _("Team → %(team)s") % {"team": team.name if team else "?"}
+        case "priority":
+            return _("Priority → %(priority)s") % {
+                "priority": dict(Ticket.Priority.choices).get(action["priority"], "?")
+            }
+        case "tags":
+            return _("Add tags: %(tags)s") % {"tags": ", ".join(action.get("add", []))}
+    return ""
+
+
+def _do(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> dict[str, Any] | None:
+    match action.get("do"):
+        case "team":
+            team = Team.objects.filter(pk=action.get("team")).first()
+            event = ticket.give_to(assignee=ticket.assignee, team=team, by=RULE, now=now) if team else None
+        case "priority":
+            event = ticket.change_priority(action["priority"], by=RULE, now=now)
+        case "tags":
+            names = sorted({name.strip().lower()[:60] for name in action["add"]} - {""})
+            Tag.objects.bulk_create(
+                (Tag(name=name, hue=sum(name.encode()) % 8) for name in names), ignore_conflicts=True
+            )
+            event = ticket.change_tags(add=list(Tag.objects.filter(name__in=names)), by=RULE, now=now)
+        case _:
+            event = None
+    live.announce(event)
+    return action if event else None

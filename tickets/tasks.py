@@ -1,0 +1,31 @@
+"""Celery tasks of the core. Each is one drain of what is due in a table; rows are the truth, tasks only wake."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from tickets import actions
+from tickets.routing import assign
+from tickets.sla import clocks
+
+
+@shared_task(queue="default")
+def route() -> None:
+    """Pay the routing that is owed."""
+    assign.drain(now=timezone.now())
+
+
+@shared_task(queue="default")
+def sweep_sla() -> None:
+    """Write breaches and warnings whose time has come."""
+    clocks.sweep(now=timezone.now())
+
+
+@shared_task(queue="default")
+def sweep_tickets() -> None:
+    """End the snoozes that are over, and close what was solved long enough ago."""
+    now = timezone.now()
+    actions.wake_due(now=now)
+    actions.close_solved(now=now, after_days=settings.CLOSE_AFTER_DAYS)
