@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 VARIABLES = (
     "ALLOWED_HOSTS",
     "CACHE_URL",
+    "CLOSE_AFTER_DAYS",
     "DATABASE_URL",
     "DATA_DIR",
     "DEBUG",
@@ -64,6 +65,13 @@ def env_bool(name: str, *, default: bool = False) -> bool:
 def env_list(name: str) -> list[str]:
     """Comma or space separated words."""
     return env(name).replace(",", " ").split()
+
+
+def env_days(name: str, *, default: int) -> int:
+    value = env(name, str(default))
+    if not value.isdigit() or not 0 < int(value) < 3650:
+        raise SettingError(f"{name} must be a number of days, not {value!r}.")
+    return int(value)
 
 
 def env_port(name: str, *, default: int) -> int:

@@ -16,6 +16,7 @@ from helpdesk.environment import (
     email_settings,
     env,
     env_bool,
+    env_days,
     env_list,
     env_port,
     is_loopback,
@@ -329,7 +330,7 @@ TIME_ZONE = "UTC"
 
 # -- Tickets -------------------------------------------------------------------------------------------------------------
 
-CLOSE_AFTER_DAYS = int(env("CLOSE_AFTER_DAYS", "7"))  # from solved to closed
+CLOSE_AFTER_DAYS = env_days("CLOSE_AFTER_DAYS", default=7)  # from solved to closed
 
 # -- REST ----------------------------------------------------------------------------------------------------------------
 
