@@ -358,7 +358,7 @@ def _start_until_ready(
                 env=_environment(),
                 cwd="/",
                 start_new_session=True,
-                preexec_fn=_death_signal(death_signal),  # noqa: PLW1509  (one ctypes call, no lock is taken)
+                preexec_fn=dies_with_parent(death_signal),  # noqa: PLW1509  (one ctypes call, no lock is taken)
             )
         while process.poll() is None and time.monotonic() < deadline:
             if ready():
@@ -405,14 +405,16 @@ def _as_server_user(command: list[str], *, death_signal: signal.Signals | None =
     )
 
 
-def _death_signal(number: signal.Signals | None) -> Callable[[], None] | None:
+def dies_with_parent(number: signal.Signals | None) -> Callable[[], None] | None:
     """What a child calls before exec so that the kernel signals it when its parent dies (Linux only)."""
     if number is None or sys.platform != "linux":
         return None
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
 
     def set_death_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:  # it died before the call
+            os._exit(1)
 
     return set_death_signal
 

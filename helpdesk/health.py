@@ -39,7 +39,7 @@ def readiness() -> dict[str, Any]:
     """`ready` is false when the database, the migrations or the disk fail. Redis or the worker away is `degraded`:
     messages are still accepted, and the sweep finds them later. No part names an address or a secret."""
     required = {"database": _database(), "migrations": _migrations(), "disk": _disk()}
-    optional = {"redis": _redis(), "worker": _worker()}
+    optional = {"redis": redis_state(), "worker": _worker()}
     ready = all(value == "ok" for value in required.values())
     degraded = ready and any(value != "ok" for value in optional.values())
     return {"ready": ready, "degraded": degraded, **required, **optional}
@@ -78,7 +78,7 @@ def _disk() -> str:
     return "ok" if shutil.disk_usage(folder).free >= LEAST_FREE else "nearly full"
 
 
-def _redis() -> str:
+def redis_state() -> str:
     try:
         client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
         try:
