@@ -1,4 +1,4 @@
-"""From a channel kind to its adapter. The registry is data (`settings.CHANNEL_ADAPTERS`); the core imports no provider."""
+"""From a channel kind to its adapter. The registry is data (`CHANNEL_ADAPTERS`); the core imports no provider."""
 
 from __future__ import annotations
 
