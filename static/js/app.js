@@ -1,0 +1,27 @@
+/** What every page starts. Screens add their own modules with `<script type="module">`. */
+
+import { keys, labelControls } from "./lib/keyboard.js";
+import { startPanes } from "./lib/panes.js";
+import { startDialogs, startPopovers } from "./lib/popover.js";
+import { startTheme } from "./lib/theme.js";
+import { startTimes } from "./lib/time.js";
+import { undoLast } from "./lib/toast.js";
+import { startTooltips } from "./lib/tooltip.js";
+import "./elements/code-block.js";
+import "./elements/command-palette.js";
+import "./elements/pane-splitter.js";
+import "./elements/select-menu.js";
+import "./elements/shortcut-sheet.js";
+import "./elements/ticket-composer.js";
+import "./elements/toast-region.js";
+
+keys.on("undo.last", () => undoLast());
+keys.listen();
+startTheme();
+startTimes();
+startPopovers();
+startDialogs();
+startPanes();
+startTooltips(keys);
+labelControls();
+document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));

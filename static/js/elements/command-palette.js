@@ -1,0 +1,102 @@
+/**
+ * <command-palette>: what one can do here, found by typing; each line shows its key, so it teaches itself.
+ * Other modules add what can be found: `palette.sources.push(async (query, signal) => [{label, hint, run}])`.
+ */
+
+import { keys } from "../lib/keyboard.js";
+import { keyCaps } from "../lib/keys.js";
+import { clone } from "../lib/words.js";
+
+class CommandPalette extends HTMLElement {
+  sources = [];
+  #found = [];
+  #active = 0;
+  #asked = null;
+
+  connectedCallback() {
+    this.dialog = this.closest("dialog");
+    this.input = this.querySelector("input");
+    this.list = this.querySelector("[role=listbox]");
+    this.none = this.querySelector("[role=status]");
+    keys.on("palette.open", () => this.open());
+    this.input.addEventListener("input", () => this.#search());
+    this.input.addEventListener("keydown", (event) => this.#key(event));
+    this.list.addEventListener("click", (event) => this.#run(event.target.closest("[role=option]")));
+    this.dialog.addEventListener("toggle", (event) => { if (event.newState === "open") this.#opened(); });
+  }
+
+  open() {
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  #opened() {
+    this.input.value = "";
+    this.input.focus();
+    this.#search();
+  }
+
+  async #search() {
+    const query = this.input.value.trim().toLocaleLowerCase();
+    this.#asked?.abort();
+    this.#asked = new AbortController();
+    const { signal } = this.#asked;
+    const known = keys.commands
+      .filter((command) => command.id !== "palette.open" && command.label.toLocaleLowerCase().includes(query) && keys.can(command.id))
+      .map((command) => ({ label: command.label, group: command.group, keys: command.keys[0], run: () => keys.run(command.id) }));
+    this.#show(known);
+    if (!query) return;
+    for (const source of this.sources) {
+      const more = await source(query, signal).catch(() => []);
+      if (signal.aborted) return;
+      this.#show([...this.#found, ...more]);
+    }
+  }
+
+  #show(found) {
+    this.#found = found;
+    const rows = found.map((entry, i) => {
+      const row = clone(this);
+      row.id = `palette-${i}`;
+      row.querySelector("[data-label]").textContent = entry.label;
+      row.querySelector("[data-hint]").textContent = entry.hint ?? "";
+      if (entry.keys) row.append(...keyCaps(entry.keys));
+      return row;
+    });
+    this.list.replaceChildren(...rows);
+    this.none.hidden = rows.length > 0;
+    this.#go(0);
+  }
+
+  #go(to) {
+    const rows = [...this.list.children];
+    if (!rows.length) return this.input.removeAttribute("aria-activedescendant");
+    this.#active = (to + rows.length) % rows.length;
+    rows.forEach((row, i) => {
+      row.ariaSelected = String(i === this.#active);
+      row.toggleAttribute("data-active", i === this.#active);
+    });
+    rows[this.#active].scrollIntoView({ block: "nearest" });
+    return this.input.setAttribute("aria-activedescendant", rows[this.#active].id);
+  }
+
+  #key(event) {
+    if (event.isComposing || event.keyCode === 229) return;
+    const to = { ArrowDown: this.#active + 1, ArrowUp: this.#active - 1 }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      this.#go(to);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      this.#run(this.list.children[this.#active]);
+    }
+  }
+
+  #run(row) {
+    if (!row) return;
+    const entry = this.#found[[...this.list.children].indexOf(row)];
+    this.dialog.close(); // gives the focus back to where it was
+    entry.run();
+  }
+}
+
+customElements.define("command-palette", CommandPalette);

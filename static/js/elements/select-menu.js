@@ -1,0 +1,104 @@
+/**
+ * <select-menu>: a button that opens a list of options, with a filter where there is one (ARIA 1.2 combobox).
+ * Its hidden input holds the value (comma-separated when `multiple`) and sends `change`. Markup: components/property.html.
+ */
+
+class SelectMenu extends HTMLElement {
+  #active = -1;
+
+  connectedCallback() {
+    this.input = this.querySelector("input[type=hidden]");
+    this.popup = this.querySelector("[popover]");
+    if (!this.popup) return;
+    this.filter = this.popup.querySelector("[role=combobox]");
+    this.popup.addEventListener("toggle", (event) => (event.newState === "open" ? this.#opened() : this.#closed()));
+    this.popup.addEventListener("click", (event) => this.#choose(event.target.closest("[role=option]")));
+    this.popup.addEventListener("keydown", (event) => this.#key(event));
+    this.filter?.addEventListener("input", () => this.#narrow());
+  }
+
+  get value() {
+    return this.input.value;
+  }
+
+  get options() {
+    return [...this.popup.querySelectorAll("[role=option]")];
+  }
+
+  get shown() {
+    return this.options.filter((option) => !option.hidden);
+  }
+
+  #opened() {
+    if (this.filter) this.filter.value = "";
+    this.#narrow();
+    const chosen = this.shown.findIndex((option) => option.ariaSelected === "true");
+    this.#go(Math.max(0, chosen));
+    (this.filter ?? this.shown[this.#active])?.focus();
+  }
+
+  #closed() {
+    if (this.hasAttribute("multiple") && this.#changed) this.#tell();
+    this.#changed = false;
+  }
+
+  #changed = false;
+
+  #narrow() {
+    const wanted = (this.filter?.value ?? "").trim().toLocaleLowerCase();
+    for (const option of this.options) option.hidden = !option.textContent.toLocaleLowerCase().includes(wanted);
+    const none = this.popup.querySelector(".menu__none");
+    if (none) none.hidden = this.shown.length > 0;
+    this.#go(0);
+  }
+
+  #go(to) {
+    const shown = this.shown;
+    for (const option of this.options) delete option.dataset.active;
+    this.#active = shown.length ? (to + shown.length) % shown.length : -1;
+    const active = shown[this.#active];
+    if (!active) {
+      this.filter?.removeAttribute("aria-activedescendant");
+      return;
+    }
+    active.dataset.active = "";
+    active.scrollIntoView({ block: "nearest" });
+    if (this.filter) this.filter.setAttribute("aria-activedescendant", active.id);
+    else if (this.popup.matches(":popover-open")) active.focus();
+  }
+
+  #key(event) {
+    if (event.isComposing || event.keyCode === 229) return;
+    const to = { ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, Home: 0, End: this.shown.length - 1 }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      this.#go(to);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      this.#choose(this.shown[this.#active]);
+    }
+  }
+
+  #choose(option) {
+    if (!option || option.ariaDisabled === "true") return;
+    if (this.hasAttribute("multiple")) {
+      option.ariaSelected = String(option.ariaSelected !== "true");
+      this.#changed = true;
+      return;
+    }
+    for (const other of this.options) other.ariaSelected = String(other === option);
+    const changed = this.input.value !== option.dataset.value;
+    this.input.value = option.dataset.value;
+    this.querySelector("[data-current]")?.replaceChildren(option.querySelector("[data-label]").cloneNode(true));
+    this.popup.hidePopover();
+    this.querySelector("[popovertarget]").focus();
+    if (changed) this.#tell();
+  }
+
+  #tell() {
+    if (this.hasAttribute("multiple")) this.input.value = this.options.filter((option) => option.ariaSelected === "true").map((option) => option.dataset.value).join(",");
+    this.input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+}
+
+customElements.define("select-menu", SelectMenu);

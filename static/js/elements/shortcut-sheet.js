@@ -1,0 +1,49 @@
+/** <shortcut-sheet>: every key by group, and the switch that turns single keys off (WCAG 2.1.4). */
+
+import { keys } from "../lib/keyboard.js";
+import { keyCaps } from "../lib/keys.js";
+import { csrfToken } from "../lib/words.js";
+
+class ShortcutSheet extends HTMLElement {
+  connectedCallback() {
+    keys.on("keys.show", () => { this.#fill(); this.closest("dialog").showModal(); });
+    this.closest("dialog").addEventListener("toggle", () => this.#fill());
+    this.toggle = this.querySelector("[data-single-keys]");
+    this.toggle.checked = keys.single;
+    this.toggle.addEventListener("change", () => {
+      keys.single = this.toggle.checked;
+      const url = document.getElementById("app")?.dataset.saveKeys;
+      if (url) fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ shortcuts_on: keys.single ? "on" : "" }) });
+    });
+  }
+
+  #fill() {
+    const place = this.querySelector("[data-keys]");
+    if (place.childElementCount) return;
+    for (const [name, commands] of Map.groupBy(keys.commands, (command) => command.group)) {
+      const group = document.createElement("section");
+      group.className = "keys__group";
+      const title = document.createElement("h3");
+      title.textContent = name;
+      group.append(title, ...commands.map((command) => this.#row(command)));
+      place.append(group);
+    }
+  }
+
+  #row(command) {
+    const row = document.createElement("div");
+    row.className = "keys__row";
+    const label = document.createElement("span");
+    label.textContent = command.label;
+    const strokes = document.createElement("span");
+    strokes.className = "keys__strokes";
+    command.keys.forEach((stroke, i) => {
+      if (i) strokes.append(" · ");
+      strokes.append(...keyCaps(stroke));
+    });
+    row.append(label, strokes);
+    return row;
+  }
+}
+
+customElements.define("shortcut-sheet", ShortcutSheet);

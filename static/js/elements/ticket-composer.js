@@ -1,0 +1,101 @@
+/**
+ * <ticket-composer>: what the composer does by itself: the two tabs keep their own text, Enter sends by the reader's setting and the
+ * channel, Escape leaves, the counter appears near a channel's limit, one press sends once. Talking to the server (drafts, files, send)
+ * is of whoever listens: it fires `composer:send` {kind, then, form}; cancel it to send by other means than the form's own post.
+ */
+
+import { EnterSends } from "../lib/composition.js";
+import { keys } from "../lib/keyboard.js";
+import { keyMap } from "../lib/words.js";
+
+const CHAT_LIKE = new Set(["sms", "webchat", "whatsapp", "messenger", "instagram", "line", "kakao", "telegram", "x"]);
+const LIMITS = { sms: 1600, whatsapp: 4096, webchat: 8000, line: 5000, instagram: 1000, messenger: 2000, telegram: 4096 };
+
+class TicketComposer extends HTMLElement {
+  #off = [];
+
+  connectedCallback() {
+    this.form = this.querySelector("form");
+    this.reply = this.form.elements.text;
+    this.note = this.form.elements.note;
+    for (const field of [this.reply, this.note]) {
+      const plain = () => keyMap.sendKey === "enter" && (this.kind === "note" ? false : CHAT_LIKE.has(this.channel));
+      new EnterSends(field, { send: (how) => this.send(how === "send_solve" ? "solved" : ""), plain });
+      field.addEventListener("input", () => this.#count());
+      field.addEventListener("keydown", (event) => this.#escape(event));
+      if (!CSS.supports("field-sizing", "content")) field.addEventListener("input", () => this.#grow(field));
+    }
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.send(event.submitter?.name === "then" ? event.submitter.value : "");
+    });
+    this.form.addEventListener("change", (event) => {
+      if (event.target.name === "kind") this.field.focus();
+      this.#count();
+    });
+    this.#off = [
+      keys.on("ticket.reply", () => this.show("reply")),
+      keys.on("ticket.note", () => this.show("note")),
+      keys.on("composer.leave", () => this.field.blur()),
+    ];
+    this.#count();
+  }
+
+  disconnectedCallback() {
+    for (const off of this.#off) off();
+  }
+
+  get kind() {
+    return this.form.elements.kind.value;
+  }
+
+  get field() {
+    return this.kind === "note" ? this.note : this.reply;
+  }
+
+  /** Kind of the channel that the chosen route uses; "" when there is none. */
+  get channel() {
+    const route = this.form.elements.route?.value;
+    return this.querySelector(`.routes [data-value="${CSS.escape(route ?? "")}"]`)?.dataset.kind ?? "";
+  }
+
+  show(kind) {
+    this.form.querySelector(`[name=kind][value=${kind}]`).checked = true;
+    this.field.focus();
+    this.#count();
+  }
+
+  /** Send what is written, once. Nothing written and no file: the field gets the focus. */
+  send(then = "") {
+    if (this.hasAttribute("busy")) return;
+    if (!this.field.value.trim() && !this.querySelector("#composer-files > *")) {
+      this.field.focus();
+      return;
+    }
+    this.form.elements.then.value = then;
+    const goes = this.dispatchEvent(new CustomEvent("composer:send", { bubbles: true, cancelable: true, detail: { kind: this.kind, then, form: this.form } }));
+    if (goes) this.form.submit();
+  }
+
+  #escape(event) {
+    if (event.key !== "Escape" || event.isComposing) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.field.blur();
+  }
+
+  #count() {
+    const place = this.querySelector("#composer-count");
+    const limit = LIMITS[this.channel];
+    const length = [...this.reply.value].length;
+    place.textContent = limit && length >= limit * 0.8 ? `${length} / ${limit}` : "";
+    place.toggleAttribute("data-over", Boolean(limit) && length > limit);
+  }
+
+  #grow(field) {
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight}px`;
+  }
+}
+
+customElements.define("ticket-composer", TicketComposer);

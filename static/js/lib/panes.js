@@ -1,0 +1,28 @@
+/** Folding panes: nav and side are "open", "closed" or "" (what the width says). Kept on the server when the page names an address. */
+
+import { keys } from "./keyboard.js";
+import { csrfToken } from "./words.js";
+
+function fold(name, isOpenByWidth) {
+  const app = document.getElementById("app");
+  if (!app) return false;
+  const open = app.dataset[name] ? app.dataset[name] === "open" : isOpenByWidth;
+  app.dataset[name] = open ? "closed" : "open";
+  if (isOpenByWidth && app.dataset.savePanes) {
+    const field = name === "nav" ? "nav" : "side_open";
+    fetch(app.dataset.savePanes, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ [field]: open ? "" : "on" }) });
+  }
+  return true;
+}
+
+export function startPanes() {
+  keys.on("nav.toggle", () => fold("nav", innerWidth >= 1440));
+  keys.on("side.toggle", () => fold("side", innerWidth >= 1180));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-fold]");
+    if (button) keys.run(`${button.dataset.fold}.toggle`);
+    const app = document.getElementById("app");
+    if (app && innerWidth < 1440 && app.dataset.nav === "open" && !event.target.closest(".pane--nav, [data-fold='nav']")) app.dataset.nav = "";
+    if (app && innerWidth < 1180 && app.dataset.side === "open" && !event.target.closest(".pane--side, [data-fold='side'], dialog, [popover]")) app.dataset.side = "";
+  });
+}

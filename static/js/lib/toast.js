@@ -1,0 +1,70 @@
+/** Toasts: one sentence of what happened, and how to undo it. They wait while one looks at them, and Z undoes the last. */
+
+import { clone, csrfToken, word } from "./words.js";
+
+const SHOWN_MS = 10_000;
+let lastUndo = null;
+
+/**
+ * Show a sentence. `undo` is a function or an address that is posted to; `kind` is "" or "error". Returns how to take it away.
+ */
+export function toast(message, { undo = null, kind = "", duration = SHOWN_MS } = {}) {
+  const region = document.querySelector("toast-region");
+  const element = clone(region);
+  element.dataset.kind = kind;
+  element.querySelector(".toast__text").textContent = message;
+  const button = element.querySelector("[data-undo]");
+  const close = () => leave(element);
+  if (undo) {
+    const act = once(async () => {
+      if (lastUndo === act) lastUndo = null;
+      close();
+      await (typeof undo === "function" ? undo() : post(undo));
+    });
+    lastUndo = act;
+    button.addEventListener("click", act);
+  } else {
+    button.remove();
+  }
+  region.append(element);
+  while (region.querySelectorAll(".toast").length > 3) region.querySelector(".toast").remove();
+  watch(element, duration);
+  return close;
+}
+
+/** Undo what the newest undoable toast said; false when there is nothing. It stays possible after the toast has gone. */
+export function undoLast() {
+  if (!lastUndo) return false;
+  lastUndo();
+  return true;
+}
+
+function once(run) {
+  let done = false;
+  return () => { if (!done) { done = true; return run(); } return undefined; };
+}
+
+async function post(url) {
+  const answer = await fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" } }).catch(() => null);
+  if (!answer?.ok) toast(word("failed"), { kind: "error" });
+  else document.body.dispatchEvent(new CustomEvent("undone", { detail: { url }, bubbles: true }));
+}
+
+/** Take a toast away after its time; the time stands still under the pointer and the focus. */
+export function watch(element, duration = SHOWN_MS) {
+  let left = duration;
+  let started = performance.now();
+  let timer = setTimeout(() => leave(element), left);
+  const pause = () => { clearTimeout(timer); left -= performance.now() - started; };
+  const go = () => { clearTimeout(timer); started = performance.now(); timer = setTimeout(() => leave(element), Math.max(left, 1500)); };
+  element.addEventListener("pointerenter", pause);
+  element.addEventListener("pointerleave", go);
+  element.addEventListener("focusin", pause);
+  element.addEventListener("focusout", go);
+  element.querySelector("[data-dismiss]")?.addEventListener("click", () => leave(element));
+}
+
+function leave(element) {
+  element.dataset.leaving = "";
+  setTimeout(() => element.remove(), 140);
+}
