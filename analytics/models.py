@@ -1,18 +1,10 @@
-"""Surveys and their answers, and how far each reader of the log has come."""
+"""Surveys and their answers."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
-
-
-class LogCursor(models.Model):
-    """How far a reader of `Event` has come. It reads only what is settled (reliability.md 7)."""
-
-    name = models.CharField(max_length=60, unique=True)
-    event_id = models.BigIntegerField(default=0)
-    moved_at = models.DateTimeField(db_default=Now())
 
 
 class Survey(models.Model):
