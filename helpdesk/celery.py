@@ -33,10 +33,13 @@ def _every(seconds: float, task: str, **options: Any) -> dict[str, Any]:
 # What is due is in rows; beat only wakes. Interval in seconds, task.
 BEAT = {
     "heartbeat": _every(10, "helpdesk.tasks.heartbeat"),
+    "process": _every(5, "channels_in.tasks.process", queue="inbound"),
     "route": _every(5, "tickets.tasks.route"),
     "sla": _every(5, "tickets.tasks.sweep_sla"),
     "tickets": _every(60, "tickets.tasks.sweep_tickets"),
 }
+if settings.DEMO:
+    BEAT["fake_receipts"] = _every(1, "channels_in.tasks.fake_receipts")
 
 
 @app.on_configure.connect
