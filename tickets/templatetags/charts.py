@@ -112,6 +112,7 @@ def _marks(
     labels: Sequence[str], values: Sequence[float | None], urls: Sequence[str], *, top: float, unit: str
 ) -> list[Mark]:
     step = 100 / max(1, len(labels))
+    share = 0.4 if len(labels) <= 10 else 0.64  # of its step that a bar is wide
     every = math.ceil(len(labels) / 8)
     marks = []
     for i, label in enumerate(labels):
@@ -120,7 +121,7 @@ def _marks(
         marks.append(
             Mark(
                 label=str(label), value=value, shown=_shown(value, unit), url=urls[i] if i < len(urls) else "",
-                x=_at(i * step + step * 0.18), width=_at(step * 0.64), y=_at(y), height=_at(PLOT_BOTTOM - y),
+                x=_at(step * (i + (1 - share) / 2)), width=_at(step * share), y=_at(y), height=_at(PLOT_BOTTOM - y),
                 centre=_at(i * step + step / 2), labelled=i % every == 0,
             )  # fmt: skip
         )

@@ -55,9 +55,9 @@ PRIORITY_WORDS = {1: "low", 2: "normal", 3: "high", 4: "urgent"}
 
 #: priority word -> (icon, word)
 PRIORITIES: dict[str, tuple[str, Any]] = {
-    "low": ("signal-low", gettext_lazy("Low")),
-    "normal": ("signal-medium", gettext_lazy("Normal")),
-    "high": ("signal-high", gettext_lazy("High")),
+    "low": ("chevrons-down", gettext_lazy("Low")),
+    "normal": ("equal", gettext_lazy("Normal")),
+    "high": ("chevrons-up", gettext_lazy("High")),
     "urgent": ("octagon-alert", gettext_lazy("Urgent")),
 }
 
@@ -296,6 +296,19 @@ def is_equal(value: Any, other: Any) -> bool:
 @register.filter
 def split_words(text: str) -> list[str]:
     return text.split()
+
+
+@register.filter
+def under(path: str, prefix: str) -> bool:
+    """`request.path|under:"/settings/teams/"`"""
+    return str(path).startswith(prefix)
+
+
+@register.simple_tag
+def section_of(path: str) -> str:
+    """Which item of the rail a page belongs to, by its address."""
+    first = str(path or "/").strip("/").split("/")[0]
+    return first if first in ("reports", "settings", "simulator") else "inbox"
 
 
 @register.filter

@@ -1,3 +1,7 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from tickets.workspace.views.styleguide import styleguide
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("styleguide/", styleguide, name="styleguide"),
+]
