@@ -1,15 +1,49 @@
-"""An answer is written: one transaction for the message, its parts, its event and the ticket (reliability.md 6)."""
+"""An answer is written: one transaction for the message, its parts, its event and the ticket (reliability.md 6).
+
+Drafts live here too: until `send_at` a reply is a draft only, and its release is one transaction with the message.
+"""
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
 from agents.models import Agent
-from tickets.models import Attachment, Channel, Draft, Identity, Message, Route, Ticket
+from tickets import files, live, parts, reply_tokens
+from tickets.channels import capabilities_of
+from tickets.contract import Capabilities
+from tickets.crash import crash_here
+from tickets.models import (
+    Attachment,
+    Channel,
+    DeliveryPart,
+    Draft,
+    Event,
+    Identity,
+    Message,
+    ReadMark,
+    Route,
+    Ticket,
+)
+from tickets.models.event import SYSTEM, by_agent
+from tickets.models.message import DeliveryState
+from tickets.sla import clocks
+from tickets.wake import wake
+
+log = logging.getLogger(__name__)
+
+LINK_LIFE = 30 * 86400  # seconds: of a file that goes as a link in the text
+AFTERWARDS = frozenset({"open", "pending", "on_hold", "solved"})  # statuses that "send and ..." may set
 
 
 class Stale(Exception):
@@ -30,7 +64,11 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class RouteChoice:
-    """A way to reach the customer on this ticket; `route` is None until it is used here for the first time."""
+    """A way to reach the customer on this ticket; `route` is None until it is used here for the first time.
+
+    `reason` is "" or a code of `sentence_of`; with "template_only" a template still goes. `limit` is that of one
+    part, in the provider's unit.
+    """
 
     route: Route | None
     channel: Channel
@@ -39,6 +77,11 @@ class RouteChoice:
     reason: str
     window_expires_at: datetime | None
     limit: int | None
+
+    @property
+    def key(self) -> str:
+        """Names this choice in a form."""
+        return f"{self.channel.pk}-{self.identity.pk}"
 
 
 def post(
@@ -55,7 +98,27 @@ def post(
     then: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> Message:
-    raise NotImplementedError
+    """An agent's public answer. The same `client_uuid` gives the same message, however often it is posted.
+
+    `seen_message_id` is the newest message that the author saw (None: no check). `then` is {"status": ...}, set in the
+    same transaction. Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
+    for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
+    """
+    with transaction.atomic():
+        locked = _lock_survivor(ticket.pk)
+        return _post(
+            locked,
+            agent=agent,
+            text=text,
+            route=route,
+            attachments=list(attachments),
+            template=template,
+            client_uuid=client_uuid,
+            seen_message_id=seen_message_id,
+            anyway=anyway,
+            then=then or {},
+            now=now,
+        )
 
 
 def note(
@@ -68,7 +131,36 @@ def note(
     seen_message_id: int | None = None,
     now: datetime,
 ) -> Message:
-    raise NotImplementedError
+    """An internal note: never leaves, changes no status and answers nothing. Idempotent by `client_uuid`.
+
+    Raises Stale when `seen_message_id` is given and the thread has moved on, ValueError as `post` does.
+    """
+    with transaction.atomic():
+        locked = _lock_survivor(ticket.pk)
+        attachments = list(attachments)
+        if known := _posted(client_uuid, agent=agent, ticket=locked):
+            return known
+        if not text.strip() and not attachments:
+            raise ValueError("nothing to say")
+        if unseen := _unseen(locked, agent=agent, seen_message_id=seen_message_id):
+            raise Stale(unseen)
+        message = _write(
+            locked,
+            kind=Message.Kind.NOTE,
+            author_type=Message.Author.AGENT,
+            agent=agent,
+            author_name=agent.name,
+            text=text,
+            client_uuid=client_uuid,
+            now=now,
+        )
+        _attach(attachments, message, agent=agent)
+        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
+        locked.save(update_fields=["last_message_id", "last_message_at", "updated_at"])
+        _has_read(agent, locked, message)
+        Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()
+        live.announce(locked.record("note_posted", by=by_agent(agent), now=now, message_id=message.pk))
+        return message
 
 
 def automatic(
@@ -78,14 +170,580 @@ def automatic(
     text: str,
     kind: Literal["auto-replied", "auto-generated"],
     meta: Mapping[str, Any] | None = None,
+    client_uuid: UUID | None = None,
     now: datetime,
 ) -> Message:
-    raise NotImplementedError
+    """A survey or an automatic answer: changes no status, stops no clock, marks no draft. Raises Unreachable.
+
+    Nothing automatic goes to an address that bounced for good or opted out.
+    """
+    with transaction.atomic():
+        locked = _lock_survivor(ticket.pk)
+        if client_uuid and (known := Message.objects.filter(client_uuid=client_uuid).first()):
+            return known
+        used = _route_of(locked, route, now=now)
+        capabilities = capabilities_of(used.channel.kind)
+        _check(used.channel, used.identity, used.window_expires_at, capabilities, template=None, now=now)
+        if used.identity.failed_at:
+            raise Unreachable("bad_address", sentence_of("bad_address"))
+        message = _write(
+            locked,
+            kind=Message.Kind.PUBLIC,
+            author_type=Message.Author.BOT,
+            author_name=used.channel.name,
+            text=text,
+            route=used,
+            automatic=True,
+            meta={**(meta or {}), "automatic": kind},
+            client_uuid=client_uuid,
+            now=now,
+        )
+        _queue_parts(message, used, [], capabilities)
+        live.announce(locked.record("automatic_message", by=SYSTEM, now=now, message_id=message.pk))
+        _wake_delivery(used.channel)
+        return message
+
+
+# ways to reach the customer
 
 
 def routes_for(ticket: Ticket, *, now: datetime) -> list[RouteChoice]:
-    raise NotImplementedError
+    """The customer's ways to be reached, the one used last first: those of this ticket's family, then those of other
+    verified addresses of the same person on channels of the same brand."""
+    ticket = _survivor(ticket)
+    choices: dict[tuple[int, int], RouteChoice] = {}
+    known = (
+        Route.objects.filter(ticket__in=ticket.family_ids())
+        .select_related("channel__brand", "identity", "ticket")
+        .order_by("-last_used_at", "-id")
+    )
+    for route in known:
+        pair = (route.channel_id, route.identity_id)
+        if pair not in choices:
+            choices[pair] = _choice(route.channel, route.identity, route, route.window_expires_at, now=now)
+    served = {(choice.channel.kind, choice.identity.pk) for choice in choices.values()}
+    identities = Identity.objects.filter(customer=ticket.customer_id).order_by("-last_seen_at", "-id")
+    channels = list(Channel.objects.filter(brand=ticket.brand_id, active=True).select_related("brand").order_by("id"))
+    elsewhere = {
+        (channel, identity): window
+        for channel, identity, window in Route.objects.filter(identity__customer=ticket.customer_id)
+        .order_by("last_used_at")
+        .values_list("channel", "identity", "window_expires_at")
+    }
+    for identity in identities:
+        if not identity.verified and identity.evidence != "agent":
+            continue  # a claim is a suggestion: what somebody typed never receives what we say to somebody else
+        fitting = [channel for channel in channels if _fits(channel, identity)]
+        fitting.sort(key=lambda channel: (channel.pk, identity.pk) not in elsewhere)
+        for channel in fitting:
+            if (channel.kind, identity.pk) in served:
+                continue
+            served.add((channel.kind, identity.pk))
+            window = elsewhere.get((channel.pk, identity.pk))
+            choices[channel.pk, identity.pk] = _choice(channel, identity, None, window, now=now)
+    return list(choices.values())
 
 
-def release_due(*, now: datetime) -> int:
-    raise NotImplementedError
+def choice_for(ticket: Ticket, key: str, *, now: datetime) -> RouteChoice:
+    """The choice of `RouteChoice.key`. Raises LookupError when the ticket has no such way (any more)."""
+    for choice in routes_for(ticket, now=now):
+        if choice.key == key:
+            return choice
+    raise LookupError(key)
+
+
+def sentence_of(code: str) -> str:
+    """What is the matter with a way to reach the customer, and what to do, for the agent."""
+    return {
+        "window_closed": _("The time for free answers is over on this channel. Choose another channel."),
+        "template_only": _("The time for free answers is over. Send a template, or choose another channel."),
+        "opted_out": _("The customer does not want messages on this address. Choose another channel."),
+        "bad_address": _("Messages to this address came back. Check it, or choose another channel."),
+        "disconnected": _("This channel is disconnected. An administrator has to reconnect it."),
+        "off": _("This channel is switched off. Choose another channel."),
+        "closed": _("This ticket is closed. Start a follow-up ticket."),
+        "blocked": _("This customer is blocked. Unblock the customer to answer."),
+    }.get(code, "")
+
+
+# drafts
+
+
+class TooLate(Exception):
+    """The draft has been released already."""
+
+
+def save_draft(
+    ticket: Ticket,
+    *,
+    agent: Agent,
+    kind: str,
+    text: str,
+    client_uuid: UUID,
+    revision: int,
+    route: Route | None = None,
+    template: Mapping[str, Any] | None = None,
+    attachment_ids: Iterable[int] = (),
+    then: Mapping[str, Any] | None = None,
+    seen_message_id: int | None = None,
+    now: datetime,
+) -> Draft | None:
+    """Keep what is being written. The author's browser counts `revision`; a late save of an older one changes nothing.
+
+    Returns the draft as it now is (of a newer revision, or waiting to be sent, if this save lost), or None when its
+    message was posted already, so that a late save never brings a sent draft back.
+    """
+    with transaction.atomic():
+        if Message.objects.filter(client_uuid=client_uuid).exists():
+            return None
+        draft, made = Draft.objects.select_for_update().get_or_create(
+            ticket=ticket, agent=agent, kind=kind, defaults={"client_uuid": client_uuid, "revision": 0}
+        )
+        if draft.send_at is not None or (not made and draft.revision >= revision):
+            return draft
+        if seen_message_id and seen_message_id > (draft.seen_message_id or 0):
+            draft.stopped = ""
+        draft.client_uuid, draft.revision, draft.text, draft.route = client_uuid, revision, text, route
+        draft.template = dict(template) if template else None
+        draft.attachment_ids, draft.then = list(attachment_ids), dict(then or {})
+        draft.seen_message_id = max(filter(None, (seen_message_id, draft.seen_message_id)), default=None)
+        draft.updated_at = now
+        draft.save()
+        return draft
+
+
+def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now: datetime) -> None:
+    """Empty it. The row stays with its revision, so that a save that is still on its way does not bring it back."""
+    Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, revision__lte=revision).update(
+        text="", template=None, attachment_ids=[], then={}, send_at=None, stopped="", revision=revision, updated_at=now
+    )
+
+
+def schedule(draft: Draft, *, send_at: datetime, anyway: bool = False, now: datetime) -> Draft:
+    """Send at that moment: undo-send a few seconds away, or send-later. Stopped if the thread moves on, unless `anyway`.
+
+    Raises ValueError for a draft without words or way, TooLate when it is gone, Unreachable when it could not go now.
+    """
+    if not (draft.text.strip() or draft.attachment_ids or draft.template) or draft.route_id is None:
+        raise ValueError("nothing to send")
+    route = Route.objects.select_related("channel", "identity").get(pk=draft.route_id)
+    capabilities = capabilities_of(route.channel.kind)
+    _check(route.channel, route.identity, route.window_expires_at, capabilities, template=draft.template, now=now)
+    with transaction.atomic():
+        if not Draft.objects.filter(pk=draft.pk, client_uuid=draft.client_uuid).update(
+            send_at=send_at, send_anyway=anyway, stopped="", updated_at=now
+        ):
+            raise TooLate("the draft is gone")
+        wait = (send_at - now).total_seconds()
+        if wait <= 60:
+            wake("tickets.tasks.release_drafts", countdown=max(wait, 0) + 0.2)
+    draft.refresh_from_db()
+    return draft
+
+
+def undo(draft: Draft, *, now: datetime) -> bool:
+    """Take it back before its moment. False when it was released already: either this or the release wins."""
+    return bool(
+        Draft.objects.filter(pk=draft.pk, send_at__isnull=False).update(send_at=None, send_anyway=False, updated_at=now)
+    )
+
+
+def release_due(*, now: datetime, limit: int = 500) -> int:
+    """Sweep: drafts whose moment has come become messages, each once, whatever crashes. Returns how many.
+
+    One that the thread has overtaken stays a draft with `stopped` set, and its author is told.
+    """
+    due = Draft.objects.filter(send_at__lte=now).order_by("send_at", "id").values_list("pk", flat=True)[:limit]
+    released = 0
+    for pk in list(due):
+        try:
+            released += _release(pk, now=now)
+        except Exception:  # one draft must not hold up the others; it stays due
+            log.exception("draft %s was not released", pk)
+    return released
+
+
+def _release(pk: int, *, now: datetime) -> bool:
+    stopped = ""
+    try:
+        with transaction.atomic():
+            ticket_id = Draft.objects.filter(pk=pk).values_list("ticket", flat=True).first()
+            if ticket_id is None:
+                return False
+            ticket = _lock_survivor(ticket_id)
+            if not Draft.objects.filter(pk=pk, send_at__lte=now).update(send_at=None):
+                return False  # undone, or released by somebody else
+            draft = Draft.objects.select_related("agent", "route").get(pk=pk)
+            if ticket.pk != ticket_id and not draft.send_anyway:
+                raise Unreachable("merged", "")
+            if draft.route is None:
+                raise ValueError("the draft has no route")
+            _post(
+                ticket,
+                agent=draft.agent,
+                text=draft.text,
+                route=draft.route,
+                attachments=_in_order(draft.attachment_ids),
+                template=draft.template,
+                client_uuid=draft.client_uuid,
+                seen_message_id=draft.seen_message_id,
+                anyway=draft.send_anyway,
+                then=draft.then,
+                now=now,
+            )
+            Draft.objects.filter(pk=pk).delete()
+            crash_here("draft.posted")
+        crash_here("draft.released")
+        return True
+    except Stale:
+        stopped = "newer_message"
+    except Unreachable as error:
+        stopped = error.code
+    except ValueError as error:
+        log.warning("draft %s stays unsent: %s", pk, error)
+        stopped = "unfit"
+    with transaction.atomic():
+        if Draft.objects.filter(pk=pk, send_at__lte=now).update(send_at=None, stopped=stopped[:20], updated_at=now):
+            _tell_stopped([pk])
+    return False
+
+
+def _tell_stopped(draft_ids: list[int]) -> None:
+    """The author's screens show that the draft waits for them."""
+    for draft in Draft.objects.filter(pk__in=draft_ids):
+        payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "kind": draft.kind, "stopped": draft.stopped}
+        transaction.on_commit(lambda it=payload: live.whisper("draft", it), robust=True)
+
+
+# the answer itself
+
+
+def _post(
+    ticket: Ticket,
+    *,
+    agent: Agent,
+    text: str,
+    route: Route | RouteChoice,
+    attachments: list[Attachment],
+    template: Mapping[str, Any] | None,
+    client_uuid: UUID,
+    seen_message_id: int | None,
+    anyway: bool,
+    then: Mapping[str, Any],
+    now: datetime,
+) -> Message:
+    """Must hold the row lock of the ticket, a survivor."""
+    if known := _posted(client_uuid, agent=agent, ticket=ticket):
+        return known
+    status = then.get("status")
+    if not text.strip() and not attachments and not template:
+        raise ValueError("nothing to say")
+    if status is not None and status not in AFTERWARDS:
+        raise ValueError("nobody can set this status by hand")
+    if ticket.status == Ticket.Status.CLOSED:
+        raise Unreachable("closed", sentence_of("closed"))
+    unseen = _unseen(ticket, agent=agent, seen_message_id=seen_message_id)
+    if unseen and not anyway:
+        raise Stale(unseen)
+    used = _route_of(ticket, route, now=now, agent=agent)
+    capabilities = capabilities_of(used.channel.kind)
+    _check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
+
+    had_public = Message.objects.filter(ticket=ticket, kind=Message.Kind.PUBLIC).exists()
+    message = _write(
+        ticket,
+        kind=Message.Kind.PUBLIC,
+        author_type=Message.Author.AGENT,
+        agent=agent,
+        author_name=agent.name,
+        text=text,
+        route=used,
+        meta={"template": dict(template)} if template else {},
+        client_uuid=client_uuid,
+        now=now,
+    )
+    _attach(attachments, message, agent=agent)
+    count = _queue_parts(message, used, attachments, capabilities, template=template)
+    crash_here("reply.queued")
+    by = by_agent(agent)
+    events: list[Event | None] = [
+        ticket.record(
+            "reply_posted",
+            by=by,
+            now=now,
+            message_id=message.pk,
+            seq=message.seq,
+            channel=used.channel_id,
+            channel_kind=used.channel.kind,
+            parts=count,
+        )
+    ]
+    if unseen:
+        events.append(
+            ticket.record("sent_anyway", by=by, now=now, message_id=message.pk, unseen=[m.pk for m in unseen])
+        )
+
+    ticket.snippet = " ".join(text.split())[:200] or ", ".join(item.name for item in attachments)[:200]
+    ticket.last_channel, ticket.last_message_id, ticket.last_message_at = used.channel, message.pk, now
+    ticket.last_author_id, ticket.last_direction, ticket.updated_at = agent.pk, Message.Direction.OUT, now
+    ticket.waiting_since = None
+    if had_public and ticket.first_reply_at is None:
+        # An agent's opening message of a new ticket answers nobody; the next one counts (metrics.md 2.1).
+        ticket.first_reply_at = now
+    ticket.save(
+        update_fields=[
+            "snippet", "last_channel", "last_message_id", "last_message_at", "last_author_id", "last_direction",
+            "updated_at", "waiting_since", "first_reply_at",
+        ]
+    )  # fmt: skip
+    clocks.agent_replied(ticket, now=now)
+    if ticket.assignee_id is None:
+        events.append(ticket.give_to(assignee=agent, team=ticket.team, by=by, now=now))
+        ticket.routing_due_at = None
+        ticket.save(update_fields=["routing_due_at"])
+    moved = None
+    if status is not None:
+        moved = ticket.change_status(status, by=by, now=now)
+    elif ticket.status == Ticket.Status.NEW:
+        moved = ticket.change_status(Ticket.Status.OPEN, by=by, now=now)
+    if moved:
+        clocks.status_changed(ticket, now=now)
+        events.append(moved)
+    _has_read(agent, ticket, message)
+    _retire_drafts(ticket, agent=agent, now=now)
+    live.announce(*events)
+    _wake_delivery(used.channel)
+    return message
+
+
+def _lock_survivor(ticket_id: int) -> Ticket:
+    """The ticket that now speaks for this one, locked. Must be inside a transaction."""
+    while True:
+        locked = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
+        if locked.merged_into_id is None:
+            return locked
+        ticket_id = locked.merged_into_id
+
+
+def _survivor(ticket: Ticket) -> Ticket:
+    while ticket.merged_into_id is not None:
+        ticket = Ticket.objects.get(pk=ticket.merged_into_id)
+    return ticket
+
+
+def _posted(client_uuid: UUID, *, agent: Agent, ticket: Ticket) -> Message | None:
+    message = Message.objects.filter(client_uuid=client_uuid).first()
+    if message and (message.agent_id != agent.pk or message.ticket_id not in ticket.family_ids()):
+        raise ValueError("this client_uuid belongs to another message")
+    return message
+
+
+def _unseen(ticket: Ticket, *, agent: Agent, seen_message_id: int | None) -> list[Message]:
+    """What others have said since; surveys and automatic answers of ours are nothing to review."""
+    if seen_message_id is None:
+        return []
+    newer = Message.objects.filter(
+        ticket__in=ticket.family_ids(),
+        id__gt=seen_message_id,
+        kind__in=[Message.Kind.PUBLIC, Message.Kind.NOTE],
+    )
+    return list(newer.exclude(agent=agent).exclude(author_type=Message.Author.BOT).order_by("id"))
+
+
+def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, agent: Agent | None = None) -> Route:
+    """The route in the database, made where the customer is reached this way on this ticket for the first time."""
+    known: Route
+    if isinstance(choice, RouteChoice) and choice.route is None:
+        identity = Identity.objects.get(pk=choice.identity.pk)
+        channel = Channel.objects.select_related("brand").get(pk=choice.channel.pk)
+        if identity.customer_id != ticket.customer_id or channel.brand_id != ticket.brand_id:
+            raise ValueError("this address does not belong to the ticket's customer")
+        if not _fits(channel, identity):
+            raise ValueError("this channel does not reach this address")
+        known, added = Route.objects.get_or_create(
+            ticket=ticket,
+            channel=channel,
+            identity=identity,
+            defaults={
+                "reply_token": reply_tokens.token_for(ticket, identity, reply_tokens.REPLY),
+                "window_expires_at": choice.window_expires_at,
+                "last_used_at": now,
+            },
+        )
+        if added:
+            by = by_agent(agent) if agent else SYSTEM
+            live.announce(
+                ticket.record("route_added", by=by, now=now, route=known.pk, channel=channel.pk, name=channel.name)
+            )
+    elif isinstance(choice, RouteChoice):
+        known = choice.route
+    else:
+        known = choice
+    route = Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=known.pk)
+    if route.ticket_id not in ticket.family_ids():
+        raise ValueError("this route belongs to another ticket")
+    if route.identity.customer.blocked:
+        raise Unreachable("blocked", sentence_of("blocked"))
+    fields = ["last_used_at"]
+    route.last_used_at = now
+    if not route.reply_token:
+        route.reply_token = reply_tokens.token_for(route.ticket, route.identity, reply_tokens.REPLY)
+        fields.append("reply_token")
+    route.save(update_fields=fields)
+    return route
+
+
+def _fits(channel: Channel, identity: Identity) -> bool:
+    return identity.kind in capabilities_of(channel.kind).identity_kinds and identity.scope in ("", channel.brand.key)
+
+
+def _choice(
+    channel: Channel, identity: Identity, route: Route | None, window: datetime | None, *, now: datetime
+) -> RouteChoice:
+    capabilities = capabilities_of(channel.kind)
+    reason = _obstacle(channel, identity, window, capabilities, now=now)
+    return RouteChoice(
+        route=route,
+        channel=channel,
+        identity=identity,
+        reachable=reason in ("", "template_only", "bad_address"),
+        reason=reason,
+        window_expires_at=window,
+        limit=capabilities.text_max,
+    )
+
+
+def _obstacle(
+    channel: Channel, identity: Identity, window: datetime | None, capabilities: Capabilities, *, now: datetime
+) -> str:
+    """Why not, as a code. "template_only" and "bad_address" are warnings to an agent, not walls."""
+    if not channel.active:
+        return "off"
+    if channel.disconnected_at:
+        return "disconnected"
+    if identity.opted_out_at:
+        return "opted_out"
+    if capabilities.window_hours is not None and (window is None or window <= now):
+        return "template_only" if capabilities.templates else "window_closed"
+    return "bad_address" if identity.failed_at else ""
+
+
+def _check(
+    channel: Channel,
+    identity: Identity,
+    window: datetime | None,
+    capabilities: Capabilities,
+    *,
+    template: Mapping[str, Any] | None,
+    now: datetime,
+) -> None:
+    """Raises Unreachable when a part queued now could not go."""
+    if template and not capabilities.templates:
+        raise ValueError("this channel has no templates")
+    obstacle = _obstacle(channel, identity, window, capabilities, now=now)
+    if obstacle == "template_only" and template:
+        obstacle = ""
+    if obstacle not in ("", "bad_address"):
+        raise Unreachable(obstacle, sentence_of(obstacle))
+
+
+def _write(ticket: Ticket, *, kind: str, route: Route | None = None, now: datetime, **columns: Any) -> Message:
+    """The next message of the ticket. Must hold its row lock."""
+    ticket.last_seq += 1
+    ticket.save(update_fields=["last_seq"])
+    if route is not None:
+        capabilities = capabilities_of(route.channel.kind)
+        columns |= {
+            "route": route,
+            "channel": route.channel,
+            "author_address": route.channel.address,
+            "to": [route.reply_address or route.identity.value],
+            "cc": route.cc if capabilities.cc else [],
+            "subject": _subject(ticket) if capabilities.subject else "",
+            "state": DeliveryState.QUEUED,
+            "state_at": now,
+        }
+    return Message.objects.create(
+        ticket=ticket,
+        seq=ticket.last_seq,
+        direction=Message.Direction.OUT,
+        kind=kind,
+        language=ticket.language,
+        created_at=now,
+        **columns,
+    )
+
+
+def _subject(ticket: Ticket) -> str:
+    subject = ticket.subject or ticket.brand.name
+    started_by_us = not Message.objects.filter(ticket=ticket, direction=Message.Direction.IN).exists()
+    return (subject if started_by_us or subject.lower().startswith("re:") else f"Re: {subject}")[:300]
+
+
+def _attach(attachments: list[Attachment], message: Message, *, agent: Agent) -> None:
+    ids = [attachment.pk for attachment in attachments]
+    taken = Attachment.objects.filter(pk__in=ids, message__isnull=True, uploaded_by=agent).update(message=message)
+    if taken != len(set(ids)) or len(set(ids)) != len(ids):
+        raise ValueError("an attachment is not there, or not the author's to send")
+
+
+def _in_order(attachment_ids: list[int]) -> list[Attachment]:
+    found = Attachment.objects.in_bulk(attachment_ids)
+    return [found[pk] for pk in attachment_ids if pk in found]
+
+
+def _queue_parts(
+    message: Message,
+    route: Route,
+    attachments: list[Attachment],
+    capabilities: Capabilities,
+    *,
+    template: Mapping[str, Any] | None = None,
+) -> int:
+    """Cut the answer by what the provider takes. Every id is fixed here, before the first attempt."""
+    taken = [item for item in attachments if parts.takes(item, capabilities)]
+    linked = [item for item in attachments if not parts.takes(item, capabilities)]
+    links = [f"{item.name}: {files.signed_url(item, seconds=LINK_LIFE)}" for item in linked]
+    text = "\n\n".join(filter(None, [message.text.strip(), "\n".join(links)]))
+    pieces = [parts.Piece(message.text, ())] if template else parts.cut(text, taken, capabilities)
+    domain = (
+        route.channel.brand.domain or route.channel.address.rpartition("@")[2] or urlsplit(settings.SITE_URL).hostname
+    )
+    DeliveryPart.objects.bulk_create(
+        DeliveryPart(
+            message=message,
+            n=n,
+            channel=route.channel,
+            ticket=message.ticket,
+            text=piece.text,
+            attachment_ids=[item.pk for item in piece.files],
+            rfc_message_id=(
+                reply_tokens.message_id_for(route.reply_token, secrets.token_hex(8), str(domain))
+                if capabilities.subject
+                else ""
+            ),
+        )
+        for n, piece in enumerate(pieces)
+    )
+    return len(pieces)
+
+
+def _has_read(agent: Agent, ticket: Ticket, message: Message) -> None:
+    ReadMark.objects.update_or_create(agent=agent, ticket=ticket, defaults={"message_id": message.pk})
+
+
+def _retire_drafts(ticket: Ticket, *, agent: Agent, now: datetime) -> None:
+    """The author's reply draft ends; those of others are overtaken, and what they had scheduled stops."""
+    drafts = Draft.objects.filter(ticket__in=ticket.family_ids(), kind=Draft.Kind.REPLY)
+    drafts.filter(agent=agent).delete()
+    overtaken = list(
+        drafts.exclude(agent=agent).exclude(send_at__isnull=False, send_anyway=True).exclude(text="", attachment_ids=[])
+        .values_list("pk", flat=True)
+    )  # fmt: skip
+    if overtaken:
+        Draft.objects.filter(pk__in=overtaken).update(stopped="newer_message", send_at=None, updated_at=now)
+        _tell_stopped(overtaken)
+
+
+def _wake_delivery(channel: Channel) -> None:
+    wake("tickets.tasks.deliver", queue=f"outbound.{channel.kind}", kind=channel.kind)
