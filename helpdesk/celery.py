@@ -37,6 +37,12 @@ BEAT = {
     "route": _every(5, "tickets.tasks.route"),
     "sla": _every(5, "tickets.tasks.sweep_sla"),
     "tickets": _every(60, "tickets.tasks.sweep_tickets"),
+    "drafts": _every(5, "tickets.tasks.release_drafts"),
+    "outbox": _every(5, "tickets.tasks.outbox"),
+    **{
+        f"deliver.{kind}": _every(5, "tickets.tasks.deliver", queue=f"outbound.{kind}") | {"kwargs": {"kind": kind}}
+        for kind in settings.CHANNEL_ADAPTERS
+    },
 }
 # Under DEMO only: the webhooks that the simulated providers owe us.
 DEMO_BEAT = {"fake_receipts": _every(1, "channels_in.tasks.fake_receipts")}

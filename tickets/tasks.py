@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from tickets import actions
+from tickets import actions, delivery, outbox, replies
 from tickets.routing import assign
 from tickets.sla import clocks
 
@@ -29,3 +29,21 @@ def sweep_tickets() -> None:
     now = timezone.now()
     actions.wake_due(now=now)
     actions.close_solved(now=now, after_days=settings.CLOSE_AFTER_DAYS)
+
+
+@shared_task(queue="default")
+def release_drafts() -> None:
+    """Make messages of the drafts whose moment to be sent has come."""
+    replies.release_due(now=timezone.now())
+
+
+@shared_task(queue="slow")
+def deliver(kind: str) -> None:
+    """Send the parts that are due on channels of one kind; called on the queue `outbound.<kind>`."""
+    delivery.deliver(kind=kind)
+
+
+@shared_task(queue="webhooks", name="tickets.tasks.outbox")
+def deliver_outbox() -> None:
+    """Call the receivers of outgoing webhooks."""
+    outbox.drain()

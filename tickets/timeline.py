@@ -146,6 +146,26 @@ REASONS = {
 }
 
 
+def label_of_failure(code: str) -> str:
+    """Why an answer did not arrive, where the reason is ours; what a provider says is shown as it is."""
+    return str(FAILURES.get(code, code))
+
+
+FAILURES = {
+    "opted_out": gettext_lazy("the customer does not want messages on this address"),
+    "window_closed": gettext_lazy("the time for free answers is over on this channel"),
+    "no_route": gettext_lazy("there is no address to send it to"),
+    "rejected": gettext_lazy("the provider refused it"),
+    "gave_up": gettext_lazy("the provider could not be reached for too long"),
+    "disconnected": gettext_lazy("the channel was disconnected for too long"),
+    "crashed": gettext_lazy("sending it failed three times on our side"),
+    "no_answer": gettext_lazy("the provider did not say whether it took it"),
+    "timeout": gettext_lazy("the provider did not answer in time"),
+    "fault": gettext_lazy("sending it failed on our side"),
+    "by_hand": gettext_lazy("marked as failed"),
+}
+
+
 def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
     before, after = it.get("from", {}), it.get("to", {})
     if after.get("assignee") != before.get("assignee"):
@@ -187,7 +207,8 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
         _("New ticket: %(reason)s") % {"reason": label_of_reason(it.get("reason", "new"))}
     ),
     "message_unreadable": lambda who, it, names: _("One message could not be read. Its original is kept."),
-    "delivery_failed": lambda who, it, names: _("Not delivered: %(error)s") % {"error": it.get("error", "")},
+    "delivery_failed": lambda who, it, names: _("Not delivered: %(error)s")
+    % {"error": it.get("error") or label_of_failure(it.get("code", ""))},
     "status_changed": _status,
     "solved": lambda who, it, names: _("%(who)s · Solved") % {"who": who},
     "reopened": lambda who, it, names: _("%(who)s · Reopened") % {"who": who},
