@@ -330,6 +330,12 @@ def static_css(name: str) -> str:
     return static(f"css/{name}.css")
 
 
+@register.simple_tag
+def static_js(name: str) -> str:
+    """The address of one of the modules in js/lib that app.js needs, to fetch them at once."""
+    return static(f"js/lib/{name}.js")
+
+
 # --- Forms ---------------------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,8 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     """`?part=workspace` shows the panes, `settings` and `reports` their pages; without it, everything one by one."""
     if not (settings.DEBUG or getattr(settings, "DEMO", False)):
         raise Http404
+    if request.method == "POST":
+        return HttpResponse(status=204)  # the samples post like the real ones; nothing is kept
     part = request.GET.get("part", "")
     template = {"workspace": "styleguide_workspace.html", "reports": "styleguide_reports.html"}.get(part, "styleguide.html")
     language = request.GET.get("language")
