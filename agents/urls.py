@@ -1,3 +1,19 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from agents import views
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("settings/", views.settings_home, name="settings"),
+    path("settings/people/", views.people, name="people"),
+    path("settings/people/new/", views.person, name="person_new"),
+    path("settings/people/<int:agent_id>/", views.person, name="person"),
+    path("settings/people/<int:agent_id>/invitation/", views.person_invitation, name="person_invitation"),
+    path("settings/teams/", views.teams, name="teams"),
+    path("settings/teams/<int:team_id>/", views.team, name="team"),
+    path("settings/hours/", views.calendars, name="calendars"),
+    path("settings/hours/new/", views.calendar, name="calendar_new"),
+    path("settings/hours/<int:calendar_id>/", views.calendar, name="calendar"),
+    path("settings/profile/", views.profile, name="profile"),
+    path("settings/preference/", views.preference, name="preference"),
+]

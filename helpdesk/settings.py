@@ -16,6 +16,7 @@ from helpdesk.environment import (
     email_settings,
     env,
     env_bool,
+    env_count,
     env_days,
     env_list,
     env_port,
@@ -110,6 +111,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "agents.middleware.AgentLocaleMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -220,7 +222,8 @@ PARSER_SOCKET = env("PARSER_SOCKET", str(DATA_DIR / "parser.sock"))
 
 # How much of one channel may be worked on at once: all slots of the workers but one, so that a channel that hangs
 # leaves room for the others.
-CLAIMS_PER_CHANNEL = max(1, int(env("WORKER_SLOTS", "2")) - 1)
+WORKER_SLOTS = env_count("WORKER_SLOTS", default=2)  # of all workers together
+CLAIMS_PER_CHANNEL = max(1, WORKER_SLOTS - 1)
 
 # -- People ------------------------------------------------------------------------------------------------------------
 
@@ -231,6 +234,7 @@ AUTHENTICATION_BACKENDS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "agents.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("agents.urls")),
     path("", include("channels_in.urls")),
     path("", include("analytics.urls")),
+    path("settings/", include("tickets.workspace.settings_urls")),
     path("api/", include("tickets.api.urls")),
     path("", include("tickets.workspace.urls")),
 ]

@@ -1,0 +1,221 @@
+"""Forms of the people's screens."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import time
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from holidays import list_supported_countries
+
+from agents.models import Agent, Calendar, CalendarClosing, CalendarWindow, Team
+
+COMMON_ZONES = [
+    "Asia/Seoul",
+    "Asia/Tokyo",
+    "Europe/London",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Los_Angeles",
+    "UTC",
+]
+
+
+def zones() -> list[tuple[str, str]]:
+    rest = sorted(
+        zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "posix/", "right/"))
+    )
+    return [
+        (zone, zone.replace("_", " ")) for zone in [*COMMON_ZONES, *(zone for zone in rest if zone not in COMMON_ZONES)]
+    ]
+
+
+class AgentForm(forms.ModelForm):
+    """An admin's view of a colleague. Only an owner makes owners; nobody changes their own role."""
+
+    teams = forms.ModelMultipleChoiceField(
+        Team.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple, label=gettext_lazy("Teams")
+    )
+
+    class Meta:
+        model = Agent
+        fields = ["name", "email", "role", "teams", "sight", "capacity", "language", "time_zone", "is_active"]
+        widgets = {"is_active": forms.CheckboxInput(attrs={"data-switch": "1"})}
+        help_texts = {
+            "sight": gettext_lazy("Managers and above see every ticket of their brands."),
+            "capacity": gettext_lazy("Routing gives no more than so many open tickets at a time."),
+            "is_active": gettext_lazy("Switched off, they cannot sign in; what they wrote stays."),
+        }
+
+    def __init__(self, *args: Any, by: Agent, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.by = by
+        self.fields["time_zone"] = forms.ChoiceField(choices=zones(), label=gettext_lazy("Time zone"))
+        if self.instance.pk:
+            self.fields["teams"].initial = list(self.instance.teams.values_list("pk", flat=True))
+        if by.role != Agent.Role.OWNER:
+            roles = [choice for choice in Agent.Role.choices if choice[0] != Agent.Role.OWNER]
+            if self.instance.role == Agent.Role.OWNER and self.instance.pk:
+                del self.fields["role"], self.fields["is_active"]
+            else:
+                self.fields["role"] = forms.ChoiceField(choices=roles, label=gettext_lazy("Role"))
+        if self.instance.pk == by.pk:
+            self.fields.pop("role", None)
+            self.fields.pop("is_active", None)
+
+    def clean_email(self) -> str:
+        email = self.cleaned_data["email"].lower()
+        if Agent.objects.filter(email__iexact=email).exclude(pk=self.instance.pk).exists():
+            raise ValidationError(_("Somebody has this address already."))
+        return email
+
+
+class ProfileForm(forms.ModelForm):
+    class Meta:
+        model = Agent
+        fields = ["name", "language", "time_zone", "theme", "density", "send_key", "shortcuts_on"]
+        labels = {
+            "theme": gettext_lazy("Appearance"),
+            "density": gettext_lazy("Density of lists"),
+            "send_key": gettext_lazy("Key that sends in chats"),
+            "shortcuts_on": gettext_lazy("Single-key shortcuts"),
+        }
+        help_texts = {"send_key": gettext_lazy("Ctrl/⌘ Enter always sends.")}
+        widgets = {"shortcuts_on": forms.CheckboxInput(attrs={"data-switch": "1"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["time_zone"] = forms.ChoiceField(choices=zones(), label=gettext_lazy("Time zone"))
+
+
+class TeamForm(forms.ModelForm):
+    class Meta:
+        model = Team
+        fields = ["name", "calendar"]
+        labels = {"calendar": gettext_lazy("Business hours")}
+
+
+class CalendarForm(forms.ModelForm):
+    """A calendar with its week as text fields: "09:00-12:00, 13:00-18:00", one per weekday."""
+
+    holiday_country = forms.ChoiceField(required=False, label=gettext_lazy("Public holidays of"))
+    closings = forms.CharField(
+        required=False,
+        label=gettext_lazy("Closed on"),
+        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "2026-12-24 Year-end party"}),
+        help_text=gettext_lazy("One day a line: a date, then a name if you like."),
+    )
+
+    class Meta:
+        model = Calendar
+        fields = ["name", "time_zone", "holiday_country"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["time_zone"] = forms.ChoiceField(choices=zones(), label=gettext_lazy("Time zone"))
+        first = [("", _("None")), ("KR", "대한민국 (KR)"), ("US", "United States (US)"), ("GB", "United Kingdom (GB)")]
+        known = {code for code, _name in first}
+        self.fields["holiday_country"].choices = first + [  # type: ignore[attr-defined]
+            (code, code) for code in sorted(list_supported_countries()) if code not in known
+        ]
+        windows: dict[int, list[str]] = {day: [] for day in range(7)}
+        if self.instance.pk:
+            for window in self.instance.windows.order_by("weekday", "opens"):
+                windows[window.weekday].append(f"{window.opens:%H:%M}-{_close_text(window.closes)}")
+            self.initial["closings"] = "\n".join(
+                f"{closing.date:%Y-%m-%d} {closing.name}".strip() for closing in self.instance.closings.order_by("date")
+            )
+        else:
+            windows |= {day: ["09:00-18:00"] for day in range(5)}
+        for day, name in enumerate(weekdays()):
+            self.fields[f"day_{day}"] = forms.CharField(
+                required=False,
+                label=name,
+                initial=", ".join(windows[day]),
+                widget=forms.TextInput(attrs={"placeholder": _("closed"), "inputmode": "text", "autocomplete": "off"}),
+            )
+
+    @property
+    def days(self) -> list[Any]:
+        return [self[f"day_{day}"] for day in range(7)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        cleaned["windows"] = []
+        for day in range(7):
+            try:
+                cleaned["windows"] += [(day, *window) for window in parse_windows(cleaned.get(f"day_{day}", ""))]
+            except ValidationError as error:
+                self.add_error(f"day_{day}", error)
+        try:
+            cleaned["closed_days"] = parse_closings(cleaned.get("closings", ""))
+        except ValidationError as error:
+            self.add_error("closings", error)
+        return cleaned
+
+    def save(self, commit: bool = True) -> Calendar:
+        """Replace the week and the closings, and raise the version: durations name the version they used."""
+        calendar = super().save(commit=commit)
+        calendar.windows.all().delete()
+        CalendarWindow.objects.bulk_create(
+            CalendarWindow(calendar=calendar, weekday=day, opens=opens, closes=closes)
+            for day, opens, closes in self.cleaned_data["windows"]
+        )
+        calendar.closings.all().delete()
+        CalendarClosing.objects.bulk_create(
+            CalendarClosing(calendar=calendar, date=day, name=name) for day, name in self.cleaned_data["closed_days"]
+        )
+        calendar.touch()
+        return calendar
+
+
+def weekdays() -> list[str]:
+    return [_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday"), _("Friday"), _("Saturday"), _("Sunday")]
+
+
+def parse_windows(text: str) -> list[tuple[time, time]]:
+    """ "09:00-12:00, 13:00-18:00" -> windows, sorted and without overlap; "24:00" ends the day. Raises ValidationError."""
+    windows: list[tuple[time, time]] = []
+    for piece in text.replace("~", "-").replace("–", "-").split(","):
+        if not piece.strip():
+            continue
+        opens, dash, closes = piece.partition("-")
+        try:
+            window = (time.fromisoformat(opens.strip()), _close_of(closes.strip()))
+        except ValueError:
+            raise ValidationError(_("Write hours like 09:00-12:00, 13:00-18:00.")) from None
+        if not dash or (window[1] != time(0) and window[0] >= window[1]):
+            raise ValidationError(_("A window must open before it closes."))
+        windows.append(window)
+    windows.sort()
+    for (_a, closes), (opens, _b) in itertools.pairwise(windows):
+        if closes == time(0) or opens < closes:
+            raise ValidationError(_("Two windows of this day overlap."))
+    return windows
+
+
+def parse_closings(text: str) -> list[tuple[Any, str]]:
+    """One "YYYY-MM-DD name" a line; the same day twice counts once. Raises ValidationError naming the line."""
+    days: dict[Any, str] = {}
+    field = forms.DateField()
+    for line in text.splitlines():
+        if line.strip():
+            day, _space, name = line.strip().partition(" ")
+            try:
+                days[field.clean(day)] = name.strip()[:80]
+            except ValidationError:
+                raise ValidationError(_("This is not a date: %(line)s") % {"line": line.strip()[:40]}) from None
+    return sorted(days.items())
+
+
+def _close_of(text: str) -> time:
+    return time(0) if text in ("24:00", "00:00") else time.fromisoformat(text)
+
+
+def _close_text(closes: time) -> str:
+    return "24:00" if closes == time(0) else f"{closes:%H:%M}"

@@ -1,0 +1,17 @@
+"""Addresses of the settings screens that belong to tickets."""
+
+from django.urls import path
+
+from tickets.workspace.views import rules
+
+urlpatterns = [
+    path("rules/", rules.rule_list, name="rules"),
+    path("rules/new/", rules.rule, name="rule_new"),
+    path("rules/condition/", rules.condition_row, name="condition_row"),
+    path("rules/<int:rule_id>/", rules.rule, name="rule"),
+    path("rules/<int:rule_id>/position/", rules.rule_position, name="rule_position"),
+    path("rules/<int:rule_id>/active/", rules.rule_active, name="rule_active"),
+    path("sla/", rules.policy_list, name="policies"),
+    path("sla/new/", rules.policy, name="policy_new"),
+    path("sla/<int:policy_id>/", rules.policy, name="policy"),
+]

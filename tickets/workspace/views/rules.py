@@ -1,0 +1,336 @@
+"""Settings screens of routing: the ordered rules, each readable as a sentence, and the SLA policies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from agents.models import AuditEntry, Calendar, Team
+from agents.permissions import admins_only, agent_of
+from tickets import conditions
+from tickets.models import Rule, SlaPolicy, SlaTarget, Ticket
+from tickets.models.sla import SlaMetric
+from tickets.routing import rules
+
+SHOWN_METRICS = (SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY)
+
+
+@admins_only
+@require_GET
+def rule_list(request: HttpRequest) -> HttpResponse:
+    """The rules in the order in which they are tried."""
+    rows = [
+        {"rule": rule, "when": conditions_text(rule.conditions), "then": [rules.describe(a) for a in rule.actions]}
+        for rule in Rule.objects.order_by("position", "id")
+    ]
+    return render(request, "workspace/settings/rules.html", {"page": "rules", "rows": rows})
+
+
+@admins_only
+@require_http_methods(["GET", "POST"])
+def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
+    found = get_object_or_404(Rule, pk=rule_id) if rule_id else Rule(conditions={}, actions=[])
+    problem = ""
+    if request.method == "POST":
+        before = _facts(found) if rule_id else {}
+        found.name = request.POST.get("name", "").strip()[:120]
+        found.active = "active" in request.POST
+        found.stop = "stop" in request.POST
+        found.when = request.POST.get("when", Rule.When.CREATED)
+        found.conditions, found.actions = posted_tree(request), _posted_actions(request)
+        problem = _problem_of(found)
+        if not problem:
+            with transaction.atomic():
+                if rule_id is None:
+                    last = Rule.objects.order_by("-position").values_list("position", flat=True).first() or 0
+                    found.position = last + 1
+                else:
+                    found.version += 1
+                found.updated_at = timezone.now()
+                found.save()
+                AuditEntry.write(
+                    "rule_changed" if rule_id else "rule_added",
+                    actor=agent_of(request),
+                    target=found,
+                    facts={"before": before, "after": _facts(found)},
+                )
+            messages.success(request, _("Saved. It applies to what comes in from now on."))
+            return redirect("rules")
+    context = {
+        "page": "rules",
+        "rule": found,
+        "problem": problem,
+        "builder": builder_context(found.conditions),
+        "teams": Team.objects.order_by("name"),
+        "priorities": Ticket.Priority.choices,
+        "whens": Rule.When.choices,
+        "chosen": _chosen(found.actions),
+    }
+    return render(request, "workspace/settings/rule.html", context, status=422 if problem else 200)
+
+
+@admins_only
+@require_POST
+def rule_position(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Move up or down by one place: `direction` is up or down."""
+    with transaction.atomic():
+        ordered = list(Rule.objects.select_for_update().order_by("position", "id"))
+        here = next((n for n, one in enumerate(ordered) if one.pk == rule_id), None)
+        if here is None:
+            raise Http404
+        there = here + (-1 if request.POST.get("direction") == "up" else 1)
+        if 0 <= there < len(ordered):
+            ordered[here], ordered[there] = ordered[there], ordered[here]
+            for place, one in enumerate(ordered):
+                one.position = place
+            Rule.objects.bulk_update(ordered, ["position"])
+            AuditEntry.write("rules_ordered", actor=agent_of(request), facts={"order": [one.pk for one in ordered]})
+    return redirect("rules")
+
+
+@admins_only
+@require_POST
+def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
+    with transaction.atomic():
+        found = get_object_or_404(Rule.objects.select_for_update(), pk=rule_id)
+        found.active = not found.active
+        found.save(update_fields=["active"])
+        AuditEntry.write("rule_switched", actor=agent_of(request), target=found, facts={"active": found.active})
+    return redirect("rules")
+
+
+@admins_only
+@require_GET
+def condition_row(request: HttpRequest) -> HttpResponse:
+    """One row of the builder, for the field that was just chosen."""
+    name = request.GET.get("field", "text")
+    n = request.GET.get("n", "0")
+    if name not in conditions.FIELDS or not n.isdigit():
+        raise Http404
+    row = _row(int(n), {"field": name, "op": "", "value": []})
+    return render(request, "workspace/settings/condition_row.html", {"row": row, "fields": _field_choices()})
+
+
+@admins_only
+@require_GET
+def policy_list(request: HttpRequest) -> HttpResponse:
+    policies = SlaPolicy.objects.select_related("calendar").prefetch_related("targets").order_by("position", "id")
+    rows = [
+        {"policy": policy, "when": conditions_text(policy.conditions), "matrix": _matrix(policy)} for policy in policies
+    ]
+    return render(
+        request, "workspace/settings/policies.html", {"page": "sla", "rows": rows, "metrics": _metric_names()}
+    )
+
+
+@admins_only
+@require_http_methods(["GET", "POST"])
+def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
+    """A matrix priority x promise, in minutes. An empty cell promises nothing. Editing makes a new version."""
+    found = get_object_or_404(SlaPolicy, pk=policy_id) if policy_id else SlaPolicy(warn_percents=[75])
+    problem, cells = "", {}
+    if request.method == "POST":
+        found.name = request.POST.get("name", "").strip()[:120]
+        found.active = "active" in request.POST
+        found.calendar = Calendar.objects.filter(pk=_int(request.POST.get("calendar"))).first()
+        found.conditions = posted_tree(request)
+        try:
+            cells = _posted_cells(request)
+            conditions.validate(found.conditions)
+            percents = {int(word) for word in request.POST.get("warn", "").replace(",", " ").split()}
+        except conditions.Invalid as error:
+            problem = error.problem
+        except ValueError:
+            problem = _("Write warnings as percentages, like 50, 75.")
+        else:
+            if not found.name:
+                problem = _("Give it a name.")
+            elif any(not 0 < percent < 100 for percent in percents):
+                problem = _("A warning comes between 1 and 99 percent.")
+            else:
+                _save_policy(request, found, cells, sorted(percents), is_new=policy_id is None)
+                messages.success(request, _("Saved. Running clocks keep what they were started with."))
+                return redirect("policies")
+    context = {
+        "page": "sla",
+        "policy": found,
+        "problem": problem,
+        "matrix": _matrix(found, typed=cells),
+        "metrics": _metric_names(),
+        "calendars": Calendar.objects.order_by("name"),
+        "warn": request.POST.get("warn", ", ".join(str(percent) for percent in found.warn_percents)),
+        "builder": builder_context(found.conditions),
+    }
+    return render(request, "workspace/settings/policy.html", context, status=422 if problem else 200)
+
+
+def conditions_text(tree: conditions.Tree) -> str:
+    try:
+        return conditions.sentence(tree)
+    except conditions.Invalid as error:
+        return error.problem
+
+
+def builder_context(tree: conditions.Tree) -> dict[str, Any]:
+    """The rows of the builder. A tree that is nested deeper than the builder draws is shown as its sentence."""
+    group = next((name for name in ("all", "any") if name in tree), "all")
+    leaves = [leaf for leaf in tree.get(group, []) if "field" in leaf and leaf["field"] in conditions.FIELDS]
+    return {
+        "group": group,
+        "rows": [_row(n, leaf) for n, leaf in enumerate(leaves)],
+        "next": len(leaves),
+        "fields": _field_choices(),
+    }
+
+
+def posted_tree(request: HttpRequest) -> dict[str, Any]:
+    """The tree of a posted builder; {} when it has no rows."""
+    group = "any" if request.POST.get("group") == "any" else "all"
+    leaves = []
+    for n in sorted({int(key.split("-")[1]) for key in request.POST if _is_row_key(key)}):
+        name = request.POST[f"cond-{n}-field"]
+        field = conditions.FIELDS.get(name)
+        values: list[Any] = request.POST.getlist(f"cond-{n}-value")
+        if field and field.kind in ("text", "tags"):
+            values = [word.strip() for text in values for word in text.split(",") if word.strip()]
+        elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
+            values = [int(value) for value in values if value.lstrip("-").isdigit()]
+        leaf = {"field": name, "op": request.POST.get(f"cond-{n}-op", ""), "value": values}
+        leaves.append(leaf | {"value": values[0]} if field and field.kind == "order" and values else leaf)
+    return {group: leaves} if leaves else {}
+
+
+def _is_row_key(key: str) -> bool:
+    parts = key.split("-")
+    return len(parts) == 3 and parts[0] == "cond" and parts[1].isdigit() and parts[2] == "field"
+
+
+def _row(n: int, leaf: dict[str, Any]) -> dict[str, Any]:
+    field = conditions.FIELDS[leaf["field"]]
+    value = leaf["value"]
+    values = value if isinstance(value, list) else [value]
+    return {
+        "n": n,
+        "field": leaf["field"],
+        "op": leaf["op"],
+        "kind": field.kind,
+        "operators": conditions.OPERATORS[field.kind].items(),
+        "choices": [(key, label, key in values) for key, label in (field.choices() if field.choices else [])],
+        "text": ", ".join(str(item) for item in values),
+    }
+
+
+def _field_choices() -> list[tuple[str, str]]:
+    return [(name, str(field.label)) for name, field in conditions.FIELDS.items()]
+
+
+def _posted_actions(request: HttpRequest) -> list[dict[str, Any]]:
+    actions: list[dict[str, Any]] = []
+    if team := _int(request.POST.get("do-team")):
+        actions.append({"do": "team", "team": team})
+    if priority := _int(request.POST.get("do-priority")):
+        actions.append({"do": "priority", "priority": priority})
+    if tags := [word.strip() for word in request.POST.get("do-tags", "").split(",") if word.strip()]:
+        actions.append({"do": "tags", "add": tags})
+    return actions
+
+
+def _chosen(actions: list[dict[str, Any]]) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    for action in actions:
+        match action.get("do"):
+            case "team":
+                chosen["team"] = action.get("team")
+            case "priority":
+                chosen["priority"] = action.get("priority")
+            case "tags":
+                chosen["tags"] = ", ".join(action.get("add", []))
+    return chosen
+
+
+def _problem_of(found: Rule) -> str:
+    if not found.name:
+        return _("Give it a name.")
+    if found.when not in Rule.When.values:
+        return _("Choose when the rule runs.")
+    try:
+        conditions.validate(found.conditions)
+        rules.validate_actions(found.actions)
+    except conditions.Invalid as error:
+        return error.problem
+    return ""
+
+
+def _facts(found: Rule) -> dict[str, Any]:
+    return {
+        name: getattr(found, name) for name in ("name", "active", "stop", "when", "conditions", "actions", "version")
+    }
+
+
+def _metric_names() -> list[tuple[str, str]]:
+    return [(metric.value, str(metric.label)) for metric in SHOWN_METRICS]
+
+
+def _matrix(found: SlaPolicy, *, typed: dict[tuple[int, str], int] | None = None) -> list[dict[str, Any]]:
+    stored = {(t.priority, t.metric): t for t in found.targets.all()} if found.pk else {}
+    rows = []
+    for priority, label in reversed(Ticket.Priority.choices):
+        cells = []
+        for metric in SHOWN_METRICS:
+            target = stored.get((priority, metric.value))
+            minutes = (typed or {}).get((priority, metric.value), target.seconds // 60 if target else None)
+            cells.append(
+                {"name": f"cell-{priority}-{metric.value}", "minutes": minutes, "seconds": (minutes or 0) * 60}
+            )
+        rows.append({"priority": priority, "label": label, "cells": cells})
+    return rows
+
+
+def _posted_cells(request: HttpRequest) -> dict[tuple[int, str], int]:
+    """(priority, metric) -> minutes. Raises conditions.Invalid for what is no number of minutes."""
+    cells = {}
+    for priority, _label in Ticket.Priority.choices:
+        for metric in SHOWN_METRICS:
+            text = request.POST.get(f"cell-{priority}-{metric.value}", "").strip()
+            if not text:
+                continue
+            if not text.isdigit() or not 0 < int(text) <= 60 * 24 * 90:
+                raise conditions.Invalid(_("Write promises in whole minutes, at most 90 days."))
+            cells[priority, metric.value] = int(text)
+    return cells
+
+
+@transaction.atomic
+def _save_policy(
+    request: HttpRequest,
+    found: SlaPolicy,
+    cells: dict[tuple[int, str], int],
+    percents: list[int],
+    *,
+    is_new: bool,
+) -> None:
+    found.warn_percents = percents
+    if is_new:
+        last = SlaPolicy.objects.order_by("-position").values_list("position", flat=True).first() or 0
+        found.position = last + 1
+    else:
+        found.version += 1
+    found.save()
+    found.targets.filter(metric__in=[metric.value for metric in SHOWN_METRICS]).delete()
+    SlaTarget.objects.bulk_create(
+        SlaTarget(policy=found, priority=priority, metric=metric, seconds=minutes * 60)
+        for (priority, metric), minutes in cells.items()
+    )
+    facts = {"name": found.name, "version": found.version, "minutes": {f"{p}:{m}": n for (p, m), n in cells.items()}}
+    AuditEntry.write("sla_policy_changed", actor=agent_of(request), target=found, facts=facts)
+
+
+def _int(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
