@@ -39,18 +39,23 @@ BEAT = {
     "tickets": _every(60, "tickets.tasks.sweep_tickets"),
     "drafts": _every(5, "tickets.tasks.release_drafts"),
     "outbox": _every(5, "tickets.tasks.outbox"),
-    **{
-        f"deliver.{kind}": _every(5, "tickets.tasks.deliver", queue=f"outbound.{kind}") | {"kwargs": {"kind": kind}}
-        for kind in settings.CHANNEL_ADAPTERS
-    },
 }
 # Under DEMO only: the webhooks that the simulated providers owe us.
 DEMO_BEAT = {"fake_receipts": _every(1, "channels_in.tasks.fake_receipts")}
 
 
+def beat() -> dict[str, Any]:
+    """The table with what depends on the settings, which are still being loaded when this module is imported."""
+    deliver = {
+        f"deliver.{kind}": _every(5, "tickets.tasks.deliver", queue=f"outbound.{kind}") | {"kwargs": {"kind": kind}}
+        for kind in settings.CHANNEL_ADAPTERS
+    }
+    return {**BEAT, **deliver, **(DEMO_BEAT if settings.DEMO else {})}
+
+
 @app.on_configure.connect
 def _complete(sender: Celery, **kwargs: Any) -> None:
-    sender.conf.beat_schedule = {**BEAT, **DEMO_BEAT} if settings.DEMO else BEAT
+    sender.conf.beat_schedule = beat()
     sender.conf.task_queues = [Queue(name) for name in queue_names()]
 
 
