@@ -5,4 +5,4 @@ class HelpdeskConfig(AppConfig):
     name = "helpdesk"
 
     def ready(self) -> None:
-        from helpdesk import checks  # noqa: F401, PLC0415  (registers them)
+        from helpdesk import checks  # noqa: F401  (registers them)

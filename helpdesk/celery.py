@@ -13,7 +13,7 @@ from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "helpdesk.settings")
 
-from django.conf import settings  # noqa: E402
+from django.conf import settings
 
 app = Celery("helpdesk")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -66,6 +66,6 @@ def _keep_our_logging(**kwargs: Any) -> None:
 
 @task_prerun.connect
 def _name_the_log_lines(task_id: str, task: Any, **kwargs: Any) -> None:
-    from helpdesk.logs import request_id  # noqa: PLC0415  (logs need settings)
+    from helpdesk.logs import request_id
 
     request_id.set(f"{task.name.rpartition('.')[2]}-{task_id[:8]}")

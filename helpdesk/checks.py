@@ -19,8 +19,8 @@ LOWEST_POSTGRES = 170000  # transaction_timeout
 MAIL_SAFE_PYTHON = {(3, 11): (3, 11, 15), (3, 12): (3, 12, 13)}
 SHORTEST_KEY = 32  # characters
 KNOWN_KEYS = ("django-insecure", "change-me", "changeme", "secret", "example")
-# What the core and the screens call on an adapter; see tickets/contract.py.
-ADAPTER_METHODS = ("items", "normalise", "send")
+# What the core and the screens call on an adapter: the protocol of tickets/contract.py.
+ADAPTER_METHODS = ("verify", "handshake", "items", "normalise", "send", "fetch_media")
 
 
 @register(deploy=True)
@@ -40,6 +40,9 @@ def channel_adapters(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
             continue
         missing = [name for name in ADAPTER_METHODS if not callable(getattr(adapter, name, None))]
+        missing += [name for name in ("label", "icon", "capabilities") if not hasattr(adapter, name)]
+        if getattr(adapter, "kind", None) != kind:
+            missing.append(f'kind = "{kind}"')
         if missing:
             found.append(
                 Error(

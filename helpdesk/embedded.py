@@ -193,7 +193,7 @@ def _drop_stale_locks(pgdata: Path, sockets: Path) -> None:
 
 def _create_database(sockets: Path) -> None:
     """Create our database unless it exists. Idempotent."""
-    import psycopg2  # noqa: PLC0415  (valkey alone must not need it)
+    import psycopg2
 
     connection = psycopg2.connect(host=str(sockets), user=DATABASE, dbname="postgres")
     try:
@@ -294,7 +294,7 @@ def socket_dir(data_dir: Path) -> Path:
     if len(os.fsencode(inside)) <= LONGEST_SOCKET_DIR:
         return inside
     digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]
-    return Path(f"/tmp/helpdesk-{os.geteuid()}-{digest}")
+    return Path(f"/tmp/helpdesk-{os.geteuid()}-{digest}")  # noqa: S108  (private, and its owner is checked)
 
 
 def _private(data_dir: Path) -> Path:

@@ -81,6 +81,13 @@ def env_port(name: str, *, default: int) -> int:
     return int(value)
 
 
+def env_count(name: str, *, default: int) -> int:
+    value = env(name, str(default))
+    if not value.isdigit() or int(value) < 1:
+        raise SettingError(f"{name} must be a number above 0, not {value!r}.")
+    return int(value)
+
+
 def email_settings(url: str) -> dict[str, object]:
     """Django's EMAIL_* settings from `smtp://user:password@host:587`, `smtps://...:465`, `console://`, `memory://` or
     `file:///a/folder`. smtp starts TLS unless the host is this machine or the address says `?tls=0`."""

@@ -90,9 +90,7 @@ class KnownHostMiddleware:
         try:
             request.get_host()
         except DisallowedHost:
-            return render(
-                request, "helpdesk/wrong_host.html", {"site_url": settings.SITE_URL}, status=400
-            )
+            return render(request, "helpdesk/wrong_host.html", {"site_url": settings.SITE_URL}, status=400)
         return self.get_response(request)
 
 
@@ -125,7 +123,9 @@ class SessionLifeMiddleware:
                 request.session.flush()
             elif now - request.session.get("renewed_at", 0) >= _RENEW_AFTER:
                 request.session["renewed_at"] = now
-                request.session.set_expiry(min(settings.SESSION_COOKIE_AGE, began + settings.SESSION_ABSOLUTE_AGE - now))
+                request.session.set_expiry(
+                    min(settings.SESSION_COOKIE_AGE, began + settings.SESSION_ABSOLUTE_AGE - now)
+                )
         return self.get_response(request)
 
 

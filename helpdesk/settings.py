@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from helpdesk.embedded import postgres_url, valkey_url
 from helpdesk.environment import (
-    LOOPBACK,
     SettingError,
     cache_url,
     celery_url,
@@ -39,7 +38,10 @@ ON_LOOPBACK = is_loopback(SITE_URL)
 HTTPS = _site.scheme == "https"
 INSECURE_HTTP = env_bool("INSECURE_HTTP")  # the explicit override for http on a host that is not this machine
 
-ALLOWED_HOSTS = [*(LOOPBACK if ON_LOOPBACK else ()), "[::1]", _site.hostname, *env_list("ALLOWED_HOSTS")]
+ALLOWED_HOSTS = [
+    *(("localhost", "127.0.0.1", "[::1]") if ON_LOOPBACK else (_site.hostname,)),
+    *env_list("ALLOWED_HOSTS"),
+]
 SITE_ORIGINS = [origin(SITE_URL), *(f"http://{host}:{PORT}" for host in ("localhost", "127.0.0.1") if ON_LOOPBACK)]
 CSRF_TRUSTED_ORIGINS = [origin(SITE_URL)]
 TRUSTED_PROXIES = env_list("TRUSTED_PROXIES")  # addresses or networks whose X-Forwarded-* headers count

@@ -170,7 +170,10 @@ class Supervisor:
                 continue
             if child.deaths and now - child.started_at > CALM_AFTER:
                 child.deaths = 0
-            if child.healthy is not None and now - max(child.asked_at, child.started_at + child.grace) > child.check_every:
+            if (
+                child.healthy is not None
+                and now - max(child.asked_at, child.started_at + child.grace) > child.check_every
+            ):
                 child.asked_at = now
                 child.refusals = 0 if _ask(child.healthy) else child.refusals + 1
                 if child.refusals >= 3 and child.process is not None:

@@ -34,5 +34,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The 403 page that names the usual cause: an https proxy in front of a SITE_URL that says http."""
     logging.getLogger("django.security.csrf").warning("csrf refused: %s", reason)
     origin = request.headers.get("Origin", "")
-    context = {"site_url": settings.SITE_URL, "origin": origin, "other_site": origin not in ("", *settings.SITE_ORIGINS)}
+    context = {
+        "site_url": settings.SITE_URL,
+        "origin": origin,
+        "other_site": origin not in ("", *settings.SITE_ORIGINS),
+    }
     return render(request, "helpdesk/csrf_failure.html", context, status=403)

@@ -6,7 +6,7 @@ from django.db import connection
 from django.utils import timezone
 
 from channels_in.models import RawEvent
-from helpdesk import heartbeat, health
+from helpdesk import health, heartbeat
 from tickets.models import DeliveryPart, Outbox, Ticket
 
 OVERDUE = timedelta(seconds=60)

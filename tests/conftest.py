@@ -38,7 +38,7 @@ _services: list[embedded.Service] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once a run (by the xdist controller) and Valkey once a process: pub/sub knows no databases."""
-    from tests import settings  # noqa: PLC0415  (sets the environment)
+    from tests import settings
 
     if config.option.collectonly or config.option.help or config.option.version:
         return

@@ -82,7 +82,19 @@ class Command(BaseCommand):
             *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
         ]
         supervisor.start(Child("web", [python, *web], {"PROCESS": "live"}))
-        worker = ["-m", "celery", "-A", "helpdesk", "worker", "-c", "2", "-Q", ",".join(queue_names()), "-l", "INFO"]
+        worker = [
+            "-m",
+            "celery",
+            "-A",
+            "helpdesk",
+            "worker",
+            "-c",
+            str(settings.WORKER_SLOTS),
+            "-Q",
+            ",".join(queue_names()),
+            "-l",
+            "INFO",
+        ]
         supervisor.start(
             Child(
                 "worker",
@@ -92,7 +104,9 @@ class Command(BaseCommand):
             )
         )
         schedule = ["--schedule", str(settings.DATA_DIR / "beat"), "--pidfile="]
-        supervisor.start(Child("beat", [python, "-m", "celery", "-A", "helpdesk", "beat", *schedule], {"PROCESS": "beat"}))
+        supervisor.start(
+            Child("beat", [python, "-m", "celery", "-A", "helpdesk", "beat", *schedule], {"PROCESS": "beat"})
+        )
         if "imap" in commands:
             supervisor.start(Child("imap", [python, "manage.py", "imap"], {"PROCESS": "imap"}))
 
