@@ -1,10 +1,17 @@
 """Tasks of the channels. Each drains what is due in a table; beat and commits only wake them."""
 
+import logging
+
 from celery import shared_task
 from django.utils import timezone
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from channels_in import process as processing
+from channels_in.email import idle, imap
 from channels_in.simulator import provider
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(queue="inbound")
@@ -16,3 +23,24 @@ def process() -> None:
 def fake_receipts() -> None:
     """The webhooks that the simulated providers owe us (demo only)."""
     provider.drain(now=timezone.now())
+
+
+@shared_task(queue="inbound")
+def fetch_mailbox(channel_id: int) -> None:
+    """Read one mailbox."""
+    imap.fetch_one(channel_id, now=timezone.now())
+
+
+@shared_task(queue="inbound")
+def poll_mailboxes() -> None:
+    """Have every mailbox read, each by a task of its own: one that hangs delays no other."""
+    for channel in idle.mailboxes():
+        wake_mailbox(channel.pk)
+
+
+def wake_mailbox(channel_id: int) -> None:
+    """Ask a worker to read this mailbox. A broker that is away costs nothing but the time to the next poll."""
+    try:
+        fetch_mailbox.apply_async((channel_id,), retry=False, expires=60)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("wake-up of mailbox %s skipped: %s", channel_id, type(error).__name__)

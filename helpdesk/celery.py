@@ -34,6 +34,7 @@ def _every(seconds: float, task: str, **options: Any) -> dict[str, Any]:
 BEAT = {
     "heartbeat": _every(10, "helpdesk.tasks.heartbeat"),
     "process": _every(5, "channels_in.tasks.process", queue="inbound"),
+    "mailboxes": _every(20, "channels_in.tasks.poll_mailboxes", queue="inbound"),
     "route": _every(5, "tickets.tasks.route"),
     "sla": _every(5, "tickets.tasks.sweep_sla"),
     "tickets": _every(60, "tickets.tasks.sweep_tickets"),

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import mimetypes
 import re
-from datetime import datetime
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import Compat32
@@ -68,11 +67,12 @@ def parse_mail(raw: bytes) -> dict[str, Any]:
         original=f"{body.notice_fields}\n{body.original_header}",
         text=text,
     )
-    split = quotes.Split(text, "") if report.kind != "normal" and report.kind != "auto_reply" else quotes.split(text)
+    split = quotes.split(text) if report.kind in ("normal", "auto_reply") else quotes.Split(text, "")
     in_reply_to, references = _ids(headers.get("in-reply-to", [])), _ids(headers.get("references", []))
     return {
         "subject": subject,
         "from": sender._asdict(),
+        "senders": len([address for address in senders if address.email]),
         "to": [address._asdict() for address in addresses_of("to")],
         "cc": [address._asdict() for address in addresses_of("cc")],
         "bcc": [address._asdict() for address in addresses_of("bcc")],
@@ -322,8 +322,3 @@ def unflow(text: str, *, delsp: bool = False) -> str:
         else:
             lines.append((marks, soft, words))
     return "\n".join(f"{marks} {words}".rstrip() if marks else words.rstrip() for marks, _, words in lines)
-
-
-def naive_or_aware(date: str | None) -> datetime | None:
-    """The moment that a mail names; naive when it names no zone."""
-    return datetime.fromisoformat(date) if date else None
