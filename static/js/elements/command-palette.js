@@ -59,7 +59,11 @@ class CommandPalette extends HTMLElement {
       row.id = `palette-${i}`;
       row.querySelector("[data-label]").textContent = entry.label;
       row.querySelector("[data-hint]").textContent = entry.hint ?? "";
-      if (entry.keys) row.append(...keyCaps(entry.keys));
+      if (entry.keys) {
+        const caps = document.createElement("span");
+        caps.append(...keyCaps(entry.keys));
+        row.append(caps);
+      }
       return row;
     });
     this.list.replaceChildren(...rows);
