@@ -7,6 +7,8 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from channels_in import ledger as books
+from channels_in import media
 from channels_in import process as processing
 from channels_in.email import idle, imap
 from channels_in.simulator import provider
@@ -17,6 +19,26 @@ log = logging.getLogger(__name__)
 @shared_task(queue="inbound")
 def process() -> None:
     processing.drain()
+
+
+@shared_task(queue="slow")
+def fetch_media() -> None:
+    """Fetch the files that providers only referred to."""
+    media.drain()
+
+
+@shared_task(queue="default")
+def ledger() -> None:
+    """Check the ledger of what was accepted, and roll finished days up."""
+    books.check()
+    books.roll_up(now=timezone.now())
+
+
+@shared_task(queue="slow")
+def unclaimed_files() -> None:
+    """Drop uploads that nobody sent, and stored bytes that no row names."""
+    books.drop_unclaimed_uploads(now=timezone.now())
+    books.drop_orphan_files(now=timezone.now())
 
 
 @shared_task

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -23,6 +24,7 @@ class Candidate:
     solved_at: datetime | None = None
     touched_at: datetime | None = None
     last_on_channel_at: datetime | None = None
+    merged_into: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,15 @@ class Decision:
     reopen: bool = False
 
 
-def decide(
-    evidence: Evidence, candidates: list[Candidate], *, windows: Windows, now: datetime, forget: bool = False
-) -> Decision:
+def survivor_of(candidates: Mapping[int, Candidate], ticket_id: int) -> Candidate | None:
+    """The candidate of this id, or the one that it was merged into; None when it is not among them."""
+    one = candidates.get(ticket_id)
+    while one is not None and one.merged_into is not None:
+        one = candidates.get(one.merged_into)
+    return one
+
+
+def decide(evidence: Evidence, candidates: list[Candidate], *, windows: Windows, now: datetime) -> Decision:
     """Decide by the five rules of design.md 7. `candidates` are the customer's own tickets of this brand."""
     for found, reason in (
         (evidence.token, "reply_token"), (evidence.reference, "reference"), (evidence.hint, "hint"),
@@ -70,18 +78,21 @@ def decide(
 
 
 def _by_customer(candidates: list[Candidate], *, windows: Windows, now: datetime) -> Decision:
+    here = [one for one in candidates if one.last_on_channel_at is not None]
+    talking = [one for one in here if _within(one.last_on_channel_at, hours=windows.same_channel_hours, now=now)]
     unsolved = [one for one in candidates if one.status in UNSOLVED]
-    here = [one for one in unsolved if _within(one.last_on_channel_at, hours=windows.same_channel_hours, now=now)]
-    if here:
-        best = max(here, key=lambda one: (one.last_on_channel_at, one.ticket_id))
-        return Decision(best.ticket_id, "same_channel")
+    if current := [one for one in talking if one.status in UNSOLVED]:
+        return Decision(max(current, key=_latest_here).ticket_id, "same_channel")
     if len(unsolved) == 1 and _within(unsolved[0].touched_at, hours=windows.other_channel_hours, now=now):
         return Decision(unsolved[0].ticket_id, "other_channel")
-    solved = [one for one in candidates if one.status == "solved" and one.last_on_channel_at is not None]
-    if solved and not unsolved:
-        latest = max(solved, key=lambda one: (one.solved_at or datetime.min.replace(tzinfo=now.tzinfo), one.ticket_id))
-        return _into(latest, "reopened", windows=windows, now=now)
+    done = [one for one in here if one.status not in UNSOLVED]
+    if done and windows.same_channel_hours > 0:
+        return _into(max(done, key=_latest_here), "reopened", windows=windows, now=now)
     return Decision(None, "new")
+
+
+def _latest_here(one: Candidate) -> tuple[float, int]:
+    return (one.last_on_channel_at.timestamp() if one.last_on_channel_at else 0.0, one.ticket_id)
 
 
 def _into(one: Candidate, reason: str, *, windows: Windows, now: datetime) -> Decision:
