@@ -149,6 +149,9 @@ CHANNEL_ADAPTERS = {
     "whatsapp": "channels_in.whatsapp.adapter.WhatsAppCloud",
 }
 
+# Who takes the answer to a survey that a channel shows: answer(token, *, score, comment, now) -> whether it counted.
+SURVEY_ANSWER = "analytics.surveys.answer"
+
 # -- Database ----------------------------------------------------------------------------------------------------------
 
 # Which process this is: web, live, worker, beat, parser, imap; empty for a command typed by a person.
