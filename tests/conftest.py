@@ -134,6 +134,11 @@ class LiveServer:
         return self.url.replace("http", "ws", 1)
 
 
+@pytest.fixture(autouse=True)
+def _live_server_helper() -> None:
+    """In place of pytest-django's, which expects its own WSGI live server."""
+
+
 @pytest.fixture
 def live_server(transactional_db: None) -> Iterator[LiveServer]:
     import uvicorn
