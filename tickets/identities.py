@@ -20,6 +20,7 @@ from tickets.models.event import CUSTOMER, SYSTEM, Actor, Event, record
 
 SEEN_AGAIN = timedelta(minutes=1)  # `last_seen_at` is not written more often
 NOBODY = Identifier("unknown", "", "", False, "no sender")
+SESSION = "session"  # evidence of a value that we made ourselves: the same browser as before, whoever sits there
 
 
 class Resolved(NamedTuple):
@@ -85,8 +86,10 @@ def resolve(sender: Sender, channel: Channel, *, now: datetime, proven: Identity
 
 def known(sender: Sender) -> Customer | None:
     """The customer who holds a verified identifier of this sender; None makes nobody."""
-    identifiers = [one for one in _cleaned(sender.identifiers) if one.verified]
-    row = next((row for row in _rows(identifiers) if row.verified), None) if identifiers else None
+    identifiers = _cleaned(sender.identifiers)
+    rows = _rows([one for one in identifiers if one.verified or one.evidence == SESSION])
+    row = next((row for row in rows if row.verified), None)
+    row = row or (_same_session(rows, identifiers[0]) if identifiers else None)
     return row.customer if row else None
 
 
@@ -218,12 +221,16 @@ def _owner(
         return proven, []
     held = [row for one in identifiers if one.verified and (row := _verified(rows, one))]
     if not held:
-        return None, []
+        return _same_session(rows, first), []
     return held[0], [row for row in held[1:] if row.customer_id != held[0].customer_id]
 
 
 def _verified(rows: Sequence[Identity], one: Identifier) -> Identity | None:
     return next((row for row in rows if row.verified and _same(row, one)), None)
+
+
+def _same_session(rows: Sequence[Identity], one: Identifier) -> Identity | None:
+    return next((row for row in rows if _same(row, one) and row.evidence == one.evidence == SESSION), None)
 
 
 def _find(rows: Sequence[Identity], one: Identifier) -> Identity | None:
@@ -265,7 +272,7 @@ def _attach(
         one = one._replace(verified=False)
     row = _add(customer, one, sender, now=now)
     if not quiet:
-        live.announce(_event("identity_added", customer, by=CUSTOMER, now=now, identity=row.pk, kind=row.kind))
+        live.announce(_event("identity_added", customer, by=CUSTOMER, now=now, identity=row.pk, of=row.kind))
     return row
 
 
