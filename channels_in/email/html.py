@@ -71,13 +71,15 @@ _BLOCKS = frozenset("address center dd div dl dt figure figcaption h1 h2 h3 h4 h
 _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 table ul ol pre".split())
 
 
-def clean_html(html: str, *, cids: dict[str, str]) -> dict[str, Any]:
+def clean_html(html: str | bytes, *, cids: dict[str, str] | None = None) -> dict[str, Any]:
     """`{html, text, remote_images}`: safe HTML, its words, and how many pictures stay outside.
 
     `cids` names the pictures that came along: Content-ID without brackets -> the value for `data-cid`, from which the
     mail frame makes the address of the stored file. Pictures elsewhere keep their address in `data-remote`, inert.
     `html` is empty when the body is over a limit: then its words alone are shown, with "open original".
     """
+    html = html.decode("utf-8", "replace") if isinstance(html, bytes) else html
+    cids = cids or {}
     if is_too_hard(html):
         return {"html": "", "text": _rough_text(html), "remote_images": 0}
     regular = _clean(html, _WITH_SRC, schemes=_LINKS | {"cid"})

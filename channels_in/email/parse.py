@@ -23,6 +23,7 @@ from channels_in.email.html import clean_html
 
 MAX_TEXT = 500_000  # characters shown of one mail; the rest is in the original
 MAX_REFERENCES = 100
+mimetypes.init()  # when the parser starts, not in each of its children
 _IDS = re.compile(r"<([^<>\s]{1,900})>")
 _BARE_ID = re.compile(r"[^\s<>,;]{1,450}@[^\s<>,;]{1,450}")
 _AUTHSERV = re.compile(r"^\s*([^\s;]{1,200})(?:\s+\d+)?\s*;")

@@ -8,7 +8,6 @@ for a signature ("감사합니다.") belongs to what the customer says.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from mailparser_reply.constants import MAIL_LANGUAGES
@@ -29,6 +28,13 @@ MAIL_LANGUAGES["ko"] = {
     "signatures": [],
     "sent_from": r"내 .*에서 보냄",
 }
+
+_FLAGS = re.MULTILINE | re.IGNORECASE
+# Compiled when the parser starts, not in each of its children: "On ... wrote:", and blocks of "From: ... Sent: ...".
+_WROTE, _BLOCK = (
+    re.compile("|".join(MAIL_LANGUAGES[language][key] for language in _LANGUAGES), _FLAGS)
+    for key in ("wrote_header", "from_header")
+)
 
 _MAX_LINES = 3_000
 _MAX_LINE = 400  # characters of a line that are looked at: a heading is short, and time stays linear
@@ -63,16 +69,6 @@ def split(text: str) -> Split:
     return Split(text.strip(), "")
 
 
-@lru_cache(maxsize=1)
-def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """"On ... wrote:" in all our languages, and the blocks of "From: ... Sent: ..." lines."""
-    wrote, block = (
-        "|".join(MAIL_LANGUAGES[language][key] for language in _LANGUAGES) for key in ("wrote_header", "from_header")
-    )
-    flags = re.MULTILINE | re.IGNORECASE
-    return re.compile(wrote, flags), re.compile(block, flags)
-
-
 def _heading(lines: list[str]) -> tuple[int, int] | None:
     """First and last line (exclusive) of the first heading that is not that of a forwarded mail."""
     short = [line.strip()[:_MAX_LINE] for line in lines[:_MAX_LINES]]
@@ -89,7 +85,7 @@ def _heading(lines: list[str]) -> tuple[int, int] | None:
 
 def _wrote(short: list[str]) -> tuple[int, int] | None:
     """A heading ends in a colon and has at most three lines; looking at no more keeps the patterns' time bounded."""
-    pattern, looked_at = _patterns()[0], 0
+    looked_at = 0
     for n, line in enumerate(short):
         if not line.endswith((":", "：")) or len(line) > 300:
             continue
@@ -98,7 +94,7 @@ def _wrote(short: list[str]) -> tuple[int, int] | None:
             return None
         for start in range(n, max(n - 3, -1), -1):
             window = "\n".join(part[:300] for part in short[start : n + 1])
-            match = pattern.match(window)
+            match = _WROTE.match(window)
             if match and match.end() == len(window):
                 return start, n + 1
     return None
@@ -106,7 +102,7 @@ def _wrote(short: list[str]) -> tuple[int, int] | None:
 
 def _block(short: list[str]) -> tuple[int, int] | None:
     looked_at = "\n".join(short)
-    match = _patterns()[1].search(looked_at)
+    match = _BLOCK.search(looked_at)
     if not match:
         return None
     leading = len(match.group()) - len(match.group().lstrip("\n"))
