@@ -32,7 +32,7 @@ def sweep(*, now: datetime, limit: int = 200) -> int:
         .exclude(pk__in=Survey.objects.filter(sent_at__gt=now - LOOK_BACK - LIFE).values("solve_event_id"))
         .order_by("id")[:limit]
     )
-    return sum(_ask(event, now=now) for event in due)
+    return sum(ask(event, now=now) for event in due)
 
 
 def answer(token: str, *, score: int, comment: str = "", now: datetime) -> bool:
@@ -55,7 +55,8 @@ def answer(token: str, *, score: int, comment: str = "", now: datetime) -> bool:
     return True
 
 
-def _ask(solve: Event, *, now: datetime) -> bool:
+def ask(solve: Event, *, now: datetime) -> bool:
+    """Ask about one solve, or write down why not. False when nothing was sent."""
     ticket = Ticket.objects.select_related("customer", "brand").get(pk=solve.ticket_id)
     survey = Survey(
         ticket=ticket,
