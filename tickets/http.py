@@ -182,9 +182,15 @@ def safe_fetch(
 
 
 def check_url(url: str) -> None:
-    """The checks of `safe_fetch` without the request, for the moment at which somebody saves a URL. Raises Refused."""
+    """The checks of `safe_fetch` without the request, for the moment at which somebody saves a URL.
+
+    Raises Refused, or FetchError when the name does not resolve now.
+    """
     target = parse(url)
-    addresses_of(target.host, target.port, allowed=target.allowed, deadline=_Deadline(5))
+    try:
+        addresses_of(target.host, target.port, allowed=target.allowed, deadline=_Deadline(5))
+    except _Broken as error:
+        raise FetchError(str(error), may_have_left=False) from None
 
 
 def public_addresses(host: str, port: int, *, timeout: float = 5) -> list[str]:
