@@ -58,5 +58,5 @@ def _wait(channel: Channel, *, now: datetime) -> int | None:
         .order_by("-created_at")
         .values_list("created_at", "first_reply_at")[:SAMPLE]
     )
-    waits = [(reply - created).total_seconds() for created, reply in answered]
+    waits = [(reply - created).total_seconds() for created, reply in answered if reply]
     return int(statistics.median(waits)) if len(waits) >= FEWEST else None

@@ -100,7 +100,11 @@ def fields(
         raise Refused("malformed")
     for name, value in body.items():
         kind = required.get(name) or optional[name]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or (kind is str and "\0" in value):
+        if (
+            not isinstance(value, kind)
+            or (kind is int and isinstance(value, bool))
+            or (kind is str and "\0" in str(value))
+        ):
             raise Refused("malformed")
     return body
 
@@ -115,7 +119,7 @@ def as_uuid(text: str) -> uuid.UUID:
 def allow_origin(request: HttpRequest, response: HttpResponse, channel: Channel) -> HttpResponse:
     """CORS for the pages that may embed this channel, exactly, and never with credentials."""
     origin = request.headers.get("Origin")
-    if origin in options_of(channel).origins:
+    if origin is not None and origin in options_of(channel).origins:
         response["Access-Control-Allow-Origin"] = origin
         response["Cross-Origin-Resource-Policy"] = "cross-origin"
     patch_vary_headers(response, ["Origin"])

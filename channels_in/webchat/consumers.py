@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from django.utils import timezone, translation
 
 from channels_in.models import VisitorSession
 from channels_in.webchat import events, sessions
-from channels_in.webchat.identity import keys_of
+from channels_in.webchat.identity import Key, keys_of
 from channels_in.webchat.refusals import Refused
 from channels_in.webchat.sessions import Visitor
 from tickets import live
@@ -104,18 +104,22 @@ def _check(visitors: list[Visitor], now: datetime) -> _Checked:
     keys = {brand: keys_of(brand) for brand in {v.channel.brand_id for v in visitors if v.signed}}
     for visitor in visitors:
         session = rows.get(visitor.session.pk)
-        still = session is not None and session.subject == visitor.session.subject
-        if still and session.subject and session.identity_key_id not in keys[visitor.channel.brand_id]:
-            still = False
         if visitor.channel.pk not in active:
             found.over[visitor.session.pk] = CLOSED
-        elif not still or not sessions.is_alive(session, now=now):
+        elif session is None or not _same(session, visitor, keys) or not sessions.is_alive(session, now=now):
             found.over[visitor.session.pk] = ENDED
     here = [visitor.session.pk for visitor in visitors if visitor.session.pk not in found.over]
     VisitorSession.objects.filter(pk__in=here, seen_at__lt=now - sessions.SEEN_EVERY).update(seen_at=now)
     recent = Event.objects.filter(at__gt=now - events.OVERLAP, ticket__isnull=False)
     found.busy = frozenset(recent.values_list("ticket", flat=True).distinct())
     return found
+
+
+def _same(session: VisitorSession, visitor: Visitor, keys: Mapping[int, Mapping[str, Key]]) -> bool:
+    """The same person as when the socket began, and the key that signed for them still stands."""
+    if session.subject != visitor.session.subject:
+        return False
+    return not session.subject or session.identity_key_id in keys[visitor.channel.brand_id]
 
 
 async def _each(doing: Iterable[Any]) -> None:
@@ -171,7 +175,9 @@ class VisitorSocket(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
-            frame = json.loads(text_data or "") if len(text_data or "") <= LONGEST_FRAME else None
+            if not text_data or len(text_data) > LONGEST_FRAME:
+                raise Refused("malformed")
+            frame = json.loads(text_data)
             kind = frame["type"]
             if kind == "hello" and self.visitor is None:
                 await self._hello(str(frame["token"]), str(frame.get("after") or ""))

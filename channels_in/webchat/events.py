@@ -105,11 +105,9 @@ class _Family:
         self.visitor = visitor
         own = visitor.tickets().order_by("-id").select_related("assignee")[:CONVERSATIONS]
         self.tickets: dict[int, Ticket] = {ticket.pk: ticket for ticket in own}
-        missing = {t.merged_into_id for t in self.tickets.values()} - {None} - self.tickets.keys()
-        while missing:
+        while missing := {t.merged_into_id for t in self.tickets.values() if t.merged_into_id} - self.tickets.keys():
             more = Ticket.objects.filter(pk__in=missing).select_related("assignee")
             self.tickets |= {ticket.pk: ticket for ticket in more}
-            missing = {t.merged_into_id for t in self.tickets.values()} - {None} - self.tickets.keys()
 
     def survivor_of(self, ticket_id: int) -> int:
         while parent := self.tickets[ticket_id].merged_into_id:

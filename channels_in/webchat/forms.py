@@ -42,7 +42,8 @@ class WebChatForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         options = options_of(self.instance)
-        self.initial |= {
+        self.initial = {
+            **self.initial,
             "origins": "\n".join(options.origins),
             "greeting_en": options.greeting.get("en", ""),
             "greeting_ko": options.greeting.get("ko", ""),

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -108,7 +108,7 @@ def keys_of(brand_id: int) -> dict[str, Key]:
     """The live keys of a brand by `kid`; they may lie with any of its web chat channels."""
     found = {}
     for channel in Channel.objects.filter(brand=brand_id, kind="webchat").order_by("id"):
-        for name, value in channel.secrets.items():
+        for name, value in _secrets(channel).items():
             alg, _colon, key = str(value).partition(":")
             if name.startswith(_PREFIX) and alg in ALGORITHMS:
                 kid = name.removeprefix(_PREFIX)
@@ -132,15 +132,19 @@ def add_key(channel: Channel, *, alg: str, public_key: str = "") -> Key:
     if alg == "EdDSA" and not isinstance(load_pem_public_key(public_key.encode()), Ed25519PublicKey):
         raise ValueError("not an Ed25519 public key")
     key = Key(f"k{secrets.token_hex(4)}", alg, public_key if alg == "EdDSA" else secrets.token_urlsafe(32))
-    channel.secrets = {**channel.secrets, f"{_PREFIX}{key.kid}": f"{key.alg}:{key.key}"}
+    channel.secrets = {**_secrets(channel), f"{_PREFIX}{key.kid}": f"{key.alg}:{key.key}"}
     channel.save(update_fields=["secrets"])
     return key
 
 
 def delete_key(channel: Channel, kid: str) -> None:
     """Its sessions lose their signed state: the open ones at the next heartbeat, the others at the next renewal."""
-    channel.secrets = {name: value for name, value in channel.secrets.items() if name != f"{_PREFIX}{kid}"}
+    channel.secrets = {name: value for name, value in _secrets(channel).items() if name != f"{_PREFIX}{kid}"}
     channel.save(update_fields=["secrets"])
+
+
+def _secrets(channel: Channel) -> dict[str, str]:
+    return cast("dict[str, str]", channel.secrets)  # the field decrypts; its type does not say so
 
 
 def _check_times(claims: Mapping[str, Any], *, now: datetime) -> datetime:

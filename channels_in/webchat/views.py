@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from csp.constants import SELF
 from django.conf import settings
@@ -250,7 +250,7 @@ def uploads(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     if file.size > options.file_max or _uploaded_today(visitor, now) + file.size > options.uploads_per_day:
         raise Refused("too_long")
     try:
-        stored = files.store(file.file)
+        stored = files.store(cast(BinaryIO, file.file))
     except files.NoRoom as error:
         raise Refused("unavailable", retry_after=60) from error
     kind = stored.content_type.partition("/")[0]
