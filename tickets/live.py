@@ -1,20 +1,52 @@
-"""Push to browsers: the only module that publishes to sockets."""
+"""Push to browsers: the only module that publishes to sockets (reliability.md 7).
+
+Publishers say ids, after the commit. Each socket process has one Hub: one Redis subscription, which loads an event
+once, renders it once per language, and loops over its own sockets. Whatever Redis drops is found by the heartbeat
+(a hash of the last minute) and fetched by a catch-up that re-reads an overlap; applying an event twice changes nothing.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import redis
+import redis.asyncio
 from django.conf import settings
-from django.db import transaction
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.models import Q
+from django.utils import timezone, translation
 
-from tickets.models import Event
+from tickets import fragments
+from tickets.access import Visibility
+from tickets.models import Event, Message, Ticket
 
 log = logging.getLogger(__name__)
+
 CHANNEL = "live"
+BEAT = 15.0  # seconds between heartbeats
+POLL = 2.0  # seconds between polls while Redis is away
+OVERLAP = timedelta(seconds=60)  # longer than any transaction may take
+OLDEST = timedelta(hours=72)
+MOST = 5000  # events of one catch-up
+MOST_ROWS = 300  # tickets of one catch-up
+QUEUE = 1000  # events that wait for one slow socket before it is dropped
+
+T = TypeVar("T")
+
+
+# -- Publishing ---------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +55,7 @@ def _redis() -> redis.Redis:
 
 
 def announce(*events: Event | None) -> None:
-    """After the commit, tell the socket processes the ids. Whatever Redis drops, the heartbeat finds."""
+    """After the commit, tell the socket processes the ids of these events. Whatever Redis drops, the heartbeat finds."""
     ids = [event.pk for event in events if event is not None]
     if ids:
         transaction.on_commit(lambda: _publish({"events": ids}), robust=True)
@@ -39,3 +71,452 @@ def _publish(message: dict[str, Any]) -> None:
         _redis().publish(CHANNEL, json.dumps(message))
     except redis.RedisError as error:
         log.warning("live push skipped: %s", type(error).__name__)
+
+
+# -- Events as screens get them -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LoadedEvent:
+    """An event with all that any screen shows of it, loaded once per process.
+
+    `thread` is the ticket in whose thread it is shown: the survivor where `event.ticket` was merged away. `message`
+    has its attachments and `ordered_parts`. An event about a customer only has no thread, but the customer's tickets.
+    `rendered` holds the frame for agents, by language.
+    """
+
+    event: Event
+    thread: Ticket | None
+    message: Message | None
+    customer_tickets: tuple[Ticket, ...] = ()
+    rendered: Mapping[str, str] = field(default_factory=dict)
+
+    def seen_by(self, visibility: Visibility) -> bool:
+        tickets = (self.thread,) if self.thread else self.customer_tickets
+        return any(sees(visibility, ticket) for ticket in tickets)
+
+    def lost_by(self, visibility: Visibility) -> bool:
+        """They saw the ticket until this very event took it out of their sight."""
+        before = self.event.particulars.get("from") if self.event.kind == "assigned" else None
+        return (
+            self.thread is not None
+            and before is not None
+            and not sees(visibility, self.thread)
+            and visibility.sees(
+                brand_id=self.thread.brand_id, team_id=before.get("team"), assignee_id=before.get("assignee")
+            )
+        )
+
+
+def sees(visibility: Visibility, ticket: Ticket) -> bool:
+    return visibility.sees(brand_id=ticket.brand_id, team_id=ticket.team_id, assignee_id=ticket.assignee_id)
+
+
+def load(ids: Iterable[int]) -> list[LoadedEvent]:
+    """The events in order of id, in a number of queries that does not depend on how many there are."""
+    return _complete(list(Event.objects.filter(pk__in=set(ids)).select_related("actor").order_by("id")))
+
+
+def _complete(events: list[Event]) -> list[LoadedEvent]:
+    threads = _threads({event.ticket_id for event in events if event.ticket_id})
+    messages = Message.objects.for_bubbles().in_bulk({event.message_id for event in events if event.message_id})
+    by_customer: dict[int, list[Ticket]] = {}
+    customers = {event.customer_id for event in events if event.ticket_id is None and event.customer_id}
+    if customers:
+        for ticket in Ticket.objects.survivors().filter(customer__in=customers).order_by("-id")[:200]:
+            by_customer.setdefault(ticket.customer_id, []).append(ticket)
+    return [
+        LoadedEvent(
+            event=event,
+            thread=threads.get(event.ticket_id or 0),
+            message=messages.get(event.message_id or 0),
+            customer_tickets=tuple(by_customer.get(event.customer_id or 0, ())) if event.ticket_id is None else (),
+        )
+        for event in events
+    ]
+
+
+def _threads(ids: set[int]) -> dict[int, Ticket]:
+    """Ticket id -> the ticket that shows its thread, as for a list row."""
+    survivor = _survivors(ids)
+    rows = Ticket.objects.for_rows().in_bulk(set(survivor.values()))
+    return {pk: rows[root] for pk, root in survivor.items() if root in rows}
+
+
+def _survivors(ids: set[int]) -> dict[int, int]:
+    """Ticket id -> id of the ticket that it is merged into, at the end of the chain."""
+    into = dict.fromkeys(ids, 0)
+    fresh = ids
+    while fresh:
+        pointers = dict(Ticket.objects.filter(pk__in=fresh).values_list("pk", "merged_into"))
+        into |= {pk: target or 0 for pk, target in pointers.items()}
+        fresh = {target for target in pointers.values() if target and target not in into}
+
+    def root(pk: int) -> int:
+        return root(into[pk]) if into.get(pk) else pk
+
+    return {pk: root(pk) for pk in ids}
+
+
+def payload(loaded: LoadedEvent, *, row: bool = True, items: bool = True) -> dict[str, Any]:
+    """What an agent's browser gets, in the active language. Holds no viewer state."""
+    event, thread = loaded.event, loaded.thread
+    html: dict[str, Any] = {}
+    if thread is not None and row:
+        html["row"] = fragments.row(thread)
+    if thread is not None and items:
+        html["items"] = fragments.items_of(event, loaded.message)
+    return {
+        "id": event.pk,
+        "at": round(event.at.timestamp() * 1000),
+        "kind": event.kind,
+        "ticket": thread.pk if thread else None,
+        "customer": event.customer_id,
+        "actor": event.actor_id,
+        "message": event.message_id,
+        "html": html,
+    }
+
+
+def render(loaded: LoadedEvent, language: str) -> str:
+    with translation.override(language):
+        return encode({"type": "event", **payload(loaded)})
+
+
+def encode(frame: Mapping[str, Any]) -> str:
+    return json.dumps(frame, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
+
+
+# -- Catching up ------------------------------------------------------------------------------------------------------------
+
+
+def newest_id() -> int:
+    """Where a page begins to listen. Ask for it before the rows are read."""
+    return Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def catch_up(visibility: Visibility, *, after: int, ticket_id: int | None = None, now: datetime) -> dict[str, Any]:
+    """What somebody missed, in the active language: each changed ticket's row once, and the open ticket's items.
+
+    Re-reads what was written in the minute before the cursor, so that late commits are not skipped. `resync` means
+    that too much was missed: the screen fetches its fragments anew. `gone` are tickets that left their sight.
+    """
+    newest = newest_id()
+    anchor = Event.objects.filter(pk__lte=after).order_by("-pk").first()
+    if after > newest or (anchor is None and after > 0) or (anchor and now - anchor.at > OLDEST and newest > anchor.pk):
+        return {"resync": True, "newest": newest, "events": [], "gone": []}
+    since = (anchor.at if anchor else now) - OVERLAP
+    missed = Event.objects.filter(Q(pk__gt=after) | Q(at__gte=since)).select_related("actor").order_by("id")
+    events = list(missed[: MOST + 1])
+    last_of: dict[int, int] = {}
+    loaded = _complete(events) if len(events) <= MOST else []
+    seen = [one for one in loaded if one.seen_by(visibility)]
+    for one in seen:
+        if one.thread:
+            last_of[one.thread.pk] = one.event.pk
+    if len(events) > MOST or len(last_of) > MOST_ROWS:
+        return {"resync": True, "newest": newest, "events": [], "gone": []}
+    return {
+        "resync": False,
+        "newest": newest,
+        "events": [
+            payload(
+                one,
+                row=one.thread is not None and last_of[one.thread.pk] == one.event.pk,
+                items=one.thread is not None and one.thread.pk == ticket_id,
+            )
+            for one in seen
+        ],
+        "gone": sorted({one.thread.pk for one in loaded if one.thread and one.lost_by(visibility)}),
+    }
+
+
+# -- The heartbeat -----------------------------------------------------------------------------------------------------------
+
+
+class Beat:
+    """The last minute's events, read once per process; what a set of rights sees of them, computed once per set."""
+
+    def __init__(self, *, since: datetime, events: list[tuple[int, tuple[int, int | None, int | None]]]) -> None:
+        self.since = since
+        self.events = events
+        self._frames: dict[Visibility, str] = {}
+
+    def frame(self, visibility: Visibility) -> str:
+        if visibility not in self._frames:
+            ids = [
+                pk
+                for pk, (brand, team, assignee) in self.events
+                if visibility.sees(brand_id=brand, team_id=team, assignee_id=assignee)
+            ]
+            self._frames[visibility] = encode(
+                {
+                    "type": "beat",
+                    "since": round(self.since.timestamp() * 1000),
+                    "newest": ids[-1] if ids else None,
+                    "hash": fingerprint(ids),
+                }
+            )
+        return self._frames[visibility]
+
+
+def fingerprint(ids: Iterable[int]) -> str:
+    """FNV-1a, 32 bit, over "1,2,3": static/js/lib/feed.js computes the same."""
+    value = 0x811C9DC5
+    for byte in ",".join(map(str, ids)).encode():
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return f"{value:08x}"
+
+
+def read_beat(*, now: datetime) -> Beat:
+    since = now - OVERLAP
+    rows = list(
+        Event.objects.filter(at__gte=since, ticket__isnull=False).order_by("id")
+        .values_list("pk", "ticket", "ticket__merged_into", "ticket__brand", "ticket__team", "ticket__assignee")
+    )
+    merged = _survivors({ticket for _, ticket, into, *_ in rows if into})
+    sights = {
+        pk: (brand, team, assignee)
+        for pk, brand, team, assignee in Ticket.objects.filter(pk__in=set(merged.values())).values_list(
+            "pk", "brand", "team", "assignee"
+        )
+    } if merged else {}
+    return Beat(
+        since=since,
+        events=[
+            (pk, sights.get(merged.get(ticket, 0), (brand, team, assignee)))
+            for pk, ticket, _, brand, team, assignee in rows
+        ],
+    )
+
+
+# -- The hub of one socket process ----------------------------------------------------------------------------------------------
+
+
+class Sink(Protocol):
+    """Something that listens: one socket. `language` "" means that it renders for itself."""
+
+    language: str
+
+    async def on_event(self, loaded: LoadedEvent) -> None: ...
+
+    async def on_whisper(self, topic: str, payload: dict[str, Any]) -> None: ...
+
+
+Keeper = Callable[[list[Any], Beat], Awaitable[None]]
+
+
+class Hub:
+    """One subscription, one loader, any number of sinks. Runs while there are sinks."""
+
+    def __init__(self) -> None:
+        self.keepers: set[Keeper] = set()  # called at each heartbeat with all sinks
+        self.sights: OrderedDict[int, tuple[int, int | None, int | None]] = OrderedDict()  # of tickets whispered about
+        self.connected = False  # to Redis
+        self.rendered = 0  # frames made, one per event and language
+        self._feeds: dict[Any, _Feed] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._delivered: OrderedDict[int, None] = OrderedDict()
+        self._newest = 0
+        self._thread: ThreadPoolExecutor | None = None
+
+    def add(self, sink: Any) -> None:
+        self._feeds[sink] = _Feed(sink)
+        if not self._tasks:
+            self._thread = ThreadPoolExecutor(1, "live")
+            self._newest = 0
+            self._tasks = [asyncio.create_task(run()) for run in (self._listen, self._work, self._beat)]
+
+    def discard(self, sink: Any) -> None:
+        feed = self._feeds.pop(sink, None)
+        if feed:
+            feed.stop()
+        if not self._feeds:
+            self._stop()
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    async def ask(self, question: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run something on the hub's own thread, whose database connection stays open."""
+        assert self._thread is not None, "the hub runs only while it has sinks"
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: _persistent(question, args, kwargs))
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks, self.connected = [], False
+        if self._thread:
+            self._thread.submit(connections.close_all)
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
+    async def _listen(self) -> None:
+        """Hand on what Redis says; while it is away, poll for all sinks at once."""
+        if not self._newest:
+            self._newest = await self.ask(newest_id)
+        pause = 0.5
+        while True:
+            client = redis.asyncio.Redis.from_url(
+                settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10, socket_keepalive=True
+            )
+            try:
+                async with client.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(CHANNEL)
+                    self.connected, pause = True, 0.5
+                    self._inbox.put_nowait({"poll": True})  # what was said before we heard
+                    while True:
+                        message = await channel.get_message(timeout=5)
+                        if message:
+                            self._inbox.put_nowait(json.loads(message["data"]))
+            except (redis.RedisError, OSError, ValueError) as error:
+                log.warning("live subscription lost: %s", type(error).__name__)
+            finally:
+                self.connected = False
+                await asyncio.shield(_close(client))
+            self._inbox.put_nowait({"poll": True})
+            await asyncio.sleep(min(pause, POLL) * random.uniform(0.8, 1))
+            pause *= 2
+
+    async def _work(self) -> None:
+        """Load and deliver, one batch after the other."""
+        while True:
+            batch = [await self._inbox.get()]
+            while not self._inbox.empty():
+                batch.append(self._inbox.get_nowait())
+            try:
+                ids = {pk for said in batch for pk in said.get("events", ())}
+                if any("poll" in said for said in batch):
+                    ids |= set(await self.ask(self._missed))
+                await self._deliver(ids)
+                for said in batch:
+                    if "topic" in said:
+                        await self._pass_on(said["topic"], said["payload"])
+            except DatabaseError as error:  # the heartbeat and the catch-up find it
+                log.warning("live delivery failed: %s", type(error).__name__)
+            except (KeyError, TypeError, AttributeError):
+                log.exception("live message not understood")
+
+    def _missed(self) -> list[int]:
+        since = timezone.now() - OVERLAP
+        return list(
+            Event.objects.filter(Q(pk__gt=self._newest) | Q(at__gte=since, pk__lte=self._newest))
+            .order_by("id").values_list("pk", flat=True)[:MOST]
+        )
+
+    async def _deliver(self, ids: set[int]) -> None:
+        fresh = ids - self._delivered.keys()
+        if not fresh:
+            return
+        languages = {sink.language for sink in self._feeds} - {""}
+        for loaded in await self.ask(self._prepare, fresh, languages):
+            self._delivered[loaded.event.pk] = None
+            self._newest = max(self._newest, loaded.event.pk)
+            if loaded.thread is not None:
+                self._remember(loaded.thread)
+            for feed in list(self._feeds.values()):
+                feed.put(("event", loaded))
+        while len(self._delivered) > 4 * MOST:
+            self._delivered.popitem(last=False)
+
+    def _prepare(self, ids: set[int], languages: set[str]) -> list[LoadedEvent]:
+        prepared = []
+        for loaded in load(ids):
+            rendered = {language: render(loaded, language) for language in languages}
+            self.rendered += len(rendered)
+            prepared.append(
+                LoadedEvent(
+                    event=loaded.event, thread=loaded.thread, message=loaded.message,
+                    customer_tickets=loaded.customer_tickets, rendered=rendered,
+                )
+            )
+        return prepared
+
+    async def _pass_on(self, topic: str, said: dict[str, Any]) -> None:
+        ticket_id = said.get("ticket")
+        if ticket_id and ticket_id not in self.sights:
+            ticket = await self.ask(Ticket.objects.filter(pk=ticket_id).first)
+            if ticket is None:
+                return
+            self._remember(ticket)
+        for feed in list(self._feeds.values()):
+            feed.put(("whisper", topic, said))
+
+    def _remember(self, ticket: Ticket) -> None:
+        self.sights[ticket.pk] = (ticket.brand_id, ticket.team_id, ticket.assignee_id)
+        self.sights.move_to_end(ticket.pk)
+        while len(self.sights) > MOST:
+            self.sights.popitem(last=False)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            self.sights.clear()  # of what is only whispered about, rights may have changed
+            try:
+                if not self.connected:
+                    self._inbox.put_nowait({"poll": True})
+                beat = await self.ask(lambda: read_beat(now=timezone.now()))
+                for keep in list(self.keepers):
+                    await keep(list(self._feeds), beat)
+            except DatabaseError as error:
+                log.warning("heartbeat skipped: %s", type(error).__name__)
+
+
+class _Feed:
+    """The queue in front of one sink, so that a slow socket delays nobody. Too slow, and it is closed: it catches up."""
+
+    def __init__(self, sink: Any) -> None:
+        self.sink = sink
+        self.queue: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue(QUEUE)
+        self.task = asyncio.create_task(self._run())
+
+    def put(self, item: tuple[Any, ...]) -> None:
+        try:
+            self.queue.put_nowait(item)
+        except asyncio.QueueFull:
+            hub().discard(self.sink)
+            overflow = getattr(self.sink, "on_overflow", None)
+            if overflow:
+                self._overflow = asyncio.create_task(overflow())
+
+    def stop(self) -> None:
+        self.task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            what, *rest = await self.queue.get()
+            try:
+                if what == "event":
+                    await self.sink.on_event(*rest)
+                else:
+                    await self.sink.on_whisper(*rest)
+            except Exception:
+                log.exception("a socket could not be told")
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """The hub of this process (of the running event loop)."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]
+
+
+async def _close(client: redis.asyncio.Redis) -> None:
+    try:
+        await client.aclose()
+    except (redis.RedisError, OSError) as error:
+        log.debug("closing the subscription: %s", error)
+
+
+def _persistent(question: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    """Ask; with a fresh connection once more where the database went away in between."""
+    try:
+        return question(*args, **kwargs)
+    except (InterfaceError, DatabaseError):
+        connections.close_all()
+        return question(*args, **kwargs)

@@ -1,7 +1,41 @@
-from django.urls import URLPattern, URLResolver, path
+from django.urls import path
 
-from tickets.workspace.views.styleguide import styleguide
+from tickets.workspace.files import stored_file
+from tickets.workspace.views import composer, customers, feed, lists, mail, me, palette, properties, tickets
 
-urlpatterns: list[URLPattern | URLResolver] = [
-    path("styleguide/", styleguide, name="styleguide"),
+urlpatterns = [
+    path("", lists.inbox, name="inbox"),
+    path("views/<slug:name>/", lists.view, name="view"),
+    path("counts/", lists.counts, name="counts"),
+    path("marks/", lists.marks, name="marks"),
+    path("live/", feed.missed, name="live"),
+    path("palette/", palette.found, name="palette"),
+    path("people/", properties.people, name="people"),
+    path("teams/", properties.teams, name="teams"),
+    path("tags/", properties.tags_known, name="tags_known"),
+    path("me/panes/", me.panes, name="panes"),
+    path("me/presence/", me.presence, name="my_presence"),
+    path("tickets/<int:pk>/", tickets.ticket, name="ticket"),
+    path("tickets/<int:pk>/earlier/", tickets.earlier, name="earlier"),
+    path("tickets/<int:pk>/properties/", tickets.properties, name="properties"),
+    path("tickets/<int:pk>/composer/", composer.composer, name="composer"),
+    path("tickets/<int:pk>/customer/", customers.panel, name="customer_panel"),
+    path("tickets/<int:pk>/assignee/", properties.assignee, name="assignee"),
+    path("tickets/<int:pk>/team/", properties.team, name="team"),
+    path("tickets/<int:pk>/status/", properties.status, name="status"),
+    path("tickets/<int:pk>/solution/", properties.solution, name="solution"),
+    path("tickets/<int:pk>/priority/", properties.priority, name="priority"),
+    path("tickets/<int:pk>/tags/", properties.tags, name="ticket_tags"),
+    path("tickets/<int:pk>/subject/", properties.subject, name="subject"),
+    path("tickets/<int:pk>/snooze/", properties.snooze, name="snooze"),
+    path("tickets/<int:pk>/mark/", properties.mark, name="mark"),
+    path("tickets/<int:pk>/events/<int:event_id>/undo/", properties.undo, name="undo"),
+    path("tickets/<int:pk>/replies/", composer.replies_of, name="replies"),
+    path("tickets/<int:pk>/notes/", composer.notes_of, name="notes"),
+    path("tickets/<int:pk>/drafts/<slug:kind>/", composer.draft, name="draft"),
+    path("files/<str:token>/<str:name>", stored_file, name="file"),
+    path("uploads/", composer.uploads, name="uploads"),
+    path("uploads/<int:pk>/", composer.upload, name="upload"),
+    path("messages/<int:pk>/body/", mail.body, name="message_body"),
+    path("parts/<int:pk>/verdict/", composer.verdict, name="verdict"),
 ]

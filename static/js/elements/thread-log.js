@@ -1,0 +1,158 @@
+/**
+ * <thread-log>: what was said, oldest first. New pieces go to their place in time; a reader at the end stays there, one further up is
+ * told. It writes the day lines and the line above what is new to this reader, and fits the frames of mails.
+ */
+
+import { fromTemplate, nodes } from "../lib/nodes.js";
+import { keys } from "../lib/keyboard.js";
+import { phrase } from "../lib/phrases.js";
+
+const NEAR = 80; // px from the end that count as being there
+
+class ThreadLog extends HTMLElement {
+  #resizes = null;
+
+  connectedCallback() {
+    this.scroll = this.closest(".pane__scroll");
+    this.ticket = this.closest("#ticket");
+    this.#resizes = new ResizeObserver(() => { if (this.#follows) this.toEnd(); });
+    this.#resizes.observe(this);
+    this.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.addEventListener("htmx:beforeSwap", () => { this.kept = this.scroll.scrollHeight - this.scroll.scrollTop; });
+    this.addEventListener("htmx:afterSettle", () => this.#earlierCame());
+    this.#tidy();
+    this.#unreadLine();
+    this.#frames();
+    this.#follows = true;
+    const line = this.querySelector("#unread-line");
+    if (line && this.scroll.scrollHeight > this.scroll.clientHeight * 2) {
+      line.scrollIntoView({ block: "start" });
+      this.#follows = this.isAtEnd;
+    } else this.toEnd();
+  }
+
+  disconnectedCallback() {
+    this.#resizes?.disconnect();
+  }
+
+  #follows = true;
+
+  get isAtEnd() {
+    return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR;
+  }
+
+  get newest() {
+    return Math.max(0, ...[...this.querySelectorAll(".message[id]")].map((message) => Number(message.id.slice("message-".length))));
+  }
+
+  toEnd() {
+    this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
+
+  #scrolled() {
+    this.#follows = this.isAtEnd;
+    if (this.#follows) this.querySelector(".more-new")?.remove();
+  }
+
+  /** Put pieces (HTML) into the thread, each by its id and time. Returns how many are new. */
+  apply(items) {
+    let fresh = 0;
+    for (const html of items) {
+      for (const node of nodes(html)) {
+        const known = document.getElementById(node.id);
+        if (known) {
+          known.replaceWith(node);
+        } else {
+          this.#insert(node);
+          fresh += 1;
+        }
+        window.htmx?.process(node);
+      }
+    }
+    this.#tidy();
+    this.#frames();
+    if (fresh && this.#follows) this.toEnd();
+    else if (fresh) this.#sayNew();
+    return fresh;
+  }
+
+  /** A bubble that is on its way: shown at once, replaced when the server has it. */
+  pending(words, { note = false } = {}) {
+    const bubble = fromTemplate("pending-template");
+    bubble.querySelector(".text").textContent = words;
+    if (note) bubble.classList.replace("message--out", "message--note");
+    this.append(bubble);
+    this.toEnd();
+    return bubble;
+  }
+
+  #insert(node) {
+    const at = Number(node.dataset.at);
+    const later = [...this.querySelectorAll(":scope > [data-at]")].findLast((item) => Number(item.dataset.at) <= at);
+    if (later) later.after(node);
+    else this.append(node);
+  }
+
+  #sayNew() {
+    if (this.querySelector(".more-new")) return;
+    const button = fromTemplate("more-new-template");
+    button.classList.add("more-new--below");
+    button.querySelector("span").textContent = phrase("newBelow");
+    button.addEventListener("click", () => this.toEnd());
+    this.append(button);
+  }
+
+  /** Day lines between pieces of different days, in the reader's own zone. */
+  #tidy() {
+    for (const line of this.querySelectorAll(":scope > .day-line")) line.remove();
+    let day = "";
+    for (const item of this.querySelectorAll(":scope > [data-at]")) {
+      const at = new Date(Number(item.dataset.at));
+      const its = at.toDateString();
+      if (its !== day) {
+        const line = fromTemplate("day-line-template");
+        line.querySelector("time").dateTime = at.toISOString();
+        item.before(line);
+      }
+      day = its;
+    }
+  }
+
+  #unreadLine() {
+    const read = Number(this.ticket.dataset.read);
+    if (!read) return;
+    const first = [...this.querySelectorAll(":scope > .message[data-direction='in']")].find((message) => Number(message.id.slice("message-".length)) > read);
+    if (first?.previousElementSibling) first.before(fromTemplate("unread-line-template"));
+  }
+
+  #earlierCame() {
+    this.#tidy();
+    this.#frames();
+    if (this.kept !== undefined) this.scroll.scrollTop = this.scroll.scrollHeight - this.kept;
+    this.kept = undefined;
+  }
+
+  /** A mail's frame is as high as its mail, and hears our keys. Nothing in it runs. */
+  #frames() {
+    for (const frame of this.querySelectorAll("iframe[data-mail-frame]:not([data-fitted])")) {
+      frame.dataset.fitted = "";
+      const fit = () => {
+        const page = frame.contentDocument;
+        if (!page?.body) return;
+        const height = Math.ceil(page.documentElement.getBoundingClientRect().height);
+        if (height) frame.height = Math.min(Math.max(height, 24), 20_000);
+      };
+      const loaded = () => {
+        fit();
+        const page = frame.contentDocument;
+        if (!page?.body || page.URL === "about:blank") return;
+        new ResizeObserver(fit).observe(page.documentElement);
+        keys.listen(page);
+      };
+      frame.addEventListener("load", loaded);
+      if (frame.contentDocument?.readyState === "complete") loaded();
+    }
+  }
+}
+
+customElements.define("thread-log", ThreadLog);

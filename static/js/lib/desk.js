@@ -1,0 +1,228 @@
+/** What the composer does with the server: drafts, files, sending, and the strip that says why something was not sent. */
+
+import { DraftKeeper } from "./draft-keeper.js";
+import { fromTemplate, nodes } from "./nodes.js";
+import { phrase } from "./phrases.js";
+import { send } from "./request.js";
+import { toast } from "./toast.js";
+import { word } from "./words.js";
+
+const TYPING_MS = 4000;
+
+export class Desk {
+  #waiting = new Set(); // uploads under way
+  #typing = null;
+  #keepers = {};
+
+  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent. */
+  constructor(composer, { ticket, thread, doing, after }) {
+    Object.assign(this, { composer, ticket, thread, doing, after });
+    this.form = composer.querySelector("form");
+    this.tray = composer.querySelector("#composer-files");
+    this.guard = composer.querySelector("#composer-guard");
+    for (const kind of ["reply", "note"]) this.#keepers[kind] = this.#keeper(kind);
+    this.form.addEventListener("input", (event) => this.#written(event));
+    this.form.addEventListener("change", (event) => this.#changed(event));
+    this.guard.addEventListener("click", (event) => this.#guarded(event));
+    this.tray.addEventListener("htmx:afterRequest", () => this.#keepers[composer.kind].changed());
+    composer.addEventListener("composer:send", (event) => { event.preventDefault(); this.send(event.detail); });
+    composer.addEventListener("paste", (event) => this.#pasted(event));
+    for (const name of ["dragover", "dragleave", "drop"]) composer.addEventListener(name, (event) => this.#dragged(event));
+    this.#rescue();
+  }
+
+  get fields() {
+    return this.form.elements;
+  }
+
+  get fileIds() {
+    return [...this.tray.querySelectorAll("input[name=files]")].map((input) => Number(input.value));
+  }
+
+  /** The newest message that the reader has on the screen. */
+  saw(messageId) {
+    if (messageId > Number(this.fields.last_seen_message_id.value)) this.fields.last_seen_message_id.value = messageId;
+  }
+
+  flush(how = {}) {
+    return Promise.all(Object.values(this.#keepers).map((keeper) => keeper.flush(how)));
+  }
+
+  leave() {
+    clearTimeout(this.#typing);
+    this.flush({ leaving: true });
+  }
+
+  #keeper(kind) {
+    const field = kind === "note" ? this.fields.note : this.fields.text;
+    return new DraftKeeper({
+      url: this.form.dataset.draftUrl.replace("KIND", kind),
+      revision: Number(this.form.dataset[kind === "note" ? "revisionNote" : "revisionReply"]) || 0,
+      name: `draft:${document.body.dataset.me}:${this.ticket}:${kind}`,
+      read: () => ({
+        text: field.value,
+        route: this.fields.route?.value ?? "",
+        files: kind === this.composer.kind ? this.fileIds : [],
+        seen: Number(this.fields.last_seen_message_id.value) || null,
+        client_uuid: this.fields.client_uuid.value,
+      }),
+      said: (state) => this.#say(state),
+    });
+  }
+
+  #say(state) {
+    const place = this.composer.querySelector("#composer-saved");
+    if (place) place.textContent = { saving: "", saved: phrase("saved"), kept: phrase("savedHere") }[state] ?? "";
+  }
+
+  /** What this device kept and the server never got. */
+  #rescue() {
+    for (const [kind, field] of [["reply", this.fields.text], ["note", this.fields.note]]) {
+      const text = this.#keepers[kind].rescued();
+      if (text && text !== field.value) {
+        field.value = text;
+        this.#keepers[kind].changed();
+      }
+    }
+  }
+
+  #written(event) {
+    if (!event.target.matches("textarea")) return;
+    this.#keepers[this.composer.kind].changed();
+    this.doing(event.target.value ? (this.composer.kind === "note" ? "noting" : "replying") : "viewing");
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.doing("viewing"), TYPING_MS);
+  }
+
+  #changed(event) {
+    if (event.target.matches("[data-files]")) {
+      this.upload([...event.target.files]);
+      event.target.value = "";
+    } else if (event.target.name === "route") {
+      this.#hush();
+      this.#keepers.reply.changed();
+    }
+  }
+
+  // Files
+
+  #pasted(event) {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (!files.length) return;
+    event.preventDefault();
+    this.upload(files);
+  }
+
+  #dragged(event) {
+    if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
+    event.preventDefault();
+    this.form.classList.toggle("is-dropping", event.type === "dragover");
+    if (event.type === "drop") this.upload([...event.dataTransfer.files]);
+  }
+
+  upload(files) {
+    for (const file of files) {
+      const one = this.#uploadOne(file).finally(() => this.#waiting.delete(one));
+      this.#waiting.add(one);
+    }
+  }
+
+  async #uploadOne(file) {
+    const chip = fromTemplate("upload-template");
+    chip.querySelector(".attachment__name").textContent = file.name;
+    this.tray.append(chip);
+    const form = new FormData();
+    form.append("file", file, file.name);
+    const answer = await send("POST", this.form.dataset.uploadUrl, { form }).catch(() => null);
+    if (answer?.status === 201) {
+      const [fresh] = nodes(await answer.text());
+      chip.replaceWith(fresh);
+      window.htmx?.process(fresh);
+      this.#keepers[this.composer.kind].changed();
+      return;
+    }
+    chip.dataset.state = "failed";
+    chip.querySelector("small").textContent = answer && answer.status < 500 ? await answer.text() : word("failed");
+    setTimeout(() => chip.remove(), 8000);
+  }
+
+  // Sending
+
+  async send({ kind, then = "", anyway = false }) {
+    if (this.composer.hasAttribute("busy")) return;
+    this.composer.setAttribute("busy", "");
+    try {
+      await Promise.all(this.#waiting);
+      await this.#send({ kind, then, anyway });
+    } finally {
+      this.composer.removeAttribute("busy");
+    }
+  }
+
+  async #send({ kind, then, anyway }) {
+    const isNote = kind === "note";
+    const field = isNote ? this.fields.note : this.fields.text;
+    const text = field.value;
+    const fields = new FormData();
+    const words = { text, route: this.fields.route?.value ?? "", then, anyway: anyway ? "1" : "" };
+    for (const name of ["client_uuid", "last_seen_message_id"]) words[name] = this.fields[name].value;
+    for (const [name, value] of Object.entries(words)) fields.append(name, value);
+    for (const id of this.fileIds) fields.append("files", id);
+    const files = [...this.tray.children];
+    const thread = this.thread();
+    const bubble = thread?.pending(text, { note: isNote });
+    field.value = "";
+    field.dispatchEvent(new Event("input", { bubbles: false }));
+    this.tray.replaceChildren();
+    this.#hush();
+    clearTimeout(this.#typing);
+    this.doing("viewing");
+    const button = this.form.querySelector(".btn--note[formaction]");
+    const url = isNote ? button.getAttribute("formaction") : this.form.getAttribute("action");
+    const answer = await send("POST", url, { form: fields }).catch(() => null);
+    if (answer?.status === 201) {
+      bubble?.remove();
+      thread?.apply([await answer.text()]);
+      this.#keepers[kind].sent();
+      this.saw(Number(answer.headers.get("X-Message")));
+      this.fields.client_uuid.value = crypto.randomUUID();
+      this.after(then);
+      return;
+    }
+    bubble?.remove();
+    if (!field.value) field.value = text;
+    this.tray.prepend(...files);
+    this.#keepers[kind].changed();
+    if (answer && [409, 422].includes(answer.status)) this.#stop(await answer.text(), answer.status, then);
+    else toast(word("failed"), { kind: "error" });
+    field.focus();
+  }
+
+  #stop(html, status, then) {
+    const holder = document.createElement("div");
+    holder.append(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+    this.guard.replaceChildren(...holder.childNodes);
+    this.guard.dataset.tone = status === 409 ? "" : "bad";
+    this.guard.dataset.then = then;
+    this.guard.hidden = false;
+  }
+
+  #hush() {
+    this.guard.hidden = true;
+    this.guard.replaceChildren();
+  }
+
+  #guarded(event) {
+    const review = event.target.closest("[data-review]");
+    if (review) {
+      this.saw(Number(review.dataset.review));
+      document.dispatchEvent(new CustomEvent("acted"));
+      const message = document.getElementById(`message-${review.dataset.review}`);
+      message?.scrollIntoView({ block: "center" });
+      this.#hush();
+      this.composer.field.focus();
+    } else if (event.target.closest("[data-anyway]")) {
+      this.send({ kind: "reply", then: this.guard.dataset.then, anyway: true });
+    }
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * What the server says by itself. One websocket; while it is away, the same frames by GET every few seconds. The newest applied event
+ * and a fingerprint of the last minute tell whether anything was missed; applying an event twice changes nothing.
+ */
+
+const POLL_MS = 5000;
+const FORGET_MS = 180_000;
+const VIEW_MS = 15_000;
+const SILENT_MS = 40_000; // two heartbeats and a half: the socket is dead although it says that it is open
+export const SIGNED_OUT = 4401;
+
+/** FNV-1a, 32 bit, over "1,2,3"; tickets/live.py computes the same. */
+export function fingerprint(ids) {
+  let value = 0x811c9dc5;
+  for (const character of ids.join(",")) value = Math.imul(value ^ character.charCodeAt(0), 0x01000193) >>> 0;
+  return value.toString(16).padStart(8, "0");
+}
+
+export class Feed {
+  state = "connecting"; // connecting | live | away
+  #socket = null;
+  #tries = 0;
+  #timers = {};
+  #applied = new Map(); // id -> at (ms)
+  #catching = null;
+  #again = false;
+  #heard = 0;
+  #view = { ticket: null, doing: "viewing" };
+
+  /** `on`: {event, gone, resync, whisper, state(state), signedOut}; `ticket()` gives the open one. */
+  constructor({ url, after, language, on, ticket }) {
+    Object.assign(this, { url, after, language, on, ticket });
+  }
+
+  start() {
+    this.#connect();
+    this.#timers.view = setInterval(() => this.#renew(), VIEW_MS);
+    for (const name of ["online", "focus"]) addEventListener(name, () => this.#wake());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#wake(); });
+    addEventListener("pagehide", () => this.#socket?.close());
+  }
+
+  /** Something was just done: where no socket tells of it, look soon. */
+  nudge() {
+    if (this.state !== "live") setTimeout(() => this.catchUp(), 150);
+  }
+
+  /** Tell who is where: `doing` is viewing, replying or noting. */
+  view(ticket, doing = "viewing") {
+    if (this.#view.ticket === ticket && this.#view.doing === doing) return;
+    this.#view = { ticket, doing };
+    this.#renew();
+  }
+
+  #renew() {
+    if (this.state === "live" && Date.now() - this.#heard > SILENT_MS) this.#socket.close();
+    else if (!document.hidden || this.#view.ticket === null) this.#say({ type: "view", ...this.#view });
+  }
+
+  #say(frame) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #connect() {
+    clearTimeout(this.#timers.connect);
+    const address = new URL(this.url, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    address.searchParams.set("language", this.language);
+    const socket = new WebSocket(address);
+    this.#socket = socket;
+    socket.addEventListener("open", () => {
+      this.#tries = 0;
+      this.#heard = Date.now();
+      this.#say({ type: "hello", after: this.after, ticket: this.ticket() });
+      if (this.#view.ticket) this.#renew();
+    });
+    socket.addEventListener("message", (message) => this.#hear(JSON.parse(message.data)));
+    socket.addEventListener("close", (event) => this.#lost(event.code));
+  }
+
+  #lost(code) {
+    this.#socket = null;
+    if (code === SIGNED_OUT) {
+      this.on.signedOut();
+      return;
+    }
+    this.#turn("away");
+    // Full jitter, at once after the first loss, up to ten seconds when the server is away for all.
+    const most = Math.min(10_000, 500 * 2 ** this.#tries);
+    this.#tries += 1;
+    this.#timers.connect = setTimeout(() => this.#connect(), Math.random() * most);
+    this.#timers.poll ??= setInterval(() => this.catchUp(), POLL_MS);
+  }
+
+  #turn(state) {
+    if (state === "live") {
+      clearInterval(this.#timers.poll);
+      this.#timers.poll = null;
+    }
+    if (this.state === state) return;
+    this.state = state;
+    this.on.state(state);
+  }
+
+  /** Open, focused, online, visible: ask at once for what was missed, over HTTP if the socket is not back yet. */
+  #wake() {
+    if (this.state === "live" && Date.now() - this.#heard < SILENT_MS) {
+      this.#renew();
+      return;
+    }
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close();
+    else if (!this.#socket) this.#connect();
+    this.catchUp();
+  }
+
+  #hear(frame) {
+    this.#heard = Date.now();
+    switch (frame.type) {
+      case "event": this.#apply(frame); break;
+      case "caught_up": this.#applyAll(frame); this.#turn("live"); break;
+      case "beat": this.#check(frame); break;
+      case "whisper": this.on.whisper(frame.topic, frame.payload); break;
+      case "gone": this.on.gone(frame.ticket); break;
+      case "resync": this.on.resync(); break;
+      default: break; // an error names a code of ours; the heartbeat repairs what it was about
+    }
+  }
+
+  #apply(event) {
+    if (event.ticket) this.#applied.set(event.id, event.at);
+    this.after = Math.max(this.after, event.id);
+    this.on.event(event);
+    const old = Date.now() - FORGET_MS;
+    if (this.#applied.size > 2000) for (const [id, at] of this.#applied) if (at < old) this.#applied.delete(id);
+  }
+
+  /** How many of a catch-up's events were new here. */
+  #applyAll({ events, gone, resync, newest }) {
+    if (resync) {
+      this.after = newest;
+      this.on.resync();
+      return 0;
+    }
+    let fresh = 0;
+    for (const event of events) {
+      if (!this.#applied.has(event.id)) fresh += 1;
+      this.#apply(event);
+    }
+    for (const ticket of gone) this.on.gone(ticket);
+    this.after = Math.max(this.after, newest);
+    return fresh;
+  }
+
+  #check({ since, newest, hash }) {
+    const known = [...this.#applied].filter(([id, at]) => at >= since && (newest === null || id <= newest)).map(([id]) => id);
+    known.sort((a, b) => a - b);
+    if (fingerprint(newest === null ? [] : known) !== hash) this.catchUp();
+  }
+
+  /** Fetch what was missed. Calls that come meanwhile are one more afterwards. Resolves to how much was new. */
+  catchUp() {
+    if (this.#catching) {
+      this.#again = true;
+      return this.#catching;
+    }
+    const address = new URL(this.url, location.href);
+    address.searchParams.set("after", this.after);
+    if (this.ticket()) address.searchParams.set("ticket", this.ticket());
+    this.#catching = fetch(address, { headers: { Accept: "application/json" }, redirect: "manual" })
+      .then(async (answer) => {
+        if (answer.type === "opaqueredirect" || answer.status === 401) return this.on.signedOut();
+        return answer.ok ? this.#applyAll(await answer.json()) : 0;
+      })
+      .catch(() => 0)
+      .finally(() => {
+        this.#catching = null;
+        if (this.#again) {
+          this.#again = false;
+          this.catchUp();
+        }
+      });
+    return this.#catching;
+  }
+}

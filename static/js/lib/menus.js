@@ -1,0 +1,95 @@
+/**
+ * Menus whose content comes from the server when they open: options of a property ([data-options]) and whole menus ([data-menu-src]).
+ * The menu opens when it is filled, so that it is placed once. A list of options may take new ones (tags).
+ */
+
+import { fill, fromTemplate, nodes } from "./nodes.js";
+import { phrase } from "./phrases.js";
+import { text } from "./request.js";
+
+const KEPT_MS = 10_000;
+const kept = new Map();
+
+function ask(url) {
+  const known = kept.get(url);
+  if (known && Date.now() - known.at < KEPT_MS) return known.html;
+  const html = text(url);
+  kept.set(url, { at: Date.now(), html });
+  html.catch(() => kept.delete(url));
+  return html;
+}
+
+function fillOptions(list, html) {
+  const input = list.closest("select-menu").querySelector("input[type=hidden]:not([data-was])");
+  const chosen = new Set(list.closest("select-menu").hasAttribute("multiple") ? input.value.split(",").filter(Boolean) : [input.value]);
+  const options = nodes(html);
+  options.forEach((option, i) => {
+    option.id = `${list.id}-${i}`;
+    option.ariaSelected = String(chosen.has(option.dataset.value));
+  });
+  list.replaceChildren(...options);
+}
+
+export function startMenus() {
+  document.addEventListener("beforetoggle", (event) => {
+    const popover = event.target;
+    if (event.newState !== "open" || !popover.matches?.("[popover]") || popover.dataset.filled) return;
+    const list = popover.querySelector("[data-options]");
+    const url = popover.dataset.menuSrc ?? list?.dataset.options;
+    if (!url) return;
+    event.preventDefault();
+    ask(url).then((html) => {
+      if (!popover.isConnected) return;
+      if (list) fillOptions(list, html);
+      else fill(popover, nodes(html));
+      popover.dataset.filled = "1";
+      popover.showPopover();
+    }, () => {});
+  }, true);
+  document.addEventListener("toggle", (event) => {
+    if (event.newState === "closed" && event.target.dataset?.filled) delete event.target.dataset.filled;
+  }, true);
+  document.addEventListener("pointerover", (event) => {
+    const button = event.target.closest?.("[popovertarget]");
+    const popover = button && document.getElementById(button.getAttribute("popovertarget"));
+    const url = popover?.dataset.menuSrc ?? popover?.querySelector("[data-options]")?.dataset.options;
+    if (url) ask(url).catch(() => {});
+  });
+  document.addEventListener("input", (event) => offer(event.target));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.isComposing && create(event.target)) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  }, true);
+}
+
+/** What is typed and does not exist yet, in a list that takes new options; "" otherwise. */
+function newOption(filter) {
+  const menu = filter.closest?.("select-menu[data-create]");
+  const typed = menu && filter.matches("[role=combobox]") ? filter.value.trim().toLocaleLowerCase().replaceAll(",", " ") : "";
+  if (!typed || menu.options.some((option) => option.dataset.value === typed)) return "";
+  return menu.shown.length ? "" : typed;
+}
+
+function offer(filter) {
+  const typed = newOption(filter);
+  const place = filter.closest?.("select-menu[data-create]")?.querySelector(".menu__none");
+  if (place && typed) place.textContent = phrase("addTag", { name: typed });
+}
+
+function create(filter) {
+  const typed = newOption(filter);
+  if (!typed) return false;
+  const option = fromTemplate("option-template");
+  option.dataset.value = typed;
+  option.ariaSelected = "false";
+  option.querySelector(".tag span").textContent = typed;
+  const list = filter.closest("select-menu").querySelector("[role=listbox]");
+  option.id = `${list.id}-new-${list.children.length}`;
+  list.prepend(option);
+  option.click();
+  filter.value = "";
+  filter.dispatchEvent(new Event("input", { bubbles: true }));
+  return true;
+}

@@ -1,0 +1,179 @@
+/** Which list and which ticket are on the screen: real addresses, Back and Forward, swaps by id. */
+
+import { fill, fromTemplate, nodes, replace } from "./nodes.js";
+import { phrase } from "./phrases.js";
+import { text } from "./request.js";
+import { TicketCache } from "./ticket-cache.js";
+import { toast } from "./toast.js";
+
+const byId = (id) => document.getElementById(id);
+
+export class Router {
+  #wanted = 0; // counts what was asked for, so that a late answer is not shown
+
+  constructor({ isLive }) {
+    this.cache = new TicketCache({ isLive });
+    addEventListener("popstate", () => this.#follow());
+  }
+
+  /** Id of the open ticket, null without one. */
+  get ticket() {
+    return Number(byId("ticket")?.dataset.ticket) || null;
+  }
+
+  get list() {
+    const facts = byId("list-facts");
+    return facts ? JSON.parse(facts.textContent) : null;
+  }
+
+  start() {
+    const list = byId("list-content");
+    if (list?.dataset.src) this.#loadList(list.dataset.src);
+    if (this.ticket) this.#complete(this.ticket, this.cache.get(this.ticket), ++this.#wanted);
+  }
+
+  addressOf(id) {
+    const name = this.list?.name ?? new URLSearchParams(location.search).get("view") ?? "inbox";
+    return `/tickets/${id}/${name === "inbox" ? "" : `?view=${encodeURIComponent(name)}`}`;
+  }
+
+  /** Show a ticket. Resolves to true when it is on the screen. */
+  async open(id, { push = true, focus = "" } = {}) {
+    if (id === this.ticket && push) {
+      this.#pane("thread");
+      return true;
+    }
+    const mine = ++this.#wanted;
+    this.#leave();
+    document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: id } }));
+    const entry = this.cache.get(id);
+    const slow = setTimeout(() => byId("ticket")?.classList.add("is-waiting"), 300);
+    let html;
+    try {
+      html = await entry.thread;
+    } catch (error) {
+      if (mine === this.#wanted) toast(error.status === 404 ? phrase("missing") : phrase("failed"), { kind: "error" });
+      byId("ticket")?.classList.remove("is-waiting");
+      return false;
+    } finally {
+      clearTimeout(slow);
+    }
+    if (mine !== this.#wanted) return false;
+    if (push) history.pushState({}, "", this.addressOf(id));
+    this.#show(nodes(html));
+    this.#pane("thread");
+    await this.#complete(id, entry, mine);
+    if (focus === "title") byId("ticket-title")?.focus({ preventScroll: true });
+    return true;
+  }
+
+  /** The open ticket anew, in its place; the composer stays as it is. */
+  async refresh() {
+    const id = this.ticket;
+    this.cache.clear();
+    const list = byId("list-content");
+    if (list?.dataset.url) this.#loadList(list.dataset.url);
+    if (!id) return;
+    try {
+      const fresh = nodes(await text(`/tickets/${id}/`));
+      if (this.ticket !== id) return;
+      const [thread, side] = [fresh.find((node) => node.id === "ticket"), fresh.find((node) => node.id === "side-content")];
+      for (const part of ["thread-log", `head-${id}`]) {
+        const place = byId(part);
+        const from = thread.querySelector(`#${part}`);
+        if (place && from) replace(place, from);
+      }
+      const properties = side.querySelector(`#properties-${id}`);
+      if (byId(`properties-${id}`) && properties) replace(byId(`properties-${id}`), properties);
+    } catch (error) {
+      if (error.status === 404) this.close({ said: phrase("gone") });
+    }
+  }
+
+  async showList(url, { push = true } = {}) {
+    const mine = ++this.#wanted;
+    if (push && location.pathname !== url) history.pushState({}, "", url);
+    this.#empty();
+    await this.#loadList(url, mine);
+    this.#pane("list");
+  }
+
+  /** Back to the list; `said` is why, when nobody asked for it. */
+  close({ said = "", push = true } = {}) {
+    ++this.#wanted;
+    this.#empty();
+    this.#pane("list");
+    const url = byId("list-content")?.dataset.url ?? "/";
+    if (push && location.pathname.startsWith("/tickets/")) history.pushState({}, "", url);
+    if (said) toast(said);
+  }
+
+  #leave() {
+    if (this.ticket) document.dispatchEvent(new CustomEvent("ticket:leaving", { detail: { ticket: this.ticket } }));
+  }
+
+  #empty() {
+    this.#leave();
+    if (this.ticket) {
+      replace(byId("ticket"), fromTemplate("no-ticket-template"));
+      byId("side-content").replaceChildren();
+      document.dispatchEvent(new CustomEvent("ticket:closed"));
+    }
+    document.title = byId("list-content")?.dataset.title ?? document.title;
+  }
+
+  #show(fresh) {
+    for (const node of fresh) if (byId(node.id)) replace(byId(node.id), node);
+    document.title = byId("ticket").dataset.title;
+    document.dispatchEvent(new CustomEvent("ticket:opened", { detail: { ticket: this.ticket } }));
+  }
+
+  /** The composer and the customer, each in its place when it has come. */
+  async #complete(id, entry, mine) {
+    const isMine = () => mine === this.#wanted && this.ticket === id;
+    entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
+    try {
+      const html = await entry.composer;
+      if (!isMine()) return;
+      fill(byId("composer-place"), nodes(html));
+      document.dispatchEvent(new CustomEvent("composer:ready", { detail: { ticket: id } }));
+    } catch { /* the thread can be read without it; opening it again asks again */ }
+  }
+
+  showCustomer(html) {
+    const fresh = nodes(html);
+    const [card, more] = [fresh.find((node) => node.id === "customer-card"), fresh.find((node) => node.id === "customer-more")];
+    if (!byId("customer-place") || !card) return;
+    fill(byId("customer-head"), [card]);
+    fill(byId("customer-place"), [more]);
+  }
+
+  async #loadList(url, mine = this.#wanted) {
+    const slow = setTimeout(() => byId("list-content")?.classList.add("is-waiting"), 300);
+    try {
+      const html = await text(url);
+      if (mine === this.#wanted || byId("list-content").dataset.src) replace(byId("list-content"), ...nodes(html));
+      document.dispatchEvent(new CustomEvent("list:shown"));
+    } catch {
+      toast(phrase("failed"), { kind: "error" });
+    } finally {
+      clearTimeout(slow);
+      byId("list-content")?.classList.remove("is-waiting");
+    }
+  }
+
+  #pane(name) {
+    const app = byId("app");
+    app.dataset.pane = name;
+    if (innerWidth < 1180 && app.dataset.side === "open") app.dataset.side = "";
+    if (innerWidth < 1440 && app.dataset.nav === "open") app.dataset.nav = "";
+  }
+
+  /** Back and Forward. */
+  #follow() {
+    const ticket = /^\/tickets\/(\d+)\//.exec(location.pathname);
+    if (ticket) this.open(Number(ticket[1]), { push: false });
+    else if (byId("list-content")?.dataset.url === location.pathname) this.close({ push: false });
+    else this.showList(location.pathname, { push: false });
+  }
+}

@@ -1,0 +1,334 @@
+/** The workspace: puts the list, the open ticket, the composer and what the server says by itself together. */
+
+import "./elements/live-feed.js";
+import "./elements/ticket-nav.js";
+import { viewer } from "./elements/ticket-list.js";
+import "./elements/thread-log.js";
+import { Desk } from "./lib/desk.js";
+import { Feed } from "./lib/feed.js";
+import { keys, labelControls } from "./lib/keyboard.js";
+import { startMenus } from "./lib/menus.js";
+import { nodes, replace } from "./lib/nodes.js";
+import { phrase } from "./lib/phrases.js";
+import { act, send, text } from "./lib/request.js";
+import { Router } from "./lib/router.js";
+import { toast } from "./lib/toast.js";
+import { language } from "./lib/words.js";
+
+const PREFETCH_MS = 150;
+const CALM_MS = 120;
+const TYPING_MS = 8000;
+const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "snoozed", "woken", "merged", "unmerged", "undone", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
+const CHANGES_CUSTOMER = new Set(["customer_changed", "customer_joined", "customer_join_undone", "identity_added", "identity_opted_out", "identity_opted_in", "ticket_created", "merged", "unmerged", "rated"]);
+
+const me = Number(document.body.dataset.me);
+const byId = (id) => document.getElementById(id);
+const list = () => document.querySelector("ticket-list");
+const nav = () => document.querySelector("ticket-nav");
+const thread = () => document.querySelector("thread-log");
+const banner = document.querySelector("live-feed");
+
+let desk = null;
+let timers = {};
+
+const later = (name, ms, run) => {
+  clearTimeout(timers[name]);
+  timers[name] = setTimeout(run, ms);
+};
+
+const router = new Router({ isLive: () => feed.state === "live" });
+const feed = new Feed({
+  url: banner.dataset.url,
+  after: Number(banner.dataset.after),
+  language,
+  ticket: () => router.ticket,
+  on: {
+    event: happened,
+    gone: lost,
+    resync: () => router.refresh(),
+    whisper: whispered,
+    signedOut: () => location.reload(),
+    async state(state) {
+      document.body.dataset.live = state;
+      if (state === "live") banner.show(state, await feed.catchUp());
+      else banner.show(state);
+    },
+  },
+});
+
+// -- What the server says ---------------------------------------------------------------------------------------------
+
+function happened(event) {
+  const open = router.ticket;
+  if (event.html?.row) list()?.apply(event.html.row);
+  if (event.ticket === open && event.html?.items) {
+    if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
+    thread()?.apply(event.html.items);
+    if (event.kind === "message_received") customerTyping(open, false);
+    markRead();
+  } else if (event.ticket) {
+    router.cache.drop(event.ticket);
+  }
+  if (event.ticket === open && CHANGES_HEAD.has(event.kind)) later("head", CALM_MS, refreshHead);
+  if (open && CHANGES_CUSTOMER.has(event.kind)) later("customer", CALM_MS, refreshCustomer);
+  nav()?.refreshSoon();
+}
+
+function lost(ticket) {
+  list()?.gone(ticket);
+  router.cache.drop(ticket);
+  if (router.ticket === ticket) router.close({ said: phrase("gone") });
+}
+
+function whispered(topic, it) {
+  if (topic === "presence") {
+    list()?.present(it.ticket, it.people);
+    if (it.ticket === router.ticket) showViewers(it.people);
+  } else if (topic === "customer_typing") {
+    list()?.customerTyping(it.ticket, it.on);
+    if (it.ticket === router.ticket) customerTyping(it.ticket, it.on);
+  } else if (topic === "read") {
+    list()?.mark(it.ticket, { read: it.message });
+  } else if (topic === "draft") {
+    if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
+    if (it.stopped) toast(phrase("draftStopped"), { kind: "error" });
+  }
+}
+
+function showViewers(people) {
+  const place = byId("viewers");
+  if (!place) return;
+  const others = people.filter((person) => person.id !== me);
+  place.replaceChildren(...others.slice(0, 4).map((person) => viewer(person)));
+  const busy = others.find((person) => person.doing === "replying") ?? others.find((person) => person.doing === "noting") ?? others[0];
+  if (!busy) return;
+  const words = document.createElement("span");
+  words.className = "presence__words truncate";
+  words.textContent = phrase(busy.doing, { names: others.filter((person) => person.doing === busy.doing).map((person) => person.name).join(", ") });
+  place.append(words);
+}
+
+function customerTyping(ticket, on) {
+  const line = byId("typing-line");
+  if (!line) return;
+  const end = thread()?.isAtEnd;
+  line.hidden = !on;
+  line.querySelector("[data-words]").textContent = on ? phrase("customerTyping", { name: document.querySelector(`#head-${ticket} .thread-head p .truncate`)?.textContent ?? "" }) : "";
+  if (end) thread().toEnd();
+  if (on) later("typing", TYPING_MS, () => customerTyping(ticket, false));
+}
+
+async function refreshHead() {
+  const id = router.ticket;
+  if (!id) return;
+  const html = await text(`/tickets/${id}/properties/`).catch((error) => (error.status === 404 ? lost(id) : null));
+  if (!html || router.ticket !== id) return;
+  for (const node of nodes(html)) {
+    const place = byId(node.id);
+    if (!place || place.querySelector(":popover-open")) continue; // a menu is open in it: the next change brings it up to date
+    const people = [...(place.querySelector("#viewers")?.childNodes ?? [])];
+    replace(place, node);
+    if (people.length) node.querySelector("#viewers")?.replaceChildren(...people);
+    labelControls(node);
+  }
+}
+
+async function refreshCustomer() {
+  const id = router.ticket;
+  const html = id && await text(`/tickets/${id}/customer/`).catch(() => null);
+  if (html && router.ticket === id) router.showCustomer(html);
+}
+
+// -- The open ticket ------------------------------------------------------------------------------------------------------
+
+document.addEventListener("ticket:opening", ({ detail }) => list()?.current(detail.ticket));
+document.addEventListener("ticket:opened", ({ detail: { ticket } }) => arrived(ticket));
+document.addEventListener("ticket:leaving", ({ detail: { ticket } }) => {
+  desk?.leave();
+  desk = null;
+  router.cache.drop(ticket);
+});
+document.addEventListener("ticket:closed", () => {
+  feed.view(null);
+  list()?.current(null);
+});
+document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
+  const composer = document.querySelector("#composer-place ticket-composer");
+  if (!composer) return;
+  desk = new Desk(composer, {
+    ticket,
+    thread,
+    doing: (what) => feed.view(ticket, what),
+    after: () => { feed.nudge(); nav()?.refreshSoon(); },
+  });
+  labelControls(composer);
+  const wish = timers.wish;
+  timers.wish = null;
+  if (wish) composer.show(wish);
+  markRead();
+});
+document.addEventListener("list:shown", () => {
+  list()?.current(router.ticket);
+  nav()?.show(router.list?.name);
+  count();
+});
+document.addEventListener("nav:counted", count);
+document.addEventListener("acted", () => feed.nudge());
+document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
+document.body.addEventListener("undone", () => feed.nudge());
+document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
+
+function arrived(ticket) {
+  list()?.current(ticket);
+  feed.view(ticket);
+  labelControls(byId("ticket"));
+  markRead();
+  later("prefetch", PREFETCH_MS, () => [1, -1].forEach((step) => router.cache.prefetch(list()?.idAt(step))));
+  showPeople(ticket);
+}
+
+async function showPeople(ticket) {
+  const answer = await text(`/marks/?ids=${ticket}`).catch(() => null);
+  if (answer && router.ticket === ticket) showViewers(JSON.parse(answer).people[ticket] ?? []);
+}
+
+/** What is on the screen of somebody who looks is read, and seen before an answer. */
+function markRead() {
+  const place = byId("ticket");
+  const newest = thread()?.newest;
+  if (!newest || document.hidden) return;
+  if (thread().isAtEnd) desk?.saw(newest);
+  if (Number(place.dataset.marked ?? place.dataset.read) >= newest) return;
+  place.dataset.marked = newest;
+  list()?.mark(router.ticket, { read: newest });
+  send("POST", place.dataset.mark, { form: { message: newest } }).catch(() => {});
+}
+
+function count() {
+  const place = byId("list-count");
+  if (place && router.list) place.textContent = nav()?.countOf(router.list.name) ?? "";
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) desk?.flush({ leaving: true });
+  else markRead();
+});
+addEventListener("pagehide", () => desk?.leave());
+
+// -- Clicks -------------------------------------------------------------------------------------------------------------------
+
+document.addEventListener("list:open", ({ detail }) => router.open(detail.ticket));
+document.addEventListener("list:near", ({ detail }) => router.cache.prefetch(detail.ticket));
+document.addEventListener("click", (event) => {
+  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  const link = event.target.closest("a[href]");
+  const ticket = link && /^\/tickets\/(\d+)\/$/.exec(link.pathname);
+  if (event.target.closest("[data-reopen]")) {
+    act("DELETE", `/tickets/${router.ticket}/solution/`).then(refreshHead);
+  } else if (link?.matches("[data-back]")) {
+    event.preventDefault();
+    back();
+  } else if (link?.matches("[data-list]")) {
+    event.preventDefault();
+    router.showList(link.pathname);
+  } else if (ticket && !link.closest(".row")) {
+    event.preventDefault();
+    router.open(Number(ticket[1]));
+  }
+});
+
+function back() {
+  if (router.ticket) router.close();
+  else return false;
+  return true;
+}
+
+document.addEventListener("toggle", (event) => {
+  const section = event.target;
+  if (!section.matches?.("details[data-section]")) return;
+  const closed = [...document.querySelectorAll("details[data-section]:not([open])")].map((one) => one.dataset.section);
+  later("sections", 500, () => send("POST", byId("app").dataset.savePanes, { form: { closed: closed.join(",") } }).catch(() => {}));
+}, true);
+
+// -- Keys -----------------------------------------------------------------------------------------------------------------------
+
+/** The ticket that a key means: the open one, else the highlighted one. */
+const meant = () => router.ticket ?? (Number(list()?.place?.dataset.ticket) || null);
+const isMeant = { when: () => Boolean(meant()) };
+
+function step(by) {
+  const id = list()?.idAt(by);
+  if (!id) return false;
+  if (router.ticket) router.open(id);
+  else {
+    list().highlight(id);
+    later("prefetch", PREFETCH_MS, () => router.cache.prefetch(id));
+  }
+  return true;
+}
+
+async function solve({ stay }) {
+  const id = meant();
+  const next = stay ? null : list()?.nextAfter(id);
+  const solving = act("POST", `/tickets/${id}/solution/`);
+  if (stay) {
+    if (await solving) refreshHead();
+    return;
+  }
+  if (next && router.ticket) router.open(next, { focus: "title" });
+  else if (next) list().highlight(next);
+  else if (router.ticket) router.close({ said: phrase("lastTicket") });
+  if (!(await solving)) router.refresh();
+}
+
+/** Press a control of the side pane, which may have to be opened for it, or the ticket first. */
+async function press(selector) {
+  if (!router.ticket) await router.open(meant());
+  const app = byId("app");
+  const control = document.querySelector(selector);
+  if (control && !control.checkVisibility()) app.dataset.side = "open";
+  requestAnimationFrame(() => control?.click());
+}
+
+async function write(kind) {
+  const composer = document.querySelector("ticket-composer");
+  if (composer) {
+    composer.show(kind);
+    return;
+  }
+  timers.wish = kind;
+  if (!router.ticket) await router.open(meant());
+}
+
+keys.on("list.next", () => step(1));
+keys.on("list.previous", () => step(-1));
+keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !router.ticket });
+keys.on("list.back", back, { when: () => Boolean(router.ticket) });
+keys.on("ticket.take", async () => { if (await act("POST", `/tickets/${meant()}/assignee/`, { assignee: "me" })) refreshHead(); }, isMeant);
+keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
+keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
+keys.on("ticket.unread", async () => {
+  const id = meant();
+  if (await act("DELETE", `/tickets/${id}/mark/`)) toast(phrase("unread"));
+  if (router.ticket === id) router.close();
+}, isMeant);
+for (const [command, selector] of [["assign", "#property-assignee-button"], ["team", "#property-team-button"], ["status", "#property-status-button"], ["priority", "#property-priority-button"], ["tags", "#property-tags-button"], ["snooze", "[popovertarget='snooze-menu']"]]) {
+  keys.on(`ticket.${command}`, () => { press(selector); }, isMeant);
+}
+for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, { when: () => Boolean(meant()) && !document.querySelector("ticket-composer") });
+document.addEventListener("click", (event) => {
+  // Buttons of the head stand for a key of ours.
+  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve']");
+  if (button) keys.run(button.dataset.command);
+});
+
+document.querySelector("command-palette")?.sources.push(async (query, signal) => {
+  const found = JSON.parse(await text(`/palette/?q=${encodeURIComponent(query)}`, { signal }));
+  return found.tickets.map(({ label, hint, url }) => ({ label, hint, run: () => router.open(Number(/\d+/.exec(url)[0])) }));
+});
+
+startMenus();
+router.start();
+feed.start();
+if (router.ticket) arrived(router.ticket);
+count();

@@ -1,0 +1,47 @@
+"""How the workspace's endpoints answer: fragments with a word for the toast, or a plain redirect without htmx."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from agents.models import Agent
+from tickets.models import Event, Ticket
+
+
+def agent_of(request: HttpRequest) -> Agent:
+    """The person who is signed in. Behind login_required only."""
+    assert isinstance(request.user, Agent)
+    return request.user
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def fragment(
+    request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200, toast: dict[str, Any] | None = None
+) -> HttpResponse:
+    response = render(request, template, context, status=status)
+    if toast:
+        say(response, **toast)
+    return response
+
+
+def say(response: HttpResponse, *, message: str, undo: str = "", kind: str = "") -> None:
+    """Let the browser show a toast; `undo` is an address that takes it back."""
+    said = {"message": message, **({"undo": undo} if undo else {}), **({"kind": kind} if kind else {})}
+    response["HX-Trigger"] = json.dumps({"toast": said})
+
+
+def undo_url(ticket: Ticket, event: Event | None) -> str:
+    return reverse("undo", args=[ticket.pk, event.pk]) if event else ""
+
+
+def back_to(ticket: Ticket) -> HttpResponse:
+    """After a form that was posted without htmx."""
+    return HttpResponseRedirect(reverse("ticket", args=[ticket.pk]))

@@ -1,0 +1,89 @@
+"""What the composer starts with: drafts, the ways to reach the customer, the files that wait."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timesince
+from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from tickets import fragments, replies
+from tickets.models import Attachment, Draft, Ticket
+from tickets.timeline import labels_of_status
+
+
+def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now: datetime) -> dict[str, Any]:
+    """What `components/composer.html` shows. A draft of one's own is put back; those of others are named."""
+    drafts = list(Draft.objects.filter(ticket=ticket).select_related("agent", "route"))
+    own = {draft.kind: draft for draft in drafts if draft.agent_id == agent.pk}
+    choices = replies.routes_for(ticket, now=now) if agent.may_reply else []
+    reply, note = own.get("reply"), own.get("note")
+    starts = max(own.values(), key=lambda draft: draft.updated_at).kind if own else "reply"
+    labels = labels_of_status()
+    files = attachments_of(own.values())
+    return {
+        "ticket_id": ticket.pk,
+        "url": reverse("replies", args=[ticket.pk]),
+        "note_url": reverse("notes", args=[ticket.pk]),
+        "draft_url": reverse("draft", args=[ticket.pk, "KIND"]),
+        "kind": starts if agent.may_reply and choices else "note",
+        "may_reply": agent.may_reply,
+        "reply_text": reply.text if reply else "",
+        "note_text": note.text if note else "",
+        "reply_revision": reply.revision if reply else 0,
+        "note_revision": note.revision if note else 0,
+        "stopped": reply.stopped if reply else "",
+        "client_uuid": uuid.uuid4(),
+        "last_seen": newest_message_id,
+        "routes": [route_facts(choice, now=now) for choice in choices],
+        "route": chosen(choices, draft=reply),
+        "to": "",
+        "files": [fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in files],
+        "upload_url": reverse("uploads"),
+        "statuses": [
+            {"value": value, "label": _("Send, then: %(status)s") % {"status": labels[value]}}
+            for value in ("solved", "pending", "on_hold", "open")
+        ],
+        "others": [draft.agent.name for draft in drafts if draft.agent_id != agent.pk and draft.text],
+    }
+
+
+def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]:
+    if not choice.reachable:
+        note = replies.sentence_of(choice.reason)
+    elif choice.window_expires_at:
+        note = _("Window closes in %(time)s") % {"time": timesince.timeuntil(choice.window_expires_at, now, depth=1)}
+    elif choice.route is None:
+        note = _("Not used on this ticket yet")
+    else:
+        note = ""
+    return {
+        "id": choice.key,
+        "kind": choice.channel.kind,
+        "address": choice.identity.name if choice.channel.kind == "webchat" else choice.identity.value,
+        "note": note,
+        "disabled": not choice.reachable,
+        "limit": choice.limit,
+    }
+
+
+def chosen(choices: list[replies.RouteChoice], *, draft: Draft | None) -> str:
+    """The draft's own route, else the one that was used last and works, else the first that works."""
+    if draft and draft.route:
+        for choice in choices:
+            if choice.route and choice.route.pk == draft.route_id:
+                return choice.key
+    used = [choice for choice in choices if choice.route]
+    working = [choice for choice in used if choice.reachable] or [choice for choice in choices if choice.reachable]
+    best = max(working, key=lambda choice: choice.route.last_used_at.timestamp() if choice.route else 0, default=None)
+    return best.key if best else (choices[0].key if choices else "")
+
+
+def attachments_of(drafts: Iterable[Draft]) -> list[Attachment]:
+    ids = {pk for draft in drafts for pk in draft.attachment_ids}
+    return list(Attachment.objects.filter(pk__in=ids, message__isnull=True).order_by("pk")) if ids else []

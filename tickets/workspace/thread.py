@@ -1,0 +1,158 @@
+"""What the screen of one ticket holds: its thread, its head, its properties. Queries here, words in the fragments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.http import Http404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from tickets import fragments
+from tickets.access import tickets_for
+from tickets.models import Event, Message, ReadMark, Ticket
+from tickets.templatetags.ui import PRIORITY_WORDS
+from tickets.timeline import labels_of_priority, labels_of_status
+
+PAGE = 50  # messages
+MOST_LINES = 300  # of events on one page
+
+
+def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
+    """The ticket with all that its head and properties show. Raises Http404 whether it does not exist or is not theirs.
+
+    Adds `has_merged` (others were merged into it) and `read_up_to` (this agent's mark).
+    """
+    ticket = (
+        tickets_for(agent)
+        .for_rows()
+        .select_related("brand", "merged_into")
+        .annotate(
+            has_merged=Exists(Ticket.objects.filter(merged_into=OuterRef("pk"))),
+            read_up_to=Subquery(ReadMark.objects.filter(agent=agent, ticket=OuterRef("pk")).values("message_id")[:1]),
+        )
+        .filter(pk=ticket_id)
+        .first()
+    )
+    if ticket is None:
+        raise Http404
+    return ticket
+
+
+@dataclass(frozen=True)
+class ThreadPage:
+    """One page of a thread, oldest first. `earlier` is the address of the page before, "" at the beginning."""
+
+    items: list[tuple[str, dict[str, Any]]]
+    earlier: str
+    newest_message_id: int | None
+
+
+def page_of(ticket: Ticket, *, before: int | None = None) -> ThreadPage:
+    """The last messages (before message id `before`) of the whole family, with the lines that fall between them."""
+    family = ticket.family_ids() if getattr(ticket, "has_merged", True) else [ticket.pk]
+    messages = Message.objects.filter(ticket__in=family, moved_to__isnull=True)
+    events = Event.objects.filter(ticket__in=family, kind__in=fragments.SHOWN_KINDS)
+    if before is not None:
+        limit = messages.filter(pk=before).values_list("created_at", "pk").first()
+        if limit is None:
+            raise Http404
+        messages = messages.filter(Q(created_at__lt=limit[0]) | Q(created_at=limit[0], pk__lt=limit[1]))
+        events = events.filter(at__lt=limit[0])
+    latest = ["-seq"] if len(family) == 1 else ["-created_at", "-pk"]
+    found = list(messages.for_bubbles().order_by(*latest)[: PAGE + 1])
+    shown, rest = found[:PAGE], found[PAGE:]
+    oldest = shown[-1] if shown else None
+    if rest and oldest:
+        events = events.filter(at__gte=oldest.created_at)
+    lines = list(events.order_by("-pk")[:MOST_LINES])
+    names = fragments.names_of(lines)
+    return ThreadPage(
+        items=fragments.sorted_by_time(
+            (fragments.bubble_facts(message) for message in shown if fragments.is_bubble(message)),
+            (fragments.line_facts(event, names) for event in lines),
+        ),
+        earlier=f"{reverse('earlier', args=[ticket.pk])}?before={oldest.pk}" if rest and oldest else "",
+        newest_message_id=max((message.pk for message in shown), default=None),
+    )
+
+
+# -- Properties: one select each, posted at once -------------------------------------------------------------------------------
+
+
+def properties(ticket: Ticket) -> list[dict[str, Any]]:
+    makers = (assignee_property, team_property, status_property, priority_property, tags_property)
+    return [make(ticket) for make in makers]
+
+
+def assignee_property(ticket: Ticket) -> dict[str, Any]:
+    person = ticket.assignee
+    return _property(
+        ticket, "assignee", label=_("Assignee"), value=str(ticket.assignee_id or ""), shown=person.name if person else "",
+        kind="agent", none=_("Nobody"), options_url=reverse("people"), command="ticket.assign",
+    )
+
+
+def team_property(ticket: Ticket) -> dict[str, Any]:
+    return _property(
+        ticket, "team", label=_("Team"), value=str(ticket.team_id or ""), shown=ticket.team.name if ticket.team else "",
+        kind="plain", none=_("No team"), options_url=reverse("teams"), command="ticket.team",
+    )
+
+
+def status_property(ticket: Ticket) -> dict[str, Any]:
+    labels = labels_of_status()
+    facts = _property(
+        ticket, "status", label=_("Status"), value=ticket.shown_status, shown=labels[ticket.shown_status], kind="status",
+        command="ticket.status",
+        options=[{"value": value, "label": labels[value], "kind": "status"} for value in ("open", "pending", "on_hold", "solved")],
+    )
+    return facts | {"url": ""} if ticket.shown_status == Ticket.Status.CLOSED else facts
+
+
+def priority_property(ticket: Ticket) -> dict[str, Any]:
+    labels = labels_of_priority()
+    return _property(
+        ticket, "priority", label=_("Priority"), value=PRIORITY_WORDS[ticket.priority],
+        shown=labels[ticket.priority], kind="priority", command="ticket.priority",
+        options=[{"value": PRIORITY_WORDS[n], "label": labels[n], "kind": "priority"} for n in (4, 3, 2, 1)],
+    )
+
+
+def tags_property(ticket: Ticket) -> dict[str, Any]:
+    tags = list(ticket.tags.all())
+    return _property(
+        ticket, "tags", label=_("Tags"), value=[tag.name for tag in tags], shown=tags, kind="tags", none=_("No tags"),
+        multiple=True, create=True, options_url=reverse("tags_known"), url=reverse("ticket_tags", args=[ticket.pk]),
+        command="ticket.tags",
+    )
+
+
+def _property(ticket: Ticket, name: str, **facts: Any) -> dict[str, Any]:
+    """What `components/property.html` shows. `options_url`: the options are fetched when the menu opens."""
+    filtered = {"filter": True} if facts.get("options_url") else {}
+    return {
+        "id": f"property-{name}", "name": name, "options": [], **filtered,
+        "url": facts.get("url") or reverse(name, args=[ticket.pk]), **facts,
+    }
+
+
+def head(ticket: Ticket, *, now: datetime) -> dict[str, Any]:
+    """What `workspace/head.html` shows beside the ticket itself."""
+    return {
+        "status": ticket.shown_status,
+        "solvable": ticket.is_unsolved and not ticket.merged_into_id,
+        "solved": ticket.status == Ticket.Status.SOLVED,
+        "snoozed": bool(ticket.snoozed_until and ticket.snoozed_until > now),
+        "name": fragments.rows([ticket])[0]["name"],
+        "channel": ticket.last_channel.kind if ticket.last_channel else "",
+    }
+
+
+def clocks(ticket: Ticket) -> list[dict[str, Any]]:
+    """The running promises, the nearest first. Needs `live_clocks`."""
+    return [fragments.sla_facts(clock) for clock in ticket.live_clocks]  # type: ignore[attr-defined]

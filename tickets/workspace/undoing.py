@@ -1,0 +1,52 @@
+"""Taking back what an agent has just done: which verb is the inverse of which event."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from agents.models import Agent, Team
+from tickets import actions
+from tickets.models import Event, Ticket
+from tickets.models.event import by_agent
+
+GRACE = timedelta(minutes=10)
+STATUS_KINDS = ("status_changed", "solved", "reopened")
+
+
+def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event | None:
+    """Back to what it was. Raises NotAllowed for another's deed, an old one, or where the ticket has moved on."""
+    if event.actor_id != agent.pk or now - event.at > GRACE:
+        raise actions.NotAllowed(_("This can no longer be undone."))
+    by, before, after = by_agent(agent), event.particulars.get("from"), event.particulars.get("to")
+    if event.kind in STATUS_KINDS:
+        return actions.undo_status(ticket, event=event, by=by, now=now)
+    if event.kind == "assigned" and before is not None and after is not None:
+        _unchanged({"assignee": ticket.assignee_id, "team": ticket.team_id} == after)
+        return actions.assign(
+            ticket,
+            assignee=Agent.objects.filter(pk=before["assignee"]).first() if before["assignee"] else None,
+            team=Team.objects.filter(pk=before["team"]).first() if before["team"] else None,
+            by=by,
+            now=now,
+        )
+    if event.kind == "priority_changed" and before is not None:
+        _unchanged(ticket.priority == after)
+        return actions.set_priority(ticket, before, by=by, now=now)
+    if event.kind == "subject_changed" and before is not None:
+        _unchanged(ticket.subject == after)
+        return actions.set_subject(ticket, before, by=by, now=now)
+    if event.kind == "tags_changed":
+        particulars = event.particulars
+        return actions.change_tags(
+            ticket, add=particulars.get("removed", ()), remove=particulars.get("added", ()), by=by, now=now
+        )
+    if event.kind == "snoozed":
+        return actions.wake(ticket, by=by, now=now, cause="undo")
+    raise actions.NotAllowed(_("This cannot be undone."))
+
+
+def _unchanged(is_so: bool) -> None:
+    if not is_so:
+        raise actions.NotAllowed(_("The ticket has changed since. Nothing was undone."))

@@ -1,0 +1,258 @@
+"""Writing: the composer, drafts, files, replies and notes; and what a person decides about a part that is stuck."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from agents.models import Agent
+from tickets import delivery, files, fragments, live, replies
+from tickets.access import attachment_for, ticket_for, tickets_for
+from tickets.models import Attachment, DeliveryPart, Draft, Message, Ticket
+from tickets.models.event import by_agent
+from tickets.workspace import composing
+from tickets.workspace.answers import agent_of, back_to, wants_fragment
+
+LARGEST_UPLOAD = 25 * 1024 * 1024  # bytes
+LONGEST_TEXT = 100_000  # characters
+VERDICTS = {"arrived": "arrived", "resend": "again", "failed": "failed"}
+
+
+@login_required
+@require_safe
+def composer(request: HttpRequest, pk: int) -> HttpResponse:
+    """The composer of a ticket, with one's own draft in it."""
+    agent = agent_of(request)
+    shown = ticket_for(agent, pk)
+    newest = Message.objects.filter(ticket__in=shown.family_ids()).order_by("-pk").values_list("pk", flat=True).first()
+    facts = composing.composer(shown, agent=agent, newest_message_id=newest, now=timezone.now())
+    return render(request, "workspace/composer.html", {"composer": facts, "ticket": shown})
+
+
+@login_required
+@require_POST
+def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
+    """Post an answer: 201 with its bubble. 409 when the thread has moved on, 422 when it cannot go this way; both with
+    the strip that says so."""
+    agent, now = agent_of(request), timezone.now()
+    shown = ticket_for(agent, pk)
+    if not agent.may_reply:
+        return HttpResponse(status=403)
+    then = request.POST.get("then", "")
+    try:
+        message = replies.post(
+            shown,
+            agent=agent,
+            text=request.POST.get("text", "")[:LONGEST_TEXT],
+            route=replies.choice_for(shown, request.POST.get("route", ""), now=now),
+            attachments=_files(request, agent),
+            client_uuid=_uuid(request),
+            seen_message_id=_number(request.POST.get("last_seen_message_id")),
+            anyway=request.POST.get("anyway") == "1",
+            then={"status": then} if then in replies.AFTERWARDS else None,
+            now=now,
+        )
+    except replies.Stale as stale:
+        return _guard(request, shown, status=409, messages=stale.messages)
+    except replies.Unreachable as error:
+        return _guard(request, shown, status=422, reason=str(error))
+    except LookupError:
+        return _guard(request, shown, status=422, reason=_("The customer cannot be reached this way. Choose another channel."))
+    except ValueError:
+        return _guard(request, shown, status=422, reason=_("There is nothing to send."))
+    return _posted(request, shown, message)
+
+
+@login_required
+@require_POST
+def notes_of(request: HttpRequest, pk: int) -> HttpResponse:
+    agent = agent_of(request)
+    shown = ticket_for(agent, pk)
+    try:
+        message = replies.note(
+            shown,
+            agent=agent,
+            text=(request.POST.get("note") or request.POST.get("text", ""))[:LONGEST_TEXT],
+            attachments=_files(request, agent),
+            client_uuid=_uuid(request),
+            now=timezone.now(),
+        )
+    except ValueError:
+        return _guard(request, shown, status=422, reason=_("There is nothing to send."))
+    return _posted(request, shown, message)
+
+
+@login_required
+def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+    """PUT keeps what is being written (JSON: text, route, files, client_uuid, revision, seen), DELETE empties it.
+
+    Answers `{"revision"}`; a save that comes late changes nothing and learns the newer one with its text.
+    """
+    agent, now = agent_of(request), timezone.now()
+    shown = ticket_for(agent, pk)
+    if kind not in Draft.Kind.values:
+        raise Http404
+    if request.method == "GET":
+        kept = Draft.objects.filter(ticket=shown, agent=agent, kind=kind).first()
+        return JsonResponse(_draft_facts(kept))
+    if request.method == "DELETE":
+        revision = _number(request.GET.get("revision"))
+        replies.discard_draft(shown, agent=agent, kind=kind, revision=revision or 0, now=now)
+        live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": ""})
+        return HttpResponse(status=204)
+    if request.method not in ("PUT", "POST"):  # POST: a beacon while the page is being left
+        return HttpResponseNotAllowed(["GET", "PUT", "POST", "DELETE"])
+    written = _written(request)
+    if written is None:
+        return HttpResponse(status=422)
+    kept = replies.save_draft(shown, agent=agent, kind=kind, route=_route(shown, written["route"]), now=now, **written["words"])
+    words = " ".join(kept.text[:300].split())[:80] if kept else ""
+    live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": words})
+    return JsonResponse(_draft_facts(kept))
+
+
+def _written(request: HttpRequest) -> dict[str, Any] | None:
+    """What a draft's save carries, checked; None when it is none of ours."""
+    try:
+        said = json.loads(request.body) if request.content_type == "application/json" else json.loads(request.POST["draft"])
+        return {
+            "route": str(said.get("route") or ""),
+            "words": {
+                "text": str(said.get("text") or "")[:LONGEST_TEXT],
+                "client_uuid": UUID(str(said["client_uuid"])),
+                "revision": max(0, min(int(said["revision"]), 2**62)),
+                "attachment_ids": [int(number) for number in said.get("files", [])][:20],
+                "seen_message_id": int(said["seen"]) if said.get("seen") else None,
+            },
+        }
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _route(ticket: Ticket, key: str) -> Any:
+    """The route that a draft keeps: only one that the ticket has used; a new way is chosen again when it is sent."""
+    channel, _dash, identity = key.partition("-")
+    if not (channel.isascii() and channel.isdigit() and identity.isascii() and identity.isdigit()):
+        return None
+    return ticket.routes.filter(channel=int(channel), identity=int(identity)).first()
+
+
+def _draft_facts(kept: Draft | None) -> dict[str, Any]:
+    if kept is None:
+        return {"revision": 0, "gone": True}
+    return {"revision": kept.revision, "text": kept.text, "stopped": kept.stopped}
+
+
+@login_required
+@require_POST
+def uploads(request: HttpRequest) -> HttpResponse:
+    """One file, before its message is sent: the chip for the tray. It is the uploader's alone until then."""
+    agent = agent_of(request)
+    upload = request.FILES.get("file")
+    if upload is None or not upload.size:
+        return _refused(_("The file is empty."), status=422)
+    if upload.size > LARGEST_UPLOAD:
+        return _refused(_("The file is larger than %(mb)s MB.") % {"mb": LARGEST_UPLOAD // 1024 // 1024}, status=413)
+    try:
+        stored = files.store(upload.file)
+    except files.NoRoom:
+        return _refused(_("The server has no room for files. Tell an administrator."), status=503)
+    attachment = Attachment.objects.create(
+        uploaded_by=agent,
+        kind=_kind(stored.content_type),
+        name=files.clean_name(upload.name or "")[:255],
+        content_type=stored.content_type,
+        size=stored.size,
+        sha256=stored.sha256,
+    )
+    facts = fragments.file_facts(attachment, remove_url=reverse("upload", args=[attachment.pk]))
+    return render(request, "workspace/upload.html", {"file": facts}, status=201)
+
+
+@login_required
+def upload(request: HttpRequest, pk: int) -> HttpResponse:
+    """DELETE: take an unsent file back."""
+    if request.method != "DELETE":
+        return HttpResponseNotAllowed(["DELETE"])
+    file = attachment_for(agent_of(request), pk)
+    if file.message_id is not None:
+        raise Http404
+    file.delete()
+    return HttpResponse("")
+
+
+@login_required
+@require_POST
+def verdict(request: HttpRequest, pk: int) -> HttpResponse:
+    """`outcome`: arrived, resend or failed, for a part whose fate we do not know; without one: try a failed part again."""
+    agent = agent_of(request)
+    part = DeliveryPart.objects.filter(pk=pk, ticket__in=tickets_for(agent)).select_related("message").first()
+    if part is None:
+        raise Http404
+    outcome = VERDICTS.get(request.POST.get("outcome", "resend"))
+    if outcome is None:
+        return HttpResponse(status=422)
+    delivery.resolve(part, outcome, by=by_agent(agent), now=timezone.now())  # type: ignore[arg-type]
+    message = Message.objects.for_bubbles().get(pk=part.message_id)
+    return HttpResponse(fragments.bubble(message))
+
+
+# -- Answers ------------------------------------------------------------------------------------------------------------------------
+
+
+def _posted(request: HttpRequest, ticket: Ticket, message: Message) -> HttpResponse:
+    if not wants_fragment(request):
+        return back_to(ticket)
+    full = Message.objects.for_bubbles().get(pk=message.pk)
+    return HttpResponse(fragments.bubble(full), status=201, headers={"X-Message": str(message.pk)})
+
+
+def _guard(
+    request: HttpRequest, ticket: Ticket, *, status: int, messages: list[Message] | None = None, reason: str = ""
+) -> HttpResponse:
+    newest = max(messages, key=lambda message: message.pk) if messages else None
+    context = {
+        "reason": reason,
+        "newest": newest,
+        "author": fragments.author_name(newest) if newest else "",
+        "ticket": ticket,
+    }
+    if not wants_fragment(request):
+        context |= {"ticket_url": reverse("ticket", args=[ticket.pk])}
+    return HttpResponse(render_to_string("workspace/guard.html", context, request), status=status)
+
+
+def _refused(sentence: str, *, status: int) -> HttpResponse:
+    return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+
+
+def _files(request: HttpRequest, agent: Agent) -> list[Attachment]:
+    """The uploads that go along; only the author's own unsent ones. Raises ValueError for others."""
+    ids = [int(number) for number in request.POST.getlist("files")[:20] if number.isascii() and number.isdigit()]
+    found = Attachment.objects.filter(pk__in=ids, uploaded_by=agent, message__isnull=True).in_bulk()
+    if len(found) != len(set(ids)) and not Message.objects.filter(client_uuid=_uuid(request)).exists():
+        raise ValueError("a foreign or used attachment")
+    return [found[pk] for pk in ids if pk in found]
+
+
+def _uuid(request: HttpRequest) -> UUID:
+    return UUID(request.POST.get("client_uuid", ""))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _kind(content_type: str) -> str:
+    family = content_type.split("/", maxsplit=1)[0]
+    return family if family in ("image", "video", "audio") else "document"

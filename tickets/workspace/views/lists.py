@@ -1,0 +1,127 @@
+"""The lists: a page with all panes, the list alone, its next rows; and what is marked on them for this reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from agents.models import Agent, Team
+from tickets import fragments, live, presence
+from tickets.access import Visibility, tickets_in, visibility_of
+from tickets.models import Draft, ReadMark
+from tickets.workspace import lists
+from tickets.workspace.answers import agent_of, wants_fragment
+
+MOST_MARKS = 200
+
+
+@login_required
+@require_safe
+def inbox(request: HttpRequest) -> HttpResponse:
+    return _show(request, lists.STANDARD[0])
+
+
+@login_required
+@require_safe
+def view(request: HttpRequest, name: str) -> HttpResponse:
+    chosen = lists.list_named(name)
+    if chosen is None:
+        raise Http404
+    return _show(request, chosen)
+
+
+@vary_on_headers("HX-Request")
+def _show(request: HttpRequest, chosen: lists.TicketList) -> HttpResponse:
+    agent = agent_of(request)
+    after = live.newest_id()  # before the rows are read: what commits in between is caught up
+    visibility = visibility_of(agent)
+    context = list_context(chosen, visibility, agent=agent, before=request.GET.get("before", "")) | {"after": after}
+    if request.GET.get("before") and wants_fragment(request):
+        return render(request, "workspace/rows.html", context)
+    if wants_fragment(request):
+        return render(request, "workspace/list.html", context)
+    return render(request, "workspace/page.html", context | page_context(chosen) | {"pane": "list"})
+
+
+def list_context(chosen: lists.TicketList, visibility: Visibility, *, agent: Agent, before: str = "") -> dict[str, Any]:
+    tickets, cursor = lists.page_of(chosen.tickets(visibility, agent=agent, now=timezone.now()), before=before)
+    return {
+        "list": chosen,
+        "facts": chosen.facts(),
+        "rows": fragments.rows(tickets),
+        "more": f"{chosen.url}?before={cursor}" if cursor else "",
+    }
+
+
+def page_context(chosen: lists.TicketList | None) -> dict[str, Any]:
+    """What the frame around the panes shows: the navigation with the teams."""
+    teams = [lists.team_list(team) for team in Team.objects.order_by("position", "name", "pk")[:30]]
+    return {
+        "section": "inbox",
+        "panes_url": reverse("panes"),
+        "standard": lists.STANDARD,
+        "team_lists": teams,
+        "current": chosen.name if chosen else "",
+        "words": words(),
+    }
+
+
+def words() -> dict[str, str]:
+    """What the modules of the workspace say by themselves."""
+    return {
+        "newRows": _("%(n)s new"),
+        "newBelow": _("New messages"),
+        "viewing": _("%(names)s is here too"),
+        "replying": _("%(names)s is writing a reply"),
+        "noting": _("%(names)s is writing a note"),
+        "customerTyping": _("%(name)s is typing…"),
+        "saving": _("Saving…"),
+        "saved": _("Draft saved"),
+        "savedHere": _("Draft kept on this device"),
+        "gone": _("You can no longer see this ticket."),
+        "missing": _("This ticket does not exist, or you may not see it."),
+        "unread": _("Marked as unread."),
+        "addTag": _("Press Enter to add “%(name)s”"),
+        "draftStopped": _("Your reply was not sent: the thread has moved on. It is a draft again."),
+        "lastTicket": _("That was the last one in this list."),
+        "ticketsFound": _("Ticket"),
+    }
+
+
+@login_required
+@require_safe
+def counts(request: HttpRequest) -> HttpResponse:
+    """`{"inbox": "12", "all": "1,000+"}`"""
+    agent = agent_of(request)
+    teams = [lists.team_list(team) for team in Team.objects.order_by("position", "name", "pk")[:30]]
+    known = lists.counts([*lists.STANDARD, *teams], visibility_of(agent), agent=agent, now=timezone.now())
+    return JsonResponse(known)
+
+
+@login_required
+@require_safe
+def marks(request: HttpRequest) -> HttpResponse:
+    """What the rows on this reader's screen are marked with: `?ids=1,2,3`, at most 200. Rows themselves hold none of it.
+
+    `{"marks": {"7": {"read": 120, "draft": "first words"}}, "people": {"7": [{"id", "name", "doing"}]}}`
+    """
+    agent = agent_of(request)
+    asked = {int(pk) for pk in request.GET.get("ids", "").split(",")[:MOST_MARKS] if pk.isascii() and pk.isdigit() and len(pk) < 19}
+    ids = set(tickets_in(visibility_of(agent)).filter(pk__in=asked).values_list("pk", flat=True)) if asked else set()
+    found: dict[int, dict[str, Any]] = {pk: {} for pk in ids}
+    for pk, message_id in ReadMark.objects.filter(agent=agent, ticket__in=ids).values_list("ticket", "message_id"):
+        found[pk]["read"] = message_id
+    for pk, text in Draft.objects.filter(agent=agent, ticket__in=ids).exclude(text="").values_list("ticket", "text"):
+        found[pk]["draft"] = " ".join(text[:300].split())[:80]
+    people = presence.present(ids, now=timezone.now())
+    return JsonResponse(
+        {"marks": found, "people": {pk: [person.as_json() for person in there] for pk, there in people.items()}}
+    )

@@ -1,0 +1,302 @@
+"""The verbs of a ticket as addresses. Each answers the changed pieces, and says how to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.decorators import login_required
+from django.core.cache import cache
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from agents import presence as attendance
+from agents.models import Agent, Team
+from tickets import actions
+from tickets.access import ticket_for, tickets_for
+from tickets.models import Event, Message, Tag, Ticket
+from tickets.models.event import Actor, by_agent
+from tickets.models.ticket import UNSOLVED
+from tickets.templatetags.ui import PRIORITY_WORDS
+from tickets.timeline import labels_of_priority, labels_of_status
+from tickets.workspace import snoozing, thread, undoing
+from tickets.workspace.answers import agent_of, back_to, fragment, say, undo_url, wants_fragment
+
+Verb = Callable[[Ticket, Actor, datetime], Event | None]
+
+
+@login_required
+@require_POST
+def assignee(request: HttpRequest, pk: int) -> HttpResponse:
+    """`assignee`: an agent's id, "me", or "" for nobody. The team stays."""
+    agent, chosen = agent_of(request), request.POST.get("assignee", "")
+    person = agent if chosen == "me" else _row(Agent.objects.filter(is_active=True), chosen)
+    if chosen and person is None:
+        return HttpResponse(status=422)
+    words = _("Assigned to %(name)s.") % {"name": person.name} if person else _("Nobody is assigned now.")
+    return _do(
+        request, pk, words,
+        lambda ticket, by, now: actions.assign(ticket, assignee=person, team=ticket.team, by=by, now=now),
+        shows=thread.assignee_property,
+    )
+
+
+@login_required
+@require_POST
+def team(request: HttpRequest, pk: int) -> HttpResponse:
+    """`team`: a team's id or "". The assignee stays if they are in the team, else routing finds another."""
+    chosen = request.POST.get("team", "")
+    group = _row(Team.objects.all(), chosen)
+    if chosen and group is None:
+        return HttpResponse(status=422)
+
+    def give(ticket: Ticket, by: Actor, now: datetime) -> Event | None:
+        stays = ticket.assignee
+        if stays and group and not stays.memberships.filter(team=group).exists():
+            stays = None
+        return actions.assign(ticket, assignee=stays, team=group, by=by, now=now)
+
+    words = _("Team: %(name)s.") % {"name": group.name} if group else _("No team now.")
+    return _do(request, pk, words, give, shows=thread.team_property)
+
+
+@login_required
+@require_POST
+def status(request: HttpRequest, pk: int) -> HttpResponse:
+    chosen = request.POST.get("status", "")
+    if chosen not in UNSOLVED and chosen != Ticket.Status.SOLVED:
+        return HttpResponse(status=422)
+    words = _("Status: %(status)s.") % {"status": labels_of_status()[chosen]}
+    return _do(
+        request, pk, words, lambda ticket, by, now: actions.set_status(ticket, chosen, by=by, now=now),
+        shows=thread.status_property,
+    )
+
+
+@login_required
+def solution(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST solves, DELETE reopens."""
+    if request.method == "POST":
+        return _do(
+            request, pk, _("Solved."), lambda ticket, by, now: actions.solve(ticket, by=by, now=now), shows=thread.status_property
+        )
+    if request.method == "DELETE":
+        return _do(
+            request, pk, _("Reopened."), lambda ticket, by, now: actions.reopen(ticket, by=by, now=now),
+            shows=thread.status_property,
+        )
+    return HttpResponseNotAllowed(["POST", "DELETE"])
+
+
+@login_required
+@require_POST
+def priority(request: HttpRequest, pk: int) -> HttpResponse:
+    number = {word: n for n, word in PRIORITY_WORDS.items()}.get(request.POST.get("priority", ""))
+    if number is None:
+        return HttpResponse(status=422)
+    words = _("Priority: %(priority)s.") % {"priority": labels_of_priority()[number]}
+    return _do(
+        request, pk, words, lambda ticket, by, now: actions.set_priority(ticket, number, by=by, now=now),
+        shows=thread.priority_property,
+    )
+
+
+@login_required
+@require_POST
+def tags(request: HttpRequest, pk: int) -> HttpResponse:
+    """`tags`: what is chosen now, `was`: what was shown. Only the difference is applied, so that others' tags stay."""
+    chosen, shown = _names(request.POST.get("tags", "")), _names(request.POST.get("was", ""))
+    return _do(
+        request, pk, _("Tags changed."),
+        lambda ticket, by, now: actions.change_tags(ticket, add=chosen - shown, remove=shown - chosen, by=by, now=now),
+        shows=thread.tags_property,
+    )
+
+
+@login_required
+@require_POST
+def subject(request: HttpRequest, pk: int) -> HttpResponse:
+    words = request.POST.get("subject", "")
+    return _do(
+        request, pk, _("Subject changed."), lambda ticket, by, now: actions.set_subject(ticket, words, by=by, now=now)
+    )
+
+
+@login_required
+def snooze(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET: the menu of times. POST `until` (ISO 8601 with zone): sleep. DELETE: wake."""
+    if request.method == "GET":
+        agent = agent_of(request)
+        shown = ticket_for(agent, pk)
+        offers = snoozing.presets(ZoneInfo(agent.time_zone), now=timezone.now())
+        asleep = shown.snoozed_until is not None and shown.snoozed_until > timezone.now()
+        return render(request, "workspace/snooze.html", {"ticket": shown, "presets": offers, "asleep": asleep})
+    if request.method == "POST":
+        until = _moment(request.POST.get("until", ""), ZoneInfo(agent_of(request).time_zone))
+        if until is None:
+            return HttpResponse(status=422)
+        return _do(
+            request, pk, _("Snoozed."), lambda ticket, by, now: actions.snooze(ticket, until=until, by=by, now=now)
+        )
+    if request.method == "DELETE":
+        return _do(request, pk, _("Awake again."), lambda ticket, by, now: actions.wake(ticket, by=by, now=now))
+    return HttpResponseNotAllowed(["GET", "POST", "DELETE"])
+
+
+@login_required
+def mark(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST `message`: read up to there. DELETE: unread again."""
+    agent = agent_of(request)
+    shown = ticket_for(agent, pk)
+    if request.method == "DELETE":
+        actions.mark_unread(shown, agent=agent)
+        return HttpResponse(status=204)
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST", "DELETE"])
+    number = request.POST.get("message", "")
+    family = shown.family_ids()
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return HttpResponse(status=422)
+    if not Message.objects.filter(pk=int(number), ticket__in=family).exists():
+        return HttpResponse(status=422)
+    actions.mark_read(shown, agent=agent, message_id=int(number))
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def undo(request: HttpRequest, pk: int, event_id: int) -> HttpResponse:
+    agent = agent_of(request)
+    shown = ticket_for(agent, pk)
+    event = Event.objects.filter(pk=event_id, ticket=shown).first()
+    if event is None:
+        return HttpResponse(status=404)
+    return _do(
+        request, pk, "", lambda ticket, by, now: undoing.undo(ticket, event, agent=agent, now=now), undoable=False
+    )
+
+
+# -- What the menus offer --------------------------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def people(request: HttpRequest) -> HttpResponse:
+    """Who can be assigned, with presence and load; oneself first."""
+    now = timezone.now()
+    me = agent_of(request)
+    everyone = list(Agent.objects.filter(is_active=True, is_bot=False).order_by("name", "pk"))
+    load = _load()
+    everyone.sort(key=lambda agent: (agent.pk != me.pk, attendance.shown(agent, now=now) != "online"))
+    options = [
+        {
+            "value": str(agent.pk),
+            "label": agent.name,
+            "kind": "agent",
+            "presence": attendance.shown(agent, now=now),
+            "note": _("%(n)s of %(capacity)s") % {"n": load.get(agent.pk, 0), "capacity": agent.capacity},
+            "me": agent.pk == me.pk,
+        }
+        for agent in everyone
+    ]
+    return render(request, "workspace/options.html", {"options": [{"value": "", "label": _("Nobody"), "kind": "plain"}, *options]})
+
+
+def _load() -> dict[int, int]:
+    """Open tickets per agent, cached for seconds."""
+    known = cache.get("load")
+    if known is None:
+        counted = (
+            Ticket.objects.survivors().filter(status__in=("new", "open"), assignee__isnull=False, snoozed_until__isnull=True)
+            .values("assignee").annotate(n=Count("pk")).order_by()
+        )
+        known = {row["assignee"]: row["n"] for row in counted}
+        cache.set("load", known, 10)
+    return known
+
+
+@login_required
+@require_safe
+def teams(request: HttpRequest) -> HttpResponse:
+    known = [
+        {"value": str(team.pk), "label": team.name, "kind": "tag", "hue": team.hue}
+        for team in Team.objects.order_by("position", "name", "pk")
+    ]
+    return render(request, "workspace/options.html", {"options": [{"value": "", "label": _("No team"), "kind": "plain"}, *known]})
+
+
+@login_required
+@require_safe
+def tags_known(request: HttpRequest) -> HttpResponse:
+    known = [{"value": tag.name, "label": tag.name, "kind": "tag", "hue": tag.hue} for tag in Tag.objects.order_by("name")[:500]]
+    return render(request, "workspace/options.html", {"options": known})
+
+
+# -- One way for all verbs ----------------------------------------------------------------------------------------------------------
+
+
+def _do(
+    request: HttpRequest,
+    pk: int,
+    words: str,
+    verb: Verb,
+    *,
+    shows: Callable[[Ticket], dict[str, Any]] | None = None,
+    undoable: bool = True,
+) -> HttpResponse:
+    """Check sight, do it, answer the property that was posted and the head and the properties that follow from it."""
+    agent, now = agent_of(request), timezone.now()
+    ticket = ticket_for(agent, pk)
+    refused = ""
+    event = None
+    try:
+        event = verb(ticket, by_agent(agent), now)
+    except actions.NotAllowed as error:
+        refused = str(error)
+    if not wants_fragment(request):
+        return back_to(ticket)
+    if not tickets_for(agent).filter(pk=pk).exists():  # given away, out of their own sight
+        response = HttpResponse(status=204)
+        response["X-Ticket-Gone"] = str(pk)
+        say(response, message=words)
+        return response
+    shown = thread.ticket_on_screen(agent, pk)
+    context = {
+        "ticket": shown,
+        "head": thread.head(shown, now=now),
+        "property": shows(shown) if shows and request.headers.get("HX-Target", "").startswith("property-") else None,
+        "others": [] if shows is None else [one for one in thread.properties(shown) if one["id"] in _FOLLOW],
+    }
+    response = fragment(request, "workspace/changed.html", context, status=422 if refused else 200)
+    if refused:
+        say(response, message=refused, kind="error")
+    elif event is not None and words:
+        say(response, message=words, undo=undo_url(shown, event) if undoable else "")
+    return response
+
+
+_FOLLOW = ("property-assignee", "property-status")  # an assignment opens a new ticket; a team may lose its person
+
+
+def _row(rows: Any, number: str) -> Any:
+    return rows.filter(pk=int(number)).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
+
+
+def _names(text: str) -> set[str]:
+    return {name.strip().lower()[:60] for name in text.split(",")[:50]} - {""}
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime | None:
+    """ISO 8601; without a zone it is the agent's own."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return aware.astimezone(UTC) if aware < datetime.now(UTC) + timedelta(days=3660) else None
