@@ -24,6 +24,7 @@ from tickets.models import Identity, Message, Tag, Ticket
 
 Tree = Mapping[str, Any]
 GROUPS = ("all", "any", "none")
+NEVER = Q(pk__in=[])  # an empty Q would vanish when it is negated
 MAX_DEPTH, MAX_LEAVES, MAX_TEXT = 5, 100, 200
 
 
@@ -192,14 +193,14 @@ def matches(tree: Tree, facts: Mapping[str, Any]) -> Outcome:
 def to_q(tree: Tree) -> Q:
     """The same tree over `Ticket`. Fields and operators come from the tables above, never from the tree (V39)."""
     if not tree:
-        return Q()
+        return ~NEVER
     if "field" in tree:
         return _leaf_q(tree)
     group, branches = _group_of(tree)
     parts = [to_q(branch) for branch in branches]
     if group == "all":
-        return Q(*parts)
-    either = Q(*parts, _connector="OR") if parts else Q(pk__in=[])
+        return Q(*parts) if parts else ~NEVER
+    either = Q(*parts, _connector="OR") if parts else NEVER
     return ~either if group == "none" else either
 
 

@@ -38,17 +38,18 @@ def page(request: Request, rows: QuerySet[Any], *, by: str, descending: bool, se
     return Response({"data": serialize(found), "meta": {"has_more": more}, "links": {"next": link}})
 
 
+class PageMeta(serializers.Serializer):
+    has_more = serializers.BooleanField()
+
+
+class PageLinks(serializers.Serializer):
+    next = serializers.URLField(allow_null=True)
+
+
 def page_of(serializer: type[serializers.Serializer]) -> serializers.Serializer:
     """The shape of a page, for the schema."""
     name = serializer.__name__.removesuffix("Out")
-    return inline_serializer(
-        f"{name}Page",
-        {
-            "data": serializer(many=True),
-            "meta": inline_serializer("PageMeta", {"has_more": serializers.BooleanField()}),
-            "links": inline_serializer("PageLinks", {"next": serializers.URLField(allow_null=True)}),
-        },
-    )
+    return inline_serializer(f"{name}Page", {"data": serializer(many=True), "meta": PageMeta(), "links": PageLinks()})
 
 
 def _size(request: Request) -> int:

@@ -43,6 +43,7 @@ class Tickets(ApiView):
     """Tickets that the token's agent may see, the one that moved last first."""
 
     @extend_schema(
+        operation_id="tickets_list",
         parameters=[
             SIZE,
             AFTER,
@@ -142,7 +143,9 @@ class OneTicket(ApiView):
 
 
 class Messages(ApiView):
-    @extend_schema(parameters=[SIZE, AFTER], responses=pages.page_of(serializers.MessageOut))
+    @extend_schema(
+        operation_id="messages_list", parameters=[SIZE, AFTER], responses=pages.page_of(serializers.MessageOut)
+    )
     def get(self, request: Request, pk: int) -> Response:
         """The thread of a ticket and of all that were merged into it, in the order of acceptance."""
         ticket = access.ticket_for(self.agent, pk)
@@ -197,6 +200,7 @@ class Messages(ApiView):
 
 class Customers(ApiView):
     @extend_schema(
+        operation_id="customers_list",
         parameters=[SIZE, AFTER, OpenApiParameter("address", str, description="An e-mail address or number, exactly.")],
         responses=pages.page_of(serializers.CustomerOut),
     )
@@ -234,7 +238,9 @@ class OneCustomer(ApiView):
 
 
 class Timeline(ApiView):
-    @extend_schema(parameters=[SIZE, AFTER], responses=pages.page_of(serializers.EventOut))
+    @extend_schema(
+        operation_id="customer_timeline", parameters=[SIZE, AFTER], responses=pages.page_of(serializers.EventOut)
+    )
     def get(self, request: Request, pk: int) -> Response:
         """Everything that happened with this customer on the tickets you may see, over all channels, newest first."""
         customer = access.customer_for(self.agent, pk)

@@ -1,0 +1,208 @@
+"""Who gets a ticket, why, and that nobody ever gets too much."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from agents import presence
+from agents.models import Agent, Membership
+from tests import cast
+from tests.cast import Cast
+from tickets import actions
+from tickets.models import Event, Message, RoutingDecision, Rule, Ticket
+from tickets.models.event import SYSTEM, by_agent
+from tickets.models.ticket import next_number
+from tickets.routing import assign, rules
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+
+
+def come_online(*agents: Agent, at: datetime = NOW) -> None:
+    for agent in agents:
+        presence.set_presence(agent, Agent.Presence.ONLINE, now=at)
+
+
+def new_ticket(people: Cast, *, text: str = "hello", at: datetime = NOW, **fields: Any) -> Ticket:
+    customer = cast.make_customer(now=at)
+    fields = {"first_channel": people.sms, "last_channel": people.sms, "last_direction": "in"} | fields
+    ticket = Ticket.objects.create(
+        number=next_number(), brand=people.brand, customer=customer, routing_due_at=at, waiting_since=at, created_at=at,
+        last_message_at=at, **fields,
+    )  # fmt: skip
+    Message.objects.create(
+        ticket=ticket, seq=1, direction="in", author_type="customer", text=text, channel=people.sms, created_at=at
+    )
+    return ticket
+
+
+@pytest.fixture
+def people() -> Cast:
+    return cast.assemble()
+
+
+def test_the_one_with_the_fewest_open_tickets_gets_it_and_the_trace_says_so(people: Cast) -> None:
+    come_online(people.agent, people.teammate)
+    busy = new_ticket(people, team=people.support)
+    actions.assign(busy, assignee=people.agent, team=people.support, by=SYSTEM, now=NOW)
+    decision = assign.assign(new_ticket(people, team=people.support).pk, now=NOW)
+    assert decision is not None
+    assert (decision.outcome, decision.agent) == ("assigned", people.teammate)
+    assert [(c["name"], c["load"], c["skipped"]) for c in decision.candidates] == [("Mina", 1, None), ("Theo", 0, None)]
+    assert decision.tie_breaker == "fewest_open"
+
+
+@pytest.mark.parametrize("why", ["offline", "away", "at_capacity", "light", "inactive"])
+def test_who_cannot_take_it_is_skipped_with_the_reason(people: Cast, why: str) -> None:
+    come_online(people.agent)
+    match why:
+        case "offline":
+            Agent.objects.filter(pk=people.agent.pk).update(seen_at=NOW - presence.GRACE - timedelta(seconds=1))
+        case "away":
+            presence.set_presence(people.agent, Agent.Presence.AWAY, now=NOW)
+        case "at_capacity":
+            Agent.objects.filter(pk=people.agent.pk).update(capacity=0)
+        case "light":
+            Agent.objects.filter(pk=people.agent.pk).update(role=Agent.Role.LIGHT)
+        case "inactive":
+            Agent.objects.filter(pk=people.agent.pk).update(is_active=False)
+    people.support.memberships.exclude(agent=people.agent).delete()
+    ticket = new_ticket(people, team=people.support)
+    decision = assign.assign(ticket.pk, now=NOW)
+    assert decision is not None
+    assert decision.outcome == "queued"
+    assert decision.candidates[0]["skipped"] == why
+    ticket.refresh_from_db()
+    assert ticket.routing_due_at == NOW + assign.LOOK_AGAIN
+    assert ticket.status == "new"
+
+
+def test_a_queued_ticket_is_not_decided_again_in_the_same_words(people: Cast) -> None:
+    ticket = new_ticket(people, team=people.support)
+    assign.assign(ticket.pk, now=NOW)
+    assign.assign(ticket.pk, now=NOW + assign.LOOK_AGAIN)
+    assert RoutingDecision.objects.count() == 1
+
+
+def test_coming_online_drains_the_backlog_oldest_first_up_to_the_capacity(people: Cast) -> None:
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=2)
+    tickets = [new_ticket(people, team=people.support, at=NOW + timedelta(minutes=n)) for n in range(4)]
+    later = NOW + timedelta(minutes=10)
+    assign.drain(now=later)
+    assert not Ticket.objects.filter(assignee__isnull=False).exists()
+    come_online(people.agent, at=later)
+    assert assign.capacity_freed(now=later, team_ids=[people.support.pk]) == 4
+    assign.drain(now=later)
+    given = Ticket.objects.filter(assignee=people.agent).order_by("id").values_list("pk", flat=True)
+    assert list(given) == [tickets[0].pk, tickets[1].pk]
+
+
+def test_rules_run_in_order_and_every_step_is_kept(people: Cast) -> None:
+    come_online(people.outsider)
+    Rule.objects.create(
+        name="Refunds", position=1,
+        conditions={"all": [{"field": "text", "op": "contains", "value": ["환불"]}]},
+        actions=[{"do": "team", "team": people.billing.pk}, {"do": "tags", "add": ["Refund"]}], stop=True,
+    )  # fmt: skip
+    Rule.objects.create(
+        name="VIPs", position=0,
+        conditions={"all": [{"field": "customer_tier", "op": "is", "value": ["vip"]}]},
+        actions=[{"do": "priority", "priority": 4}],
+    )  # fmt: skip
+    Rule.objects.create(name="Rest", position=2, conditions={}, actions=[{"do": "team", "team": people.support.pk}])
+    ticket = new_ticket(people, text="환불 부탁드려요")
+    decision = assign.assign(ticket.pk, now=NOW)
+    assert decision is not None
+    assert [(step["name"], step["matched"]) for step in decision.rules] == [("VIPs", False), ("Refunds", True)]
+    assert decision.rules[0]["failed"]["field"] == "customer_tier"
+    ticket.refresh_from_db()
+    assert (ticket.team, ticket.assignee) == (people.billing, people.outsider)
+    assert set(ticket.tags.values_list("name", flat=True)) == {"refund"}
+    assert ticket.status == "open"
+
+
+def test_a_broken_rule_is_skipped_and_never_stops_routing(people: Cast) -> None:
+    Rule.objects.create(name="Broken", conditions={"all": [{"field": "gone", "op": "is", "value": 1}]}, actions=[])
+    decision = assign.assign(new_ticket(people).pk, now=NOW)
+    assert decision is not None
+    assert decision.rules[0]["broken"]
+    assert decision.outcome == "no_team"
+
+
+def test_a_ticket_that_fails_does_not_hold_up_the_ones_behind_it(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = new_ticket(people, team=people.support), new_ticket(people, team=people.support)
+    come_online(people.agent)
+    real = rules.run
+
+    def run(ticket: Ticket, **kwargs: Any) -> Any:
+        if ticket.pk == first.pk:
+            raise RuntimeError("poison")
+        return real(ticket, **kwargs)
+
+    monkeypatch.setattr(rules, "run", run)
+    assert assign.drain(now=NOW) == 1
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert second.assignee == people.agent
+    assert first.routing_due_at is not None and first.routing_due_at > NOW
+
+
+def test_an_assigned_ticket_keeps_its_person_when_the_customer_writes_again(people: Cast) -> None:
+    come_online(people.agent, people.teammate)
+    ticket = new_ticket(people, team=people.support)
+    first = assign.assign(ticket.pk, now=NOW)
+    assert first is not None
+    later = NOW + timedelta(minutes=5)
+    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=later, last_message_at=later)
+    again = assign.assign(ticket.pk, now=later)
+    assert again is not None
+    assert (again.trigger, again.outcome, again.agent) == ("customer_replied", "kept", first.agent)
+
+
+def test_giving_it_to_a_person_ends_what_was_owed(people: Cast) -> None:
+    ticket = new_ticket(people, team=people.support)
+    actions.assign(ticket, assignee=people.agent, team=people.support, by=by_agent(people.manager), now=NOW)
+    assert assign.assign(ticket.pk, now=NOW) is None
+    assert Event.objects.filter(ticket=ticket, kind="assigned", actor=people.manager).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_capacity_holds_when_four_workers_decide_at_once() -> None:
+    people = cast.assemble()
+    Agent.objects.filter(pk__in=[people.agent.pk, people.teammate.pk]).update(capacity=3)
+    come_online(people.agent, people.teammate)
+    tickets = [new_ticket(people, team=people.support) for _ in range(12)]
+    barrier = Barrier(4)
+
+    def work(mine: list[Ticket]) -> None:
+        barrier.wait()
+        try:
+            for ticket in mine:
+                assign.assign(ticket.pk, now=NOW)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=work, args=(tickets[n::4],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    loads = {agent.name: agent.tickets.count() for agent in Agent.objects.filter(memberships__team=people.support)}
+    assert loads == {"Mina": 3, "Theo": 3}
+    assert RoutingDecision.objects.filter(outcome="queued").count() == 6
+
+
+def test_an_agent_of_two_teams_is_counted_once(people: Cast) -> None:
+    Membership.objects.create(agent=people.agent, team=people.billing)
+    come_online(people.agent)
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=2)
+    for _ in range(2):
+        assign.assign(new_ticket(people, team=people.support).pk, now=NOW)
+    decision = assign.assign(new_ticket(people, team=people.billing).pk, now=NOW)
+    assert decision is not None
+    assert next(c for c in decision.candidates if c["name"] == "Mina")["skipped"] == "at_capacity"
