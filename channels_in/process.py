@@ -345,7 +345,7 @@ def _give_back_after_our_fault(claim: Claim) -> None:
     connection.close()
     try:
         queue.give_back(RAW_EVENTS, claim, after=OUR_FAULT)
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         log.warning("raw event %s waits for the end of its lease", claim.id)
 
 

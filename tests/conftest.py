@@ -283,3 +283,15 @@ def celery_worker_process(start_process: Callable[..., Process]) -> Process:
     worker = start_process("worker", *argv, "--without-mingle", "--without-gossip", PROCESS="worker", LOG_LEVEL="INFO")
     worker.wait_for("ready.")
     return worker
+
+
+# -- What comes in ------------------------------------------------------------------------------------------------------
+
+from tests.fixtures_inbound import (  # noqa: E402, F401
+    cast,
+    line,
+    mailbox,
+    media_folder,
+    parser,
+    plain_kinds,
+)

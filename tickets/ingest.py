@@ -295,27 +295,34 @@ def _ticket_of(
 
 def _candidates(customer: Customer, channel: Channel) -> dict[int, matching.Candidate]:
     """The customer's tickets of this brand by id, routes of merged ones counted for their survivor."""
+    used = F("routes__last_used_at")
     rows = (
         Ticket.objects.filter(customer=customer, brand=channel.brand_id)
         .annotate(
-            here_at=Max(Case(When(routes__channel=channel.pk, then=F("routes__last_used_at")))),
+            here_at=Max(Case(When(routes__channel=channel.pk, then=used))),
+            elsewhere_at=Max(Case(When(~Q(routes__channel=channel.pk), then=used))),
         )
         .order_by("-id")
-        .values_list("id", "status", "solved_at", "last_message_at", "merged_into_id", "here_at")[:MOST_CANDIDATES]
+        .values_list("id", "status", "solved_at", "merged_into_id", "here_at", "elsewhere_at")[:MOST_CANDIDATES]
     )
-    found: dict[int, matching.Candidate] = {}
-    merged: list[tuple[int, datetime | None]] = []
-    for pk, status, solved_at, touched_at, merged_into, here_at in rows:
-        if merged_into:
-            merged.append((pk, here_at))
-        found[pk] = matching.Candidate(
-            pk, status, solved_at=solved_at, touched_at=touched_at, last_on_channel_at=here_at, merged_into=merged_into
+    found = {
+        pk: matching.Candidate(
+            pk, status, solved_at=solved_at, merged_into=merged_into, last_on_channel_at=here, elsewhere_at=elsewhere
         )
-    for pk, here_at in merged:
-        survivor = matching.survivor_of(found, pk)
-        if survivor and here_at and (survivor.last_on_channel_at is None or survivor.last_on_channel_at < here_at):
-            found[survivor.ticket_id] = replace(survivor, last_on_channel_at=here_at)
+        for pk, status, solved_at, merged_into, here, elsewhere in rows
+    }
+    for one in [one for one in found.values() if one.merged_into]:
+        if survivor := matching.survivor_of(found, one.ticket_id):
+            found[survivor.ticket_id] = replace(
+                survivor,
+                last_on_channel_at=_later(survivor.last_on_channel_at, one.last_on_channel_at),
+                elsewhere_at=_later(survivor.elsewhere_at, one.elsewhere_at),
+            )
     return found
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, (one, other)), default=None)
 
 
 def _checked(

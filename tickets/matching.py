@@ -15,14 +15,14 @@ class Candidate:
     """A ticket that the message may belong to; merged ones are given as their survivor.
 
     `party`: the sender takes part in it. `last_on_channel_at`: the newest public message on the message's channel.
-    `touched_at`: the newest public message on any channel.
+    `elsewhere_at`: the newest one on any other channel.
     """
 
     ticket_id: int
     status: str
     party: bool = True
     solved_at: datetime | None = None
-    touched_at: datetime | None = None
+    elsewhere_at: datetime | None = None
     last_on_channel_at: datetime | None = None
     merged_into: int | None = None
 
@@ -83,7 +83,7 @@ def _by_customer(candidates: list[Candidate], *, windows: Windows, now: datetime
     unsolved = [one for one in candidates if one.status in UNSOLVED]
     if current := [one for one in talking if one.status in UNSOLVED]:
         return Decision(max(current, key=_latest_here).ticket_id, "same_channel")
-    if len(unsolved) == 1 and _within(unsolved[0].touched_at, hours=windows.other_channel_hours, now=now):
+    if len(unsolved) == 1 and _within(unsolved[0].elsewhere_at, hours=windows.other_channel_hours, now=now):
         return Decision(unsolved[0].ticket_id, "other_channel")
     done = [one for one in here if one.status not in UNSOLVED]
     if done and windows.same_channel_hours > 0:

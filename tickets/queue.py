@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _unlock(owner: UUID) -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_lock_of(owner)])
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         connection.close()  # a session that is gone holds no lock; the next use connects anew
 
 

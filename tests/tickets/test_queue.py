@@ -1,0 +1,223 @@
+import threading
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from channels_in.models import RawEvent
+from tests.cast import assemble, make_channel
+from tickets import queue
+from tickets.queue import RAW_EVENTS, claimed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def kept(channel, n=1, **columns):
+    start = RawEvent.objects.count()
+    past = timezone.now() - timedelta(minutes=1)
+    rows = [
+        RawEvent(channel=channel, dedupe_key=f"k{start + i}", raw=b"{}", raw_sha256="0", body_sha256="0",
+                 next_attempt_at=past, **columns)
+        for i in range(n)
+    ]  # fmt: skip
+    return [row.pk for row in RawEvent.objects.bulk_create(rows)]
+
+
+def in_thread(work):
+    """Run in a session of its own, and return what it returned."""
+    box = []
+
+    def run():
+        try:
+            box.append(work())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(20)
+    return box[0]
+
+
+def claim_elsewhere(**filters):
+    def work():
+        with claimed(RAW_EVENTS, **filters) as claim:
+            return claim
+
+    return in_thread(work)
+
+
+@pytest.fixture
+def channel():
+    return assemble().sms
+
+
+@pytest.fixture
+def roomy(settings):
+    settings.CLAIMS_PER_CHANNEL = 10
+
+
+def test_the_oldest_due_row_is_claimed_and_counted_before_the_work(channel):
+    first, _second = kept(channel, 2)
+    with claimed(RAW_EVENTS) as claim:
+        assert (claim.id, claim.attempts, claim.taken_over) == (first, 1, False)
+        row = in_thread(lambda: RawEvent.objects.get(pk=first))
+        assert (row.state, row.attempts, row.lease_owner) == ("processing", 1, claim.owner)
+        assert timedelta(seconds=140) < row.lease_until - timezone.now() <= timedelta(seconds=150)
+
+
+def test_nothing_due_gives_nothing(channel):
+    kept(channel)
+    RawEvent.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    with claimed(RAW_EVENTS) as claim:
+        assert claim is None
+
+
+def test_two_claimers_never_get_the_same_row(channel, roomy):
+    ids = kept(channel, 2)
+    with claimed(RAW_EVENTS) as mine:
+        other = claim_elsewhere()
+    assert {mine.id, other.id} == set(ids)
+
+
+def test_a_conversation_is_worked_on_in_order(channel, roomy):
+    first, second = kept(channel, 2, ordering_key="c1")
+    (other,) = kept(channel, 1, ordering_key="c2")
+    with claimed(RAW_EVENTS) as mine:
+        assert mine.id == first
+        assert claim_elsewhere().id == other
+        RawEvent.objects.filter(pk=first).update(state="done", outcome="ticketed")
+    assert claim_elsewhere().id == second
+
+
+def test_what_waits_for_a_retry_holds_its_conversation_and_no_other(channel, roomy):
+    first, _ = kept(channel, 2, ordering_key="c1")
+    (free,) = kept(channel, 1)
+    RawEvent.objects.filter(pk=first).update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    with claimed(RAW_EVENTS) as claim:
+        assert claim.id == free
+        RawEvent.objects.filter(pk=free).update(state="done", outcome="receipt")
+    with claimed(RAW_EVENTS) as claim:
+        assert claim is None
+
+
+def test_claim_cap_per_channel(settings):
+    """A channel that hangs leaves workers for the others."""
+    settings.CLAIMS_PER_CHANNEL = 1
+    cast = assemble()
+    kept(cast.sms, 3)
+    with claimed(RAW_EVENTS) as hanging:
+        assert hanging.id
+        assert claim_elsewhere() is None
+        (other,) = kept(cast.whatsapp, 1)
+        assert claim_elsewhere().id == other
+
+
+def test_the_cap_is_exact_when_many_claim_at_once(settings):
+    settings.CLAIMS_PER_CHANNEL = 2
+    cast = assemble()
+    kept(cast.sms, 10)
+    barrier, claims = threading.Barrier(6, timeout=20), []
+
+    def work():
+        try:
+            connection.ensure_connection()
+            barrier.wait()
+            with claimed(RAW_EVENTS) as claim:
+                claims.append(claim)
+                barrier.wait()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(claims) == 6
+    assert sum(claim is not None for claim in claims) == 2
+
+
+def test_a_channel_can_be_left_out(channel):
+    kept(channel)
+    with claimed(RAW_EVENTS, without_channels=[channel.pk]) as claim:
+        assert claim is None
+
+
+def test_a_claim_given_back_costs_no_attempt(channel):
+    (pk,) = kept(channel)
+    with claimed(RAW_EVENTS) as claim:
+        assert queue.give_back(RAW_EVENTS, claim)
+    row = RawEvent.objects.get(pk=pk)
+    assert (row.state, row.attempts, row.lease_owner) == ("new", 0, None)
+    with claimed(RAW_EVENTS) as claim:
+        assert queue.give_back(RAW_EVENTS, claim, attempt=True, after=60, error="no")
+    row = RawEvent.objects.get(pk=pk)
+    assert (row.attempts, row.last_error) == (1, "no")
+    assert row.next_attempt_at > timezone.now() + timedelta(seconds=50)
+
+
+def test_fencing_after_sigstop(channel):
+    """A worker that slept through its lease writes nothing any more; whoever took over is not disturbed."""
+    (pk,) = kept(channel)
+    with claimed(RAW_EVENTS) as sleeper:
+        RawEvent.objects.filter(pk=pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+        taker = claim_elsewhere()
+        assert (taker.id, taker.attempts, taker.taken_over) == (pk, 2, True)
+        assert not queue.renew(RAW_EVENTS, sleeper)
+        assert not queue.give_back(RAW_EVENTS, sleeper)
+        assert RawEvent.objects.get(pk=pk).lease_owner == taker.owner
+
+
+def test_a_lease_is_renewed_by_its_owner(channel):
+    (pk,) = kept(channel)
+    with claimed(RAW_EVENTS) as claim:
+        RawEvent.objects.filter(pk=pk).update(lease_until=timezone.now() + timedelta(seconds=1))
+        assert queue.renew(RAW_EVENTS, claim)
+        assert RawEvent.objects.get(pk=pk).lease_until > timezone.now() + timedelta(seconds=100)
+
+
+def test_a_dead_connection_is_found_long_before_its_lease_ends(channel):
+    (pk,) = kept(channel)
+    connected = threading.Event()
+    die = threading.Event()
+
+    def hold():
+        with claimed(RAW_EVENTS):
+            connected.set()
+            die.wait(20)
+            connection.connection.close()  # as a killed process leaves it
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert connected.wait(20)
+    assert queue.reopen_abandoned(RAW_EVENTS) == 0  # alive, and its lease runs
+    die.set()
+    thread.join(20)
+    assert queue.reopen_abandoned(RAW_EVENTS) == 1
+    taker = claim_elsewhere()
+    assert (taker.id, taker.taken_over) == (pk, True)
+
+
+def test_a_claim_of_nobody_is_reopened(channel):
+    (pk,) = kept(channel)
+    later = timezone.now() + timedelta(seconds=100)
+    RawEvent.objects.filter(pk=pk).update(state="processing", lease_owner=uuid4(), lease_until=later, attempts=1)
+    assert queue.due_count(RAW_EVENTS) == 0
+    assert queue.reopen_abandoned(RAW_EVENTS) == 1
+    with claimed(RAW_EVENTS) as claim:
+        assert (claim.id, claim.attempts, claim.taken_over) == (pk, 2, True)
+
+
+def test_every_line_can_be_claimed_from():
+    cast = assemble()
+    make_channel("sms", brand=cast.brand, slug="second")
+    for line in (queue.PARTS, queue.OUTBOX, queue.MEDIA):
+        with claimed(line) as claim:
+            assert claim is None
+        assert queue.reopen_abandoned(line) == 0
+    with claimed(queue.PARTS, kind="sms", without_channels=[1]) as claim:
+        assert claim is None
