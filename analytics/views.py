@@ -142,7 +142,7 @@ def _survey(request: HttpRequest, asked: Survey) -> HttpResponse:
     over = asked.expires_at <= now
     if request.method == "POST" and not over:
         score = request.POST.get("score", "")
-        if not score.isdigit() or not 1 <= int(score) <= 5:
+        if score not in ("1", "2", "3", "4", "5"):
             problem = _("Choose one of the five.")
         elif surveys.answer(asked.token, score=int(score), comment=request.POST.get("comment", ""), now=now):
             return redirect(f"{request.path}?thanks=1")

@@ -167,8 +167,7 @@ def rate(ticket: Ticket, score: int, *, survey_id: int, now: datetime) -> Event:
 @transaction.atomic
 def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
     """Point at the survivor; no row moves. Raises NotAllowed for a circle, another brand, or a closed survivor."""
-    first, second = sorted((ticket.pk, into.pk))
-    rows = {first: lock(first)} | ({second: lock(second)} if second != first else {})
+    rows = {pk: lock(pk) for pk in sorted({ticket.pk, into.pk})}
     merged, survivor = rows[ticket.pk], rows[into.pk]
     if merged.pk == survivor.pk or merged.merged_into_id or survivor.merged_into_id:
         raise NotAllowed(_("One of these tickets is merged already."))
@@ -189,10 +188,10 @@ def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
 @transaction.atomic
 def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
     """Clear the pointer: each ticket stands by itself again, every row where it was."""
-    first, second = sorted((ticket.pk, ticket.merged_into_id or ticket.pk))
-    rows = {first: lock(first)} | ({second: lock(second)} if second != first else {})
+    into = Ticket.objects.filter(pk=ticket.pk).values_list("merged_into_id", flat=True).get()
+    rows = {pk: lock(pk) for pk in sorted({ticket.pk, into or ticket.pk})}
     merged = rows[ticket.pk]
-    if not merged.merged_into_id:
+    if merged.merged_into_id is None or merged.merged_into_id not in rows:
         raise NotAllowed(_("This ticket is not merged."))
     survivor = rows[merged.merged_into_id]
     merged.merged_into, merged.updated_at = None, now

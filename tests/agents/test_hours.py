@@ -114,7 +114,9 @@ def test_the_open_time_equals_a_walk_by_minutes(calendar: Hours, offset: int, le
 
 @settings(max_examples=60, deadline=None)
 @given(calendars(), st.integers(0, 6 * 1440), st.integers(1, 600))
-def test_a_deadline_is_the_first_moment_at_which_the_time_has_passed(calendar: Hours, offset: int, minutes: int) -> None:
+def test_a_deadline_is_the_first_moment_at_which_the_time_has_passed(
+    calendar: Hours, offset: int, minutes: int
+) -> None:
     start = datetime(2026, 3, 20, tzinfo=UTC) + timedelta(minutes=offset)
     try:
         due = hours.add(calendar, start, minutes * 60)

@@ -29,7 +29,13 @@ def ticket(brand: Any, *, text: str, subject: str = "", kind: str = "sms", tier:
     channel = cast.make_channel(kind, brand=brand, slug=f"c{next_number()}")
     customer = cast.make_customer(now=NOW, tier=tier, phone=f"+8210{next_number():08d}")
     made = Ticket.objects.create(
-        number=next_number(), brand=brand, customer=customer, subject=subject, first_channel=channel, created_at=NOW, **fields
+        number=next_number(),
+        brand=brand,
+        customer=customer,
+        subject=subject,
+        first_channel=channel,
+        created_at=NOW,
+        **fields,
     )
     Message.objects.create(
         ticket=made, seq=1, direction="in", author_type="customer", text=text, channel=channel, created_at=NOW
@@ -87,9 +93,14 @@ def test_nesting_has_an_end() -> None:
 
 
 leaves = st.one_of(
-    st.builds(leaf, st.just("channel"), st.sampled_from(["is", "is_not"]), st.sampled_from([["sms"], ["email", "sms"]])),
     st.builds(
-        leaf, st.just("text"), st.sampled_from(["contains", "contains_not"]), st.sampled_from([["환불"], ["Refund", "배송"]])
+        leaf, st.just("channel"), st.sampled_from(["is", "is_not"]), st.sampled_from([["sms"], ["email", "sms"]])
+    ),
+    st.builds(
+        leaf,
+        st.just("text"),
+        st.sampled_from(["contains", "contains_not"]),
+        st.sampled_from([["환불"], ["Refund", "배송"]]),
     ),
     st.builds(leaf, st.just("subject"), st.sampled_from(["contains", "contains_not"]), st.just(["order"])),
     st.builds(leaf, st.just("tag"), st.sampled_from(["has", "has_not"]), st.sampled_from([["vip"], ["VIP", "late"]])),

@@ -165,7 +165,9 @@ def test_the_first_policy_whose_conditions_hold_applies(people: Cast, policy: Sl
     assert (clock.policy, clock.due_at) == (vip, FRIDAY + timedelta(minutes=1))
 
 
-def test_an_edit_of_the_hours_leaves_running_clocks_alone_and_new_ones_name_the_version(people: Cast, policy: SlaPolicy) -> None:
+def test_an_edit_of_the_hours_leaves_running_clocks_alone_and_new_ones_name_the_version(
+    people: Cast, policy: SlaPolicy
+) -> None:
     waiting(people)
     calendar = Calendar.objects.get()
     calendar.windows.all().delete()
