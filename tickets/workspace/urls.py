@@ -1,7 +1,7 @@
 from django.urls import path
 
 from tickets.workspace.files import stored_file
-from tickets.workspace.views import composer, customers, feed, lists, mail, me, palette, properties, tickets
+from tickets.workspace.views import composer, customers, feed, lists, mail, me, palette, properties, styleguide, tickets
 
 urlpatterns = [
     path("", lists.inbox, name="inbox"),
@@ -38,4 +38,5 @@ urlpatterns = [
     path("uploads/<int:pk>/", composer.upload, name="upload"),
     path("messages/<int:pk>/body/", mail.body, name="message_body"),
     path("parts/<int:pk>/verdict/", composer.verdict, name="verdict"),
+    path("styleguide/", styleguide.styleguide, name="styleguide"),
 ]
