@@ -716,6 +716,8 @@ def _queue_parts(
             channel=route.channel,
             ticket=message.ticket,
             text=piece.text,
+            created_at=message.created_at,
+            next_attempt_at=message.created_at,
             attachment_ids=[item.pk for item in piece.files],
             rfc_message_id=(
                 reply_tokens.message_id_for(route.reply_token, secrets.token_hex(8), str(domain))

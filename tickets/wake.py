@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -27,7 +26,7 @@ def wake(task: str, *, queue: str | None = None, countdown: float = 0, **argumen
     options: dict[str, Any] = {"queue": queue} if queue else {}
     if countdown > 0:
         options["countdown"] = min(countdown, 60)
-    transaction.on_commit(partial(_publish, task, arguments, options), robust=True)
+    transaction.on_commit(lambda: _publish(task, arguments, options), robust=True)
 
 
 def _publish(task: str, arguments: dict[str, str], options: dict[str, Any]) -> None:

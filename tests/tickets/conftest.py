@@ -1,11 +1,12 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 
 @pytest.fixture
 def now():
-    return datetime.now(UTC)
+    """A moment ago, so that what is due now is due within the transaction of the test as well."""
+    return datetime.now(UTC) - timedelta(seconds=20)
 
 
 @pytest.fixture
