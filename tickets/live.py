@@ -359,7 +359,7 @@ class Hub:
         pause = 0.5
         while True:
             client = redis.asyncio.Redis.from_url(
-                settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10, socket_keepalive=True
+                settings.REDIS_URL, socket_connect_timeout=2, health_check_interval=10
             )
             try:
                 async with client.pubsub(ignore_subscribe_messages=True) as channel:
