@@ -6,7 +6,7 @@ const NEWS_MS = 1000;
 const config = JSON.parse(document.getElementById("simulator-config").textContent);
 const time = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
 
-customElements.define("phone-simulator", class extends HTMLElement {
+class PhoneSimulator extends HTMLElement {
   #apps = {};
   #tab = "";
   #timer = 0;
@@ -104,7 +104,7 @@ customElements.define("phone-simulator", class extends HTMLElement {
     this.querySelector("[data-clock]").textContent = time.format(new Date());
     setTimeout(() => this.#clock(), 10_000);
   }
-});
+}
 
 /** What all apps have: a head with the brand, and a choice where several channels of the kind exist. */
 class App {
@@ -363,3 +363,5 @@ function stored(name) {
 function store(name, value) {
   try { localStorage.setItem(`simulator:${name}`, value); } catch { /* no storage: badges start anew */ }
 }
+
+customElements.define("phone-simulator", PhoneSimulator); // last: it starts at once and needs the classes above
