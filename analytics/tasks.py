@@ -8,7 +8,7 @@ from django.utils import timezone
 from analytics import surveys
 
 
-@shared_task(queue="default")
+@shared_task
 def ask() -> None:
     """Send the surveys that are due."""
     surveys.sweep(now=timezone.now())

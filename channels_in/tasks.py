@@ -16,25 +16,25 @@ from channels_in.simulator import provider
 log = logging.getLogger(__name__)
 
 
-@shared_task(queue="inbound")
+@shared_task
 def process() -> None:
     processing.drain()
 
 
-@shared_task(queue="slow")
+@shared_task
 def fetch_media() -> None:
     """Fetch the files that providers only referred to."""
     media.drain()
 
 
-@shared_task(queue="default")
+@shared_task
 def ledger() -> None:
     """Check the ledger of what was accepted, and roll finished days up."""
     books.check()
     books.roll_up(now=timezone.now())
 
 
-@shared_task(queue="slow")
+@shared_task
 def unclaimed_files() -> None:
     """Drop uploads that nobody sent, and stored bytes that no row names."""
     books.drop_unclaimed_uploads(now=timezone.now())
@@ -47,13 +47,13 @@ def fake_receipts() -> None:
     provider.drain(now=timezone.now())
 
 
-@shared_task(queue="inbound")
+@shared_task
 def fetch_mailbox(channel_id: int) -> None:
     """Read one mailbox."""
     imap.fetch_one(channel_id, now=timezone.now())
 
 
-@shared_task(queue="inbound")
+@shared_task
 def poll_mailboxes() -> None:
     """Have every mailbox read, each by a task of its own: one that hangs delays no other."""
     for channel in idle.mailboxes():

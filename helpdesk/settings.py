@@ -203,6 +203,16 @@ CELERY_TASK_SOFT_TIME_LIMIT = 250  # 60 s of claims and the longest claim, an at
 CELERY_TASK_TIME_LIMIT = 280
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
+# What is not named here goes to the default queue; deliveries name the queue of their channel kind when they are woken.
+CELERY_TASK_ROUTES = {
+    "channels_in.tasks.process": {"queue": "inbound"},
+    "channels_in.tasks.fetch_mailbox": {"queue": "inbound"},
+    "channels_in.tasks.poll_mailboxes": {"queue": "inbound"},
+    "channels_in.tasks.fetch_media": {"queue": "slow"},
+    "channels_in.tasks.unclaimed_files": {"queue": "slow"},
+    "tickets.tasks.deliver": {"queue": "slow"},
+    "tickets.tasks.outbox": {"queue": "webhooks"},
+}
 CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for Redis: the sweep finds what the wake-up lost
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500

@@ -11,19 +11,19 @@ from tickets.routing import assign
 from tickets.sla import clocks
 
 
-@shared_task(queue="default")
+@shared_task
 def route() -> None:
     """Pay the routing that is owed."""
     assign.drain(now=timezone.now())
 
 
-@shared_task(queue="default")
+@shared_task
 def sweep_sla() -> None:
     """Write breaches and warnings whose time has come."""
     clocks.sweep(now=timezone.now())
 
 
-@shared_task(queue="default")
+@shared_task
 def sweep_tickets() -> None:
     """End the snoozes that are over, and close what was solved long enough ago."""
     now = timezone.now()
@@ -31,19 +31,19 @@ def sweep_tickets() -> None:
     actions.close_solved(now=now, after_days=settings.CLOSE_AFTER_DAYS)
 
 
-@shared_task(queue="default")
+@shared_task
 def release_drafts() -> None:
     """Make messages of the drafts whose moment to be sent has come."""
     replies.release_due(now=timezone.now())
 
 
-@shared_task(queue="slow")
+@shared_task
 def deliver(kind: str) -> None:
     """Send the parts that are due on channels of one kind; called on the queue `outbound.<kind>`."""
     delivery.deliver(kind=kind)
 
 
-@shared_task(queue="webhooks", name="tickets.tasks.outbox")
+@shared_task(name="tickets.tasks.outbox")
 def deliver_outbox() -> None:
     """Call the receivers of outgoing webhooks."""
     outbox.drain()

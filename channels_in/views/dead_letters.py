@@ -116,7 +116,7 @@ def redeliver(request: HttpRequest, pk: int) -> HttpResponse:
         )
         if again:
             AuditEntry.write("outbox_replayed", actor=agent_of(request), target=row, facts={"kind": row.kind})
-            wake("tickets.tasks.outbox")
+            wake("tickets.tasks.deliver_outbox")
     if again:
         messages.success(request, _("It is queued again."))
     else:
