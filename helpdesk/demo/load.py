@@ -21,6 +21,7 @@ from agents.models import Agent, Calendar, CalendarWindow, Membership, Team
 from analytics import surveys
 from analytics.models import Survey
 from channels_in.models import RawEvent
+from helpdesk.demo.channels import fields as demo_channels
 from helpdesk.demo.conversations import CONVERSATIONS, PEOPLE, Conversation, Line, Person
 from tickets import actions, delivery, ingest, replies
 from tickets.contract import Identifier, InboundMessage, Receipt, Sender
@@ -56,8 +57,8 @@ STAFF = {
 TEAMS = {"orders": ("주문·배송 Orders", 0), "products": ("제품 상담 Products", 2)}
 
 
-def load(*, now: datetime | None = None) -> dict[str, str]:
-    """Everything, once. Returns e-mail -> password, which also stand in the data folder. Raises when a brand exists."""
+def load(*, now: datetime | None = None) -> list[dict[str, str]]:
+    """Everything, once. Returns the logins, which also stand in the data folder. Raises ValueError when data exists."""
     if Brand.objects.exists():
         raise ValueError("there is data already; clear it first")
     now = now or timezone.now()
@@ -77,7 +78,7 @@ def load(*, now: datetime | None = None) -> dict[str, str]:
     return logins
 
 
-def _staff() -> tuple[dict[str, str], dict[str, Agent]]:
+def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
     calendar = Calendar.objects.create(name="서울 Seoul", time_zone="Asia/Seoul", holiday_country="KR", is_default=True)
     CalendarWindow.objects.bulk_create(
         CalendarWindow(calendar=calendar, weekday=day, opens=opens, closes=closes)
@@ -85,14 +86,16 @@ def _staff() -> tuple[dict[str, str], dict[str, Agent]]:
         for opens, closes in [(time(8), time(12)), (time(13), time(22))]
     )
     teams = {key: Team.objects.create(name=name, hue=hue, calendar=calendar) for key, (name, hue) in TEAMS.items()}
-    logins, staff = {}, {}
+    logins: list[dict[str, str]] = []
+    staff: dict[str, Agent] = {}
     for key, (name, email, role, language, of) in STAFF.items():
         password = secrets.token_urlsafe(12)
         agent = Agent.objects.create_user(
             email, password, name=name, role=role, language=language, capacity=8, presence=Agent.Presence.ONLINE
         )
         Membership.objects.bulk_create(Membership(agent=agent, team=teams[team]) for team in of)
-        logins[email], staff[key] = password, agent
+        logins.append({"email": email, "password": password, "name": name, "role": role.value})
+        staff[key] = agent
     policy = SlaPolicy.objects.create(name="기본 Standard", calendar=calendar, warn_percents=[75])
     minutes = {
         Ticket.Priority.URGENT: 15,
@@ -160,12 +163,10 @@ def _rules(teams: dict[str, Team]) -> None:
 
 def _channels(brand: Brand, teams: dict[str, Team]) -> dict[str, Channel]:
     """Four channels whose providers are the simulated ones of this very server."""
-    from helpdesk.demo.channels import CHANNELS
-
-    made = {}
-    for kind, fields in CHANNELS(settings).items():
-        made[kind] = Channel.objects.create(kind=kind, brand=brand, team=teams["orders"], **fields)
-    return made
+    return {
+        kind: Channel.objects.create(kind=kind, brand=brand, team=teams["orders"], **fields)
+        for kind, fields in demo_channels().items()
+    }
 
 
 def _customer(person: Person, key: str) -> Customer:
@@ -286,8 +287,8 @@ def _deliver(ticket: Ticket, *, at: datetime) -> None:
             delivery.apply_receipt(part.channel, receipt, now=at + timedelta(seconds=seconds * 40 + 2))
 
 
-def _keep_logins(logins: dict[str, str]) -> None:
+def _keep_logins(logins: list[dict[str, str]]) -> None:
     path = settings.DATA_DIR / LOGINS
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
-    path.write_text(json.dumps(logins, indent=1))
+    path.write_text(json.dumps(logins, indent=1, ensure_ascii=False))

@@ -38,9 +38,9 @@ class Command(BaseCommand):
             (settings.DATA_DIR / demo.LOGINS).unlink(missing_ok=True)
             self.stdout.write("The demo is gone.")
 
-    def _print(self, logins: dict[str, str]) -> None:
-        for email, password in logins.items():
-            self.stdout.write(f"{email:24} {password}")
+    def _print(self, logins: list[dict[str, str]]) -> None:
+        for login in logins:
+            self.stdout.write(f"{login['email']:24} {login['password']:20} {login['name']} ({login['role']})")
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """`manage.py up`: everything on this machine, in the foreground. `bin/run` prepares the environment and calls it."""
 
+import io
 import json
 import os
 import socket
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         """Bring tables, translations and static files up to date, and load the demo into an empty database."""
         self._say("preparing")
         compile_catalogs(settings.BASE_DIR / "locale")
-        call_command("check", deploy=True, fail_level="ERROR", verbosity=0)
+        call_command("check", deploy=True, fail_level="ERROR", stdout=io.StringIO())
         call_command("migrate", interactive=False, verbosity=0)
         if not settings.DEBUG:
             call_command("collectstatic", interactive=False, verbosity=0)
@@ -103,10 +104,11 @@ class Command(BaseCommand):
                 healthy=WorkerWatch(),
             )
         )
-        schedule = ["--schedule", str(settings.DATA_DIR / "beat"), "--pidfile="]
-        supervisor.start(
-            Child("beat", [python, "-m", "celery", "-A", "helpdesk", "beat", *schedule], {"PROCESS": "beat"})
-        )
+        # The plain scheduler keeps no file: the schedule is code, what is due is rows.
+        beat = ["-m", "celery", "-A", "helpdesk", "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile="]
+        supervisor.start(Child("beat", [python, *beat], {"PROCESS": "beat"}))
+        if settings.DEMO and "fakemail" in commands:
+            supervisor.start(Child("fakemail", [python, "manage.py", "fakemail"], {"PROCESS": "fakemail"}))
         if "imap" in commands:
             supervisor.start(Child("imap", [python, "manage.py", "imap"], {"PROCESS": "imap"}))
 
