@@ -57,9 +57,9 @@ def parser() -> Iterator[subprocess.Popen[bytes]]:
     process.stdout.close()
 
 
-def start_parser(path: str) -> subprocess.Popen[bytes]:
+def start_parser(path: str, *, program: list[str] | None = None) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "channels_in.parser_server", path],
+        [sys.executable, *(program or ["-m", "channels_in.parser_server"]), path],
         cwd=Path(__file__).resolve().parent.parent,
         env={"PATH": os.environ["PATH"]},
         stdout=subprocess.PIPE,
