@@ -187,6 +187,7 @@ def _row(kind: str, row: Any) -> dict[str, Any]:
             "attempts": row.attempts,
             "ticket": row.ticket_id,
             "number": row.ticket.number,
+            "unsure": row.state == "uncertain",
         }
     return {
         "pk": row.pk,
