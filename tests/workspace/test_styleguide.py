@@ -19,7 +19,10 @@ PARTS = ("", "workspace", "reports")
 
 def page(settings, part="", language="en"):
     settings.DEMO = True
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
     request = RequestFactory().get("/styleguide/", {"part": part, "language": language})
     request.user = AnonymousUser()
     request.csp_nonce = "n0nce"
@@ -87,7 +90,10 @@ def test_first_load_stays_within_its_budget():
         return sum(len(gzip.compress(path.read_bytes(), 9)) for path in paths)
 
     css_folder = ROOT / "static/css"
-    sheets = [css_folder / "app.css", *(css_folder / name for name in re.findall(r'url\("(.+?)"\)', (css_folder / "app.css").read_text()))]
+    sheets = [
+        css_folder / "app.css",
+        *(css_folder / name for name in re.findall(r'url\("(.+?)"\)', (css_folder / "app.css").read_text())),
+    ]
     styles = weight(sheets)
     folder = Path(django_htmx.__file__).parent / "static/django_htmx"
     modules = _reached(ROOT / "static/js/app.js")
@@ -117,12 +123,22 @@ def test_imports_end_with_a_semicolon():
 
 def test_no_module_makes_html_from_strings():
     for path in (ROOT / "static/js").rglob("*.js"):
-        assert not re.search(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write)\b(?!\")", path.read_text()), path.name
+        assert not re.search(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write)\b(?!\")", path.read_text()), (
+            path.name
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "letter"),
-    [("김서연", "김"), ("priya raman", "P"), ("+82 10-1234-5678", ""), ("", ""), (None, ""), ("  Ágnes", "Á"), ("(주)한빛", "주")],
+    [
+        ("김서연", "김"),
+        ("priya raman", "P"),
+        ("+82 10-1234-5678", ""),
+        ("", ""),
+        (None, ""),
+        ("  Ágnes", "Á"),
+        ("(주)한빛", "주"),
+    ],
 )
 def test_initial_is_the_first_letter_or_syllable(name, letter):
     assert ui.initial(name) == letter
@@ -142,7 +158,10 @@ def test_an_icon_label_is_escaped():
     assert "<script" not in ui.icon("mail", 16, '"><script>')
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(None, "–"), (45, "45s"), (720, "12m"), (11_100, "3h 05m"), (187_200, "2d 4h"), (-300, "−5m")])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "–"), (45, "45s"), (720, "12m"), (11_100, "3h 05m"), (187_200, "2d 4h"), (-300, "−5m")],
+)
 def test_durations_are_short(seconds, words):
     assert ui.duration(seconds) == words
 

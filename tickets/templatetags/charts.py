@@ -30,7 +30,9 @@ class Mark:
 
 
 @register.inclusion_tag("components/chart_bar.html")
-def bar_chart(rows: Sequence[Any], title: str, value_label: str = "", unit: str = "", series: int = 0) -> dict[str, Any]:
+def bar_chart(
+    rows: Sequence[Any], title: str, value_label: str = "", unit: str = "", series: int = 0
+) -> dict[str, Any]:
     """Bars. `rows`: (label, value) or (label, value, url); a value of None leaves a gap. `unit` follows each number."""
     labels, values, urls = _columns(rows)
     top, ticks = _scale(values)
@@ -120,10 +122,17 @@ def _marks(
         y = _height(value or 0, top)
         marks.append(
             Mark(
-                label=str(label), value=value, shown=_shown(value, unit), url=urls[i] if i < len(urls) else "",
-                x=_at(step * (i + (1 - share) / 2)), width=_at(step * share), y=_at(y), height=_at(PLOT_BOTTOM - y),
-                centre=_at(i * step + step / 2), labelled=i % every == 0,
-            )  # fmt: skip
+                label=str(label),
+                value=value,
+                shown=_shown(value, unit),
+                url=urls[i] if i < len(urls) else "",
+                x=_at(step * (i + (1 - share) / 2)),
+                width=_at(step * share),
+                y=_at(y),
+                height=_at(PLOT_BOTTOM - y),
+                centre=_at(i * step + step / 2),
+                labelled=i % every == 0,
+            )
         )
     return marks
 
