@@ -162,12 +162,21 @@ def bounce(channel: Channel, record: FakeRecord, *, status: str = "5.1.1") -> No
 # -- Our mail is taken -------------------------------------------------------------------------------------------------
 
 
+class FreePortController(Controller):
+    """An SMTP server on a free port of this machine, in a thread of its own; `port` is known once it has started."""
+
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(handler, hostname="127.0.0.1", port=0, **options)
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        super()._trigger_server()
+
+
 def start_server() -> Controller:
-    """An SMTP server on a free port of this machine, in a thread of its own; its `port` is set. Stop it with `stop()`."""
-    controller = Controller(_Mailboxes(), hostname="127.0.0.1", port=0, enable_SMTPUTF8=True, data_size_limit=60_000_000)
+    """The simulated provider's server. Stop it with `stop()`."""
+    controller = FreePortController(_Mailboxes(), enable_SMTPUTF8=True, data_size_limit=60_000_000)
     controller.start()
-    listening = cast(asyncio.AbstractServer, controller.server)
-    controller.port = listening.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     return controller
 
 

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 30.0  # seconds for each step of the dialogue
 MAX_REFERENCES = 20
+_ID = re.compile(r"<(?!.*=\?)[!-+\--;=?-~]{1,990}>")  # printable ASCII, no comma, no encoded word
 _LINK = re.compile(r"https?://[^\s<>\"']+")
 # Codes of the enhanced status (RFC 3463) that say that the address itself is dead.
 _DEAD = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10")
@@ -57,10 +58,11 @@ def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
         mail["Cc"] = [_mailbox(address, "") for address in message.cc]
     mail["Subject"] = _words(message.subject)
     mail["Date"] = formatdate(usegmt=False)
-    mail["Message-ID"] = _id(message.rfc_message_id)
-    if message.in_reply_to:
-        mail["In-Reply-To"] = _id(message.in_reply_to)
-    references = _shortened([_id(reference) for reference in message.references])
+    mail["Message-ID"] = _own_id(message.rfc_message_id)
+    # Ids of others that cannot stand in a header are left out: an odd mail can still be answered.
+    if _ID.fullmatch(message.in_reply_to):
+        mail["In-Reply-To"] = message.in_reply_to
+    references = _shortened([reference for reference in message.references if _ID.fullmatch(reference)])
     if references:
         mail["References"] = " ".join(references)
     if message.reply_token and facts.settings.get("plus_addressing"):
@@ -68,12 +70,13 @@ def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
     if message.automatic:
         mail["Auto-Submitted"] = message.automatic
         mail["X-Auto-Response-Suppress"] = "All"
-    if message.language:
-        mail["Content-Language"] = re.sub(r"[^A-Za-z-]", "", message.language)[:20]
     mail.set_content(message.text, subtype="plain", charset="utf-8")
     mail.add_alternative(message.html or _as_html(message.text), subtype="html", charset="utf-8")
     for file in message.files:
         _attach(mail, file)
+    language = re.sub(r"[^A-Za-z-]", "", message.language)[:20]
+    if language:  # last: a content header that stands earlier moves into the first part
+        mail["Content-Language"] = language
     return mail
 
 
@@ -110,8 +113,8 @@ def _words(text: str) -> str:
     return one_line(decode_header(text.encode("utf-8", "replace"))).replace("=?", "= ?")
 
 
-def _id(message_id: str) -> str:
-    if not re.fullmatch(r"<[!-;=?-~]{1,990}>", message_id):
+def _own_id(message_id: str) -> str:
+    if not _ID.fullmatch(message_id):
         _refuse("A Message-ID with other characters")
     return message_id
 

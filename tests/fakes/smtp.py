@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, cast
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from channels_in.email.fake import FreePortController
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Taken:
 class SmtpServer:
     """`answers` maps a stage (mail, rcpt, data) to what is answered in its place; `cut` hangs up after the last byte."""
 
-    def __init__(self, *, tls: Any = None, credentials: tuple[str, str] | None = None, implicit_tls: Any = None) -> None:
+    def __init__(self, *, tls: Any = None, credentials: tuple[str, str] | None = None) -> None:
         self.taken: list[Taken] = []
         self.answers: dict[str, str] = {}
         self.cut = False
@@ -39,13 +39,9 @@ class SmtpServer:
         if credentials:
             options |= {"authenticator": self._sign_in, "auth_required": True, "auth_require_tls": False}
         self._credentials = credentials
-        self._controller = Controller(
-            self, hostname="127.0.0.1", port=0, ssl_context=implicit_tls, enable_SMTPUTF8=True, **options
-        )
-        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]  # its probe knows no port 0
+        self._controller = FreePortController(self, enable_SMTPUTF8=True, **options)
         self._controller.start()
-        server = cast(asyncio.AbstractServer, self._controller.server)
-        self.port: int = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        self.port: int = self._controller.port
 
     def stop(self) -> None:
         self._controller.stop()
@@ -55,7 +51,7 @@ class SmtpServer:
 
     def _sign_in(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
-        return AuthResult(success=given == self._credentials)
+        return AuthResult(success=given == self._credentials, handled=False)
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         if "mail" in self.answers:

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
-from channels_in import parser
 from tests.fakes.imap import PASSWORD, ImapServer
 from tests.fakes.smtp import SmtpServer
 from tickets.contract import ChannelFacts
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="session")
-def parser_process() -> Iterator[None]:
+@pytest.fixture
+def parser_process(parser: Any) -> None:
     """The real parser, as in production: a process of its own that forks limited children."""
-    if parser.answers():
-        yield
-        return
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "channels_in.parser_server", str(django_settings.PARSER_SOCKET)]
-    process = subprocess.Popen(argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
-    until = time.monotonic() + 15
-    while not parser.answers():
-        assert process.poll() is None and time.monotonic() < until, "the parser did not start"
-        time.sleep(0.02)
-    yield
-    process.terminate()
-    process.wait(10)
 
 
 @pytest.fixture
