@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 
 from channels_in.models import FakeRecord
 from tickets.http import FetchError, safe_fetch
+from tickets.models import Channel
 
 # The troubles that a simulated provider can be in.
 MODES = (
@@ -231,3 +232,17 @@ def hook_path(hook_url: str) -> str:
     """The path and query of an absolute address of ours."""
     parts = urlsplit(hook_url)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def repoint() -> int:
+    """Give channels that use a simulated provider the address at which it is now: the port may be another one than when
+    the demo was loaded. Returns how many were changed."""
+    changed = 0
+    for channel in Channel.objects.filter(settings__base_url__icontains="/fake/"):
+        old = urlsplit(str(channel.settings["base_url"]))
+        new = old._replace(scheme="http", netloc=f"127.0.0.1:{settings.PORT}").geturl()
+        if new != old.geturl():
+            channel.settings["base_url"] = new
+            channel.save(update_fields=["settings"])
+            changed += 1
+    return changed

@@ -77,7 +77,6 @@ def page(request: HttpRequest) -> HttpResponse:
             "failed": _("That did not work. Check your connection and try again."),
             "noSubject": _("(no subject)"),
             "file": _("File"),
-            "openMail": _("Inbox"),
         },
     }
     tab = request.GET.get("tab", "")
