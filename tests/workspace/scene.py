@@ -7,6 +7,8 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from agents.models import Agent
 from tests.cast import Cast
 from tickets import ingest, replies
@@ -28,7 +30,8 @@ def says(channel: Channel, who: Sender, text: str, *, at: datetime, **more: Any)
     """A customer writes, as if the channel had just been read."""
     number = next(_numbers)
     message = InboundMessage(external_message_id=f"m{number}", sender=who, sent_at=at, text=text, **more)
-    return ingest.receive(channel, message, raw_event_id=number, part=0, received_at=at, now=at)
+    with transaction.atomic():
+        return ingest.receive(channel, message, raw_event_id=number, part=0, received_at=at, now=at)
 
 
 def answers(ticket: Ticket, agent: Agent, text: str, *, at: datetime, **more: Any) -> Message:
