@@ -88,7 +88,7 @@ def apply_receipt(channel: Channel, receipt: Receipt, *, now: datetime) -> int |
     found = _parts_of(channel, receipt)
     if not found:
         return None
-    if receipt.state == S.FAILED and not receipt.permanent:
+    if receipt.state == "failed" and not receipt.permanent:
         return found[-1].message_id  # a delay is not an end
     with transaction.atomic():
         # A watermark may name parts of several tickets: lock them in one order.
@@ -102,7 +102,7 @@ def apply_receipt(channel: Channel, receipt: Receipt, *, now: datetime) -> int |
             columns: dict[str, Any] = {}
             if receipt.provider_id and part.provider_id is None and len(found) == 1:
                 columns["provider_id"] = receipt.provider_id
-            if receipt.state == S.FAILED:
+            if receipt.state == "failed":
                 columns |= {"error_code": receipt.code[:40], "last_error": (receipt.detail or receipt.code)[:300]}
             _move(part, receipt.state, now=now, at=receipt.at or now, **columns)
         if receipt.opted_out or receipt.bad_address:
@@ -181,12 +181,12 @@ def _send(claim: queue.Claim) -> None:
         if str(stop) == LOST:
             DeliveryAttempt.objects.filter(pk=attempt.pk, result="").update(result=LOST)
         else:
-            error = DeliveryError("the attempt took too long", permanent=False, code="timeout", may_have_left=True)
-            _refused(part, claim, attempt, error, adapter, now=timezone.now())
+            late = DeliveryError("the attempt took too long", permanent=False, code="timeout", may_have_left=True)
+            _refused(part, claim, attempt, late, adapter, now=timezone.now())
     except Exception as fault:
         log.exception("sending part %s by %s failed", part.pk, part.channel.kind)
-        error = DeliveryError(type(fault).__name__, permanent=False, code="fault", may_have_left=True)
-        _refused(part, claim, attempt, error, adapter, now=timezone.now())
+        ours = DeliveryError(type(fault).__name__, permanent=False, code="fault", may_have_left=True)
+        _refused(part, claim, attempt, ours, adapter, now=timezone.now())
     else:
         crash_here("deliver.answered")
         _sent(part, claim, attempt, provider_id=result.provider_id, state=result.state, now=timezone.now())
@@ -331,7 +331,7 @@ def _sent(
     """The provider has it. True even where the claim was lost meanwhile: then it only adds what it knows."""
     with transaction.atomic():
         DeliveryAttempt.objects.filter(pk=attempt.pk).update(result=state)
-        columns = {"last_error": "", "error_code": ""}
+        columns: dict[str, Any] = {"last_error": "", "error_code": ""}
         if provider_id and _is_free(part, provider_id):
             columns["provider_id"] = provider_id
         if _move(part, state, now=now, at=now, claim=claim, **columns):
@@ -556,8 +556,8 @@ def _answer_changed(ticket: Ticket, message: Message, *, failed: bool, now: date
         replies = Message.objects.filter(
             ticket=ticket, kind=Message.Kind.PUBLIC, direction=Message.Direction.OUT, author_type=Message.Author.AGENT
         ).exclude(state=S.FAILED)
-        opening = Message.objects.filter(ticket=ticket, kind=Message.Kind.PUBLIC).order_by("id").first()
-        first = replies.exclude(pk=opening.pk if opening else None).order_by("id").first()
+        opening = Message.objects.filter(ticket=ticket, kind=Message.Kind.PUBLIC).order_by("id")[:1]
+        first = replies.exclude(pk__in=opening.values("pk")).order_by("id").first()
         latest = replies.order_by("-id").first()
         ticket.first_reply_at = first.created_at if first else None
         ticket.waiting_since = (

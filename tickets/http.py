@@ -295,11 +295,10 @@ def _prepare(method: str, url: str, **content: Any) -> _Request:
         ).prepare()
     except (requests.RequestException, UnicodeError) as error:
         raise Refused(f"the request is malformed: {type(error).__name__}") from None
-    body = prepared.body
-    if isinstance(body, str):
-        body = body.encode()
-    elif body is not None and not isinstance(body, bytes):
-        body = body.read()  # a file: a request of ours is sent with its length, never chunked
+    given: Any = prepared.body
+    if given is not None and not isinstance(given, str | bytes):
+        given = given.read()  # a file: a request of ours is sent with its length, never chunked
+    body: bytes | None = given.encode() if isinstance(given, str) else given
     pairs = {
         name: value.decode("latin-1") if isinstance(value, bytes) else value
         for name, value in prepared.headers.items()

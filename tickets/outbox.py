@@ -75,9 +75,10 @@ def signed_headers(webhook: Webhook, *, message_id: str, body: bytes, now: datet
     """
     timestamp = str(int(now.timestamp()))
     signed = b".".join([message_id.encode(), timestamp.encode(), body])
+    ring: Any = webhook.secrets  # the field decrypts to a dictionary
     signatures = [
         "v1," + base64.b64encode(hmac.new(_key(secret), signed, hashlib.sha256).digest()).decode()
-        for secret in (webhook.secrets.get("current"), webhook.secrets.get("former"))
+        for secret in (ring.get("current"), ring.get("former"))
         if secret
     ]
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -412,7 +412,11 @@ def _tell_stopped(draft_ids: list[int]) -> None:
     """The author's screens show that the draft waits for them."""
     for draft in Draft.objects.filter(pk__in=draft_ids):
         payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "kind": draft.kind, "stopped": draft.stopped}
-        transaction.on_commit(lambda it=payload: live.whisper("draft", it), robust=True)
+        transaction.on_commit(_whispering(payload), robust=True)
+
+
+def _whispering(payload: dict[str, Any]) -> Callable[[], None]:
+    return lambda: live.whisper("draft", payload)
 
 
 # the answer itself
@@ -575,10 +579,8 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
             live.announce(
                 ticket.record("route_added", by=by, now=now, route=known.pk, channel=channel.pk, name=channel.name)
             )
-    elif isinstance(choice, RouteChoice):
-        known = choice.route
     else:
-        known = choice
+        known = choice.route if isinstance(choice, RouteChoice) and choice.route else choice  # type: ignore[assignment]
     route = Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=known.pk)
     if route.ticket_id not in ticket.family_ids():
         raise ValueError("this route belongs to another ticket")

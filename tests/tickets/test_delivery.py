@@ -237,7 +237,9 @@ def test_an_opt_out_between_writing_and_sending_counts(stage, scripted):
 # no answer, and crashes
 
 
-@pytest.mark.parametrize("kind, state, copies", [("scripted", "uncertain", 1), ("scripted_keyed", "sent", 1), ("scripted_mail", "sent", 2)])
+@pytest.mark.parametrize(
+    "kind, state, copies", [("scripted", "uncertain", 1), ("scripted_keyed", "sent", 1), ("scripted_mail", "sent", 2)]
+)
 def test_silence_after_the_last_byte_is_settled_by_what_the_channel_can(scripted, now, kind, state, copies):
     stage = Stage(now, kind=kind)
     message = answer(stage)
@@ -295,9 +297,7 @@ def test_outbound_crash_table(scripted, now):
 
 def test_a_crash_between_claim_and_attempt_costs_nothing(stage):
     message = answer(stage)
-    DeliveryPart.objects.update(
-        state="sending", lease_owner=uuid4(), lease_until="2999-01-01T00:00Z", attempts=1
-    )
+    DeliveryPart.objects.update(state="sending", lease_owner=uuid4(), lease_until="2999-01-01T00:00Z", attempts=1)
     delivery.deliver()
     assert state_of(message) == "sent"
 
@@ -518,9 +518,7 @@ def test_a_watermark_covers_every_part_before_it(stage):
     early, late = answer(stage, text="word " * 30), answer(stage)
     delivery.deliver()
     DeliveryPart.objects.filter(message=late).update(created_at=stage.now + timedelta(hours=1))
-    receipt = Receipt(
-        "read", external_conversation_id="thread-1", everything_until=stage.now + timedelta(minutes=30)
-    )
+    receipt = Receipt("read", external_conversation_id="thread-1", everything_until=stage.now + timedelta(minutes=30))
     assert delivery.apply_receipt(stage.channel, receipt, now=stage.now) == early.pk
     assert (state_of(early), state_of(late)) == ("read", "sent")
 
@@ -585,9 +583,7 @@ def test_a_reply_that_failed_gives_way_to_the_next_and_the_customer_still_waits(
     assert (ticket.first_reply_at, ticket.waiting_since) == (None, asked)
     answer(stage, now=stage.now - timedelta(minutes=5))
     assert Ticket.objects.get().first_reply_at == stage.now - timedelta(minutes=5)
-    delivery.apply_receipt(
-        stage.channel, Receipt("delivered", part_uuid=str(part_of(failed).send_uuid)), now=stage.now
-    )
+    delivery.apply_receipt(stage.channel, Receipt("delivered", part_uuid=str(part_of(failed).send_uuid)), now=stage.now)
     assert Ticket.objects.get().first_reply_at == stage.now - timedelta(minutes=9)
 
 
@@ -689,5 +685,3 @@ def test_a_receipt_within_a_rolled_back_transaction_leaves_no_trace(stage):
         delivery.apply_receipt(stage.channel, Receipt("read", provider_id="p1"), now=stage.now)
         raise Oops
     assert state_of(message) == "sent"
-
-

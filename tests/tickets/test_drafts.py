@@ -141,7 +141,9 @@ def test_files_go_with_it(stage):
     assert list(answers().get().attachments.all()) == [file]
 
 
-@pytest.mark.parametrize("what", ["customer writes", "colleague answers", "colleague notes", "merged", "closed", "opted out"])
+@pytest.mark.parametrize(
+    "what", ["customer writes", "colleague answers", "colleague notes", "merged", "closed", "opted out"]
+)
 def test_what_the_thread_has_overtaken_stays_a_draft_and_its_author_is_told(
     stage, whispers, django_capture_on_commit_callbacks, what
 ):

@@ -1,12 +1,12 @@
 """`safe_fetch`: the one door for requests that we make (reliability.md 12.3, V20-V24)."""
 
 import gzip
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import socket
 import ssl
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from cryptography import x509
@@ -328,7 +328,9 @@ def test_a_body_is_not_carried_to_another_host(internet, server):
     assert len(server.seen) == 1
 
 
-@pytest.mark.parametrize("status, method, body", [(303, "GET", b""), (302, "GET", b""), (307, "POST", b"a=1"), (308, "POST", b"a=1")])
+@pytest.mark.parametrize(
+    "status, method, body", [(303, "GET", b""), (302, "GET", b""), (307, "POST", b"a=1"), (308, "POST", b"a=1")]
+)
 def test_the_method_follows_the_standard(server, status, method, body):
     server.answers = [(status, {"Location": "/there"}, b"")]
     safe_fetch("POST", "http://site.example/", data={"a": "1"}, redirects=1)
@@ -509,7 +511,7 @@ def test_caps_interim_answers_without_end(internet):
 
 def test_caps_a_resolver_that_hangs(internet, monkeypatch):
     hang = threading.Event()
-    monkeypatch.setattr(http, "_lookup", lambda host, port: hang.wait(3) and [] or [])
+    monkeypatch.setattr(http, "_lookup", lambda host, port: (hang.wait(3) and []) or [])
     began = time.monotonic()
     with pytest.raises(FetchError) as failure:
         safe_fetch("GET", "http://slow.example/", timeout=0.3)
@@ -545,9 +547,7 @@ def certificate(tmp_path):
     path = tmp_path / "cert.pem"
     path.write_bytes(
         built.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path
 

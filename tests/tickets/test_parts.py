@@ -37,7 +37,10 @@ def texts(text, capabilities=PLAIN):
         (" \n ", []),
         ("First paragraph here.\n\nSecond paragraph here.", ["First paragraph here.", "Second paragraph here."]),
         ("One line of some words\nand another one of words", ["One line of some words", "and another one of words"]),
-        ("A whole sentence stands here. And then more of it.", ["A whole sentence stands here.", "And then more of it."]),
+        (
+            "A whole sentence stands here. And then more of it.",
+            ["A whole sentence stands here.", "And then more of it."],
+        ),
         ("안녕하세요。 문의하신 건을 확인했습니다。 곧 다시 연락드리겠습니다。 감사합니다。", None),
         ("word " * 9 + "end", ["word word word word word word word word", "word end"]),
         ("x" * 50, ["x" * 40, "x" * 10]),

@@ -30,7 +30,9 @@ def test_a_token_names_ticket_recipient_and_purpose(stage):
     assert len(made) == 3
 
 
-@pytest.mark.parametrize("change", [lambda t: "0" * 32, lambda t: t[:-1] + ("0" if t[-1] != "0" else "1"), lambda t: t[:31], lambda t: ""])
+@pytest.mark.parametrize(
+    "change", [lambda t: "0" * 32, lambda t: t[:-1] + ("0" if t[-1] != "0" else "1"), lambda t: t[:31], lambda t: ""]
+)
 def test_a_forged_token_finds_nothing(stage, change):
     assert reply_tokens.find_route(change(stage.route.reply_token)) is None
 
