@@ -177,7 +177,7 @@ class _Family:
             "ticket": self.visitor.key_of(message.ticket_id),
             "seq": message.seq,
             "from": "visitor" if mine else "agent" if message.author_type == Message.Author.AGENT else "bot",
-            "name": "" if mine else message.author_name or (message.agent.name if message.agent else ""),
+            "name": "" if mine else self._name(message),
             "text": _text(message),
             "at": message.created_at.isoformat(),
             "edited": message.edited_at is not None and message.deleted_at is None,
@@ -192,6 +192,12 @@ class _Family:
         if isinstance(survey := message.meta.get("survey"), str):
             said["survey"] = survey
         return said
+
+    def _name(self, message: Message) -> str:
+        """Of the agent who wrote; what answers by itself speaks for the brand."""
+        if message.author_type != Message.Author.AGENT:
+            return self.visitor.channel.brand.name
+        return message.author_name or (message.agent.name if message.agent else "")
 
     def read_marks(self) -> list[Said]:
         """How far we have read what they wrote: what a whisper told the open panels, for those that missed it."""
@@ -232,6 +238,8 @@ def _text(message: Message) -> str:
         return str(PLACEHOLDERS["deleted"])
     if message.placeholder and not message.text:
         return str(PLACEHOLDERS.get(message.placeholder, ""))
+    if isinstance(survey := message.meta.get("survey"), str):  # the panel shows buttons in place of the link
+        return "\n".join(line for line in message.text.splitlines() if survey not in line)
     return message.text
 
 

@@ -13,12 +13,10 @@ def panel_texts(brand: str) -> dict[str, str]:
         "wait": _("We usually reply within {wait}"),
         "away": _("Nobody is free right now. Leave a message, and we will reply as soon as we can."),
         "closed": _("We are back {when}. Leave a message, and we will reply then."),
-        "soon": _("as soon as we can"),
         "start": _("Send us a message"),
         "go_on": _("Continue your conversation"),
         "recent": _("Your conversations"),
         "solved": _("Solved"),
-        "new_conversation": _("New conversation"),
         "empty_thread": _("Write to {brand}. Everything you write stays here, also when you come back later.").replace(
             "{brand}", brand
         ),
@@ -42,8 +40,6 @@ def panel_texts(brand: str) -> dict[str, str]:
         "reconnecting": _("Reconnecting…"),
         "offline": _("No connection. What you write is kept and sent later."),
         "solved_line": _("This conversation was marked as solved. Just write if you need anything else."),
-        "reopened_line": _("The conversation is open again."),
-        "agent_line": _("You are talking to {name}"),
         "by_email": _("by e-mail"),
         "by_sms": _("by text message"),
         "by_whatsapp": _("on WhatsApp"),

@@ -245,7 +245,7 @@ class Panel {
     const conversation = this.key ? this.store.of(this.key) : null;
     const agent = conversation?.agent;
     fill(at("head"), {
-      ".avatar": initial(agent || this.words.get("team")), ".name": agent || this.words.get("team"), ".sub": this.#status(),
+      ".avatar": initial(agent || this.words.get("team")), ".name": agent || this.words.get("team"), ".sub": agent && this.boot.open ? this.words.get("team") : this.#status(),
     });
   }
 
@@ -302,6 +302,7 @@ class Panel {
     at("newer").hidden = true;
     this.#stopTheirTyping();
     this.#go("thread");
+    this.#grow();
     this.thread.toEnd();
     at("text").focus();
   }
@@ -413,8 +414,8 @@ class Panel {
 
   #grow() {
     const field = at("text");
-    field.style.height = "auto";
-    field.style.height = `${Math.min(field.scrollHeight, 140)}px`;
+    field.style.height = "";
+    if (field.value && field.scrollHeight) field.style.height = `${Math.min(field.scrollHeight, 140)}px`;
     this.#ready();
   }
 

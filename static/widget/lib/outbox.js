@@ -1,5 +1,5 @@
 const AGAIN_MS = [1000, 2000, 5000, 10_000, 20_000];
-const LATER = new Set(["offline", "unavailable", "rate_limited"]);
+const FINAL = new Set(["malformed", "too_long", "file_refused", "closed", "identity_refused", "origin_refused"]);
 
 /**
  * What the visitor has written and the thread does not show yet. Each line is repeated under its client_uuid until the
@@ -87,14 +87,13 @@ export class Outbox {
       });
       if (line.state === "sending") Object.assign(line, { state: "accepted", reason: undefined });
     } catch (error) {
-      if (LATER.has(error.code)) {
-        line.reason = error.code;
-        throw error;
-      }
       if (error.code === "malformed" && line.conversation) {
         line.conversation = undefined; // of a session that has ended: it begins a conversation of its own
-      } else {
+      } else if (FINAL.has(error.code)) {
         Object.assign(line, { state: "failed", reason: error.code });
+      } else {
+        line.reason = error.code ?? "unavailable";
+        throw error;
       }
     } finally {
       this.#keep();

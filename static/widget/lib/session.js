@@ -116,9 +116,21 @@ export class Session {
 
   /** Renewals of several tabs one after the other: each use replaces the secret. */
   #alone(work) {
-    if (navigator.locks) return navigator.locks.request(`${this.storage.prefix}session`, work);
-    this.#beginning ??= work().finally(() => { this.#beginning = null; });
+    this.#beginning ??= this.#locked(work).finally(() => { this.#beginning = null; });
     return this.#beginning;
+  }
+
+  async #locked(work) {
+    let begun = false;
+    try {
+      return await navigator.locks.request(`${this.storage.prefix}session`, () => {
+        begun = true;
+        return work();
+      });
+    } catch (error) {
+      if (begun) throw error;
+      return work(); // no locks in this frame: the server's minute of grace bridges two tabs
+    }
   }
 
   #post(path, body, token) {
