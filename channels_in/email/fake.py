@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -20,6 +20,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP as Server
 from aiosmtpd.smtp import Envelope, Session
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.urls import URLPattern
 from django.utils import timezone
 
@@ -207,9 +208,8 @@ class _Mailboxes:
 
     async def handle_DATA(self, server: Server, session: Session, envelope: Envelope) -> str:
         trouble = await _trouble(envelope.mail_from or "", envelope.rcpt_tos[0])
-        await sync_to_async(_take, thread_sensitive=False)(
-            envelope.original_content or b"", envelope.mail_from or "", list(envelope.rcpt_tos), trouble.mode
-        )
+        content = envelope.original_content or b""
+        await _in_a_thread(_take, content, envelope.mail_from or "", list(envelope.rcpt_tos), trouble.mode)
         if trouble.mode == "hang":
             await asyncio.sleep(provider.HANG * 4)
         if trouble.mode == "cut":
@@ -218,7 +218,19 @@ class _Mailboxes:
 
 
 async def _trouble(mailbox: str, person: str = "") -> provider.Trouble:
-    return await sync_to_async(_mode_of, thread_sensitive=False)(mailbox, person)
+    return await _in_a_thread(_mode_of, mailbox, person)
+
+
+async def _in_a_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Database work beside the server's loop; its connection ends with it."""
+
+    def done() -> Any:
+        try:
+            return work(*arguments)
+        finally:
+            connection.close()
+
+    return await sync_to_async(done, thread_sensitive=False)()
 
 
 def _mode_of(mailbox: str, person: str) -> provider.Trouble:
@@ -253,7 +265,7 @@ def _take(raw: bytes, sender: str, recipients: list[str], mode: str) -> None:
             more["message_id"],
             person=recipient.lower(),
             direction="to_person",
-            text=body.get_content().rstrip("\n") if body else "",
+            text=body.get_content().replace("\r\n", "\n").rstrip("\n") if body else "",
             files=files,
             **more,
         )

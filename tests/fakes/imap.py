@@ -54,7 +54,7 @@ class ImapServer:
         IMAPService.add_arguments(parser)
         where = ["--host", "127.0.0.1", "--port", str(self.port), *self._tls]
         args = parser.parse_args([*where, "dict", "--demo-user", USER, "--demo-password", PASSWORD])
-        args.passlib_cfg = None
+        args.debug, args.passlib_cfg = False, None
         backend, config = await DictBackend.init(args)
         config.apply_context()
         async with AsyncExitStack() as stack:
