@@ -208,6 +208,9 @@ class DeliveryPart(models.Model):
                 condition=Q(state__in=["queued", "sending"]),
                 name="part_in_order",
             ),
+            models.Index(
+                fields=["channel", "-sent_at"], condition=Q(sent_at__isnull=False), name="part_by_channel_sent"
+            ),
         ]
 
 
