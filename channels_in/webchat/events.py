@@ -239,7 +239,7 @@ def _text(message: Message) -> str:
     if message.placeholder and not message.text:
         return str(PLACEHOLDERS.get(message.placeholder, ""))
     if isinstance(survey := message.meta.get("survey"), str):  # the panel shows buttons in place of the link
-        return "\n".join(line for line in message.text.splitlines() if survey not in line)
+        return "\n".join(line for line in message.text.splitlines() if survey not in line).rstrip(" :")
     return message.text
 
 

@@ -443,6 +443,7 @@ class Panel {
     fill(at("home"), { ".greeting": greeting[this.config.language] || this.words.get("greeting"), ".status-line": this.#status() });
     fill(at("start"), { ".start-sub": this.boot.online && this.boot.wait ? this.words.get("wait", { wait: this.words.wait(this.boot.wait) }) : "" });
     at("home").querySelector(".presence").classList.toggle("on", this.boot.online);
+    for (const button of document.querySelectorAll(".close")) button.hidden = !this.host;
     document.body.dataset.view = this.view;
   }
 

@@ -1,5 +1,6 @@
 """Sessions, tokens, renewal, signed visitors, origins and limits (channels.md 15.2, 15.3, 15.6)."""
 
+import gzip
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 import time_machine
+from django.conf import settings
 from django.test import Client
 
 from channels_in.models import RawEvent, VisitorSession
@@ -269,12 +271,18 @@ def test_a_foreign_origin_is_not_handed_to_the_panel(cast):
 
 
 def test_the_loader_is_small_and_open_to_every_site(client):
-    import gzip
-
     answer = client.get("/widget.js")
     assert len(gzip.compress(answer.content, 9)) <= 3072
     assert answer["Cross-Origin-Resource-Policy"] == "cross-origin"
     assert answer["Content-Type"].startswith("text/javascript")
+
+
+def test_the_panel_is_light():
+    root = settings.BASE_DIR / "static"
+    files = [root / "widget/panel.js", root / "widget/panel.css", *(root / "widget/lib").glob("*.js")]
+    files += [root / "js/lib/composition.js", root / "css/base/tokens.css"]
+    assert len(files) > 8
+    assert sum(len(gzip.compress(file.read_bytes(), 9)) for file in files) <= 45 * 1024
 
 
 def test_messages_are_limited_and_say_when_to_try_again(cast, visitor):
