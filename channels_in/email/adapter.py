@@ -22,7 +22,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
 
 from channels_in import parser
-from channels_in.email import scan, smtp
+from channels_in.email import connection, scan, smtp
 from tickets.contract import (
     Capabilities,
     ChannelFacts,
@@ -52,6 +52,7 @@ class EmailAdapter:
     kind = "email"
     label = _("E-mail")
     icon = "mail"
+    form = "channels_in.email.forms.EmailForm"
     max_body = scan.MAX_BYTES  # bytes of a mail that a mail server posts
     capabilities = Capabilities(
         media={"*": MediaLimit(mimes=(), max_bytes=20_000_000)},
@@ -108,6 +109,12 @@ class EmailAdapter:
 
     def send(self, channel: ChannelFacts, message: OutboundMessage, *, committed: Callable[[], None]) -> SendResult:
         return smtp.send(channel, message, committed=committed)
+
+    # -- Settings ------------------------------------------------------------------------------------------------------
+
+    def check(self, channel: ChannelFacts) -> str:
+        """Sign in at both servers: what is wrong, for an administrator, or "". Sends nothing."""
+        return connection.trouble(channel)
 
 
 def item_of(raw: bytes) -> Item:

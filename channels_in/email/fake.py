@@ -213,7 +213,7 @@ class _Mailboxes:
         if trouble.mode == "hang":
             await asyncio.sleep(provider.HANG * 4)
         if trouble.mode == "cut":
-            server.transport.close()
+            cast(asyncio.Transport, server.transport).close()
         return "250 2.0.0 Taken"
 
 
@@ -238,7 +238,7 @@ def _mode_of(mailbox: str, person: str) -> provider.Trouble:
 
 
 def _take(raw: bytes, sender: str, recipients: list[str], mode: str) -> None:
-    mail = cast(EmailMessage, message_from_bytes(raw, policy=policy.default))
+    mail = message_from_bytes(raw, policy=policy.default)
     account = _without_tag(sender)
     channel = Channel.objects.filter(kind="email", address__iexact=account).first()
     body, html = mail.get_body(("plain",)), mail.get_body(("html",))

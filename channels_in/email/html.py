@@ -12,7 +12,7 @@ from html import unescape
 from typing import Any
 
 import nh3
-import tinycss2
+import tinycss2  # type: ignore[import-untyped]
 
 MAX_HTML = 1024 * 1024  # characters
 MAX_DEPTH = 300

@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from django.db import close_old_connections
 from imapclient import IMAPClient
@@ -94,7 +95,7 @@ class Idler:
     def _idle_once(self, client: IMAPClient, channel: Channel, ended: threading.Event) -> None:
         """Wait up to `REISSUE` seconds for a word of the server."""
         client.idle()
-        said = []
+        said: list[tuple[Any, ...]] = []
         waited = 0.0
         try:
             while waited < REISSUE and not said and not ended.is_set():
@@ -107,4 +108,4 @@ class Idler:
 
 
 def _fingerprint(channel: Channel) -> str:
-    return repr((sorted(channel.settings.items(), key=lambda pair: pair[0]), sorted(channel.secrets.items())))
+    return repr((sorted(channel.settings.items()), sorted(channel.facts().secrets.items())))

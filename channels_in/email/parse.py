@@ -14,7 +14,7 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import Compat32
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 from channels_in.email import quotes, reports, scan
 from channels_in.email.addresses import Address, parse_addresses
@@ -200,7 +200,7 @@ class _Body:
         if part.get_content_maintype() == "multipart" and part.is_multipart():
             if kind == "multipart/report":
                 self.report_type = (_parameter(part, "report-type") or "delivery-status").lower()
-            for child in part.get_payload():
+            for child in _children(part):
                 self.read(child, depth=depth + 1)
             return
         if part.is_multipart():
@@ -241,7 +241,7 @@ class _Body:
         self.texts.append(words)
 
     def _read_attached(self, part: Message, kind: str) -> None:
-        children = part.get_payload()
+        children = _children(part)
         if kind in ("message/delivery-status", "message/global-delivery-status"):
             groups = ("\n".join(f"{name}: {value}" for name, value in group.raw_items()) for group in children)
             self.status_fields = self.status_fields or "\n\n".join(groups)[:100_000]
@@ -284,6 +284,10 @@ class _Body:
         stem = stem if stem in ("image", "audio", "video", "text", "invite") else "attachment"
         suffix = ".ics" if stem == "invite" else mimetypes.guess_extension(kind) or ".bin"
         return f"{stem}-{len(self.attachments) + 1}{suffix}"
+
+
+def _children(part: Message) -> list[Message]:
+    return cast(list[Message], part.get_payload())
 
 
 def _decoded(part: Message) -> bytes:

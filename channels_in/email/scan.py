@@ -103,7 +103,8 @@ def _check_parts(raw: bytes) -> None:
             raise TooHard("more than 500 parts")
     if not boundaries:
         return
-    parts, open_ones, start = 0, [], 0
+    open_ones: list[bytes] = []
+    parts = start = 0
     while (start := raw.find(b"--", start)) >= 0:
         end = raw.find(b"\n", start)
         end = len(raw) if end < 0 else end

@@ -49,6 +49,11 @@ def send(facts: ChannelFacts, message: OutboundMessage, *, committed: Callable[[
     return SendResult(provider_id="")
 
 
+def sign_in(facts: ChannelFacts) -> None:
+    """Reach the mailbox's own server and sign in, without sending anything. Raises `DeliveryError`."""
+    _end(_connect(_server(facts)))
+
+
 def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
     """The mail as it leaves. Raises `DeliveryError` when an address or an id holds what could become a header."""
     mail = EmailMessage(policy=SMTP)

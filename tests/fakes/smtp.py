@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -71,5 +72,5 @@ class SmtpServer:
             return self.answers["data"]
         self.taken.append(Taken(envelope.mail_from or "", list(envelope.rcpt_tos), envelope.original_content or b""))
         if self.cut:
-            server.transport.close()
+            cast(asyncio.Transport, server.transport).close()
         return "250 2.0.0 taken"

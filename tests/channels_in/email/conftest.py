@@ -12,6 +12,7 @@ from tests.fakes.imap import PASSWORD, ImapServer
 from tests.fakes.smtp import SmtpServer
 from tickets.contract import ChannelFacts
 
+
 @pytest.fixture
 def parser_process(parser: Any) -> None:
     """The real parser, as in production: a process of its own that forks limited children."""

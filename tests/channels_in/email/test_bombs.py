@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from time import monotonic
 
@@ -90,10 +91,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 def test_a_bomb_ends_soon_and_the_parser_goes_on(name: str, parser_process: None) -> None:
     raw = BOMBS[name]()
     started = monotonic()
-    try:
+    with contextlib.suppress(Unreadable):
         parser.parse("mail", raw)
-    except Unreadable:
-        pass
     assert monotonic() - started < 12  # seconds
     assert parser.parse("mail", PLAIN + b"still here")["text"] == "still here"
 
