@@ -222,7 +222,12 @@ def routes_for(ticket: Ticket, *, now: datetime) -> list[RouteChoice]:
         if pair not in choices:
             choices[pair] = _choice(route.channel, route.identity, route, route.window_expires_at, now=now)
     served = {(choice.channel.kind, choice.identity.pk) for choice in choices.values()}
-    identities = Identity.objects.filter(customer=ticket.customer_id).order_by("-last_seen_at", "-id")
+    identities = [
+        identity
+        for identity in Identity.objects.filter(customer=ticket.customer_id).order_by("-last_seen_at", "-id")
+        # a claim is a suggestion: what somebody typed never receives what we say to somebody else
+        if identity.verified or identity.evidence == "agent"
+    ]
     channels = list(Channel.objects.filter(brand=ticket.brand_id, active=True).select_related("brand").order_by("id"))
     elsewhere = {
         (channel, identity): window
@@ -231,9 +236,11 @@ def routes_for(ticket: Ticket, *, now: datetime) -> list[RouteChoice]:
         .values_list("channel", "identity", "window_expires_at")
     }
     for identity in identities:
-        if not identity.verified and identity.evidence != "agent":
-            continue  # a claim is a suggestion: what somebody typed never receives what we say to somebody else
-        fitting = [channel for channel in channels if _fits(channel, identity)]
+        fitting = [
+            channel
+            for channel in channels
+            if _fits(channel, identity) and not _better_known(channel, identity, identities, choices.values())
+        ]
         fitting.sort(key=lambda channel: (channel.pk, identity.pk) not in elsewhere)
         for channel in fitting:
             if (channel.kind, identity.pk) in served:
@@ -593,6 +600,17 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
         fields.append("reply_token")
     route.save(update_fields=fields)
     return route
+
+
+def _better_known(
+    channel: Channel, identity: Identity, identities: Iterable[Identity], choices: Iterable[RouteChoice]
+) -> bool:
+    """One person has two names on some channels (a number and a user id): they are offered once, by the first kind of
+    the channel's capabilities, or by the one that this conversation uses."""
+    kinds = capabilities_of(channel.kind).identity_kinds
+    used = any(one.channel.pk == channel.pk and one.identity.kind != identity.kind for one in choices if one.route)
+    preferred = kinds[: kinds.index(identity.kind)]
+    return used or any(other.kind in preferred for other in identities)
 
 
 def _fits(channel: Channel, identity: Identity) -> bool:

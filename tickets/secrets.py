@@ -19,8 +19,8 @@ def _ring(keys: tuple[str, ...]) -> MultiFernet:
 
 
 def ring() -> MultiFernet:
-    """The keys of `ENCRYPTION_KEYS`, else SECRET_KEY. The first encrypts, all decrypt."""
-    return _ring(tuple(settings.ENCRYPTION_KEYS) or (settings.SECRET_KEY,))
+    """The keys of `ENCRYPTION_KEYS`, else SECRET_KEY and its fallbacks. The first encrypts, all decrypt."""
+    return _ring(tuple(settings.ENCRYPTION_KEYS) or (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
 
 class EncryptedJSONField(models.BinaryField):
