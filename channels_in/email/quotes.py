@@ -90,7 +90,7 @@ def _wrote(short: list[str]) -> tuple[int, int] | None:
         if not line.endswith((":", "：")) or len(line) > 300:
             continue
         looked_at += 1
-        if looked_at > 40:
+        if looked_at > 25:
             return None
         for start in range(n, max(n - 3, -1), -1):
             window = "\n".join(part[:300] for part in short[start : n + 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from time import monotonic
+from time import process_time
 
 import pytest
 
@@ -101,8 +101,8 @@ def test_words_of_html_read_like_the_page() -> None:
     ids=["depth", "tags", "size", "depth behind closing tags", "links"],
 )
 def test_html_over_a_limit_is_shown_as_its_words(html: str) -> None:
-    started = monotonic()
+    started = process_time()
     result = clean_html(html)
     assert result["html"] == ""
     assert result["text"]
-    assert monotonic() - started < 3
+    assert process_time() - started < 3
