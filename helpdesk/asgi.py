@@ -31,7 +31,7 @@ async def self_test(scope: Any, receive: Any, send: Any) -> None:
 
 # Agents come with a session cookie, therefore only from our own pages. Visitors come from any site that embeds the
 # widget: their panel is our page too, and their consumer checks the channel's allowed origins and the visitor's token.
-routes = [path("ws/self-test/", self_test)]
+routes = [path("ws/self-test/", self_test)]  # type: ignore[arg-type]
 application = ProtocolTypeRouter(
     {
         "http": django_application,

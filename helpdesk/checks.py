@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from helpdesk.environment import LOOPBACK
 
+TAG = "helpdesk"
 LOWEST_DJANGO = (5, 2, 8)  # the security floor; raise it with each security release
 LOWEST_POSTGRES = 170000  # transaction_timeout
 MAIL_SAFE_PYTHON = {(3, 11): (3, 11, 15), (3, 12): (3, 12, 13)}
@@ -23,7 +24,7 @@ KNOWN_KEYS = ("django-insecure", "change-me", "changeme", "secret", "example")
 ADAPTER_METHODS = ("verify", "handshake", "items", "normalise", "send", "fetch_media")
 
 
-@register(deploy=True)
+@register(TAG)
 def channel_adapters(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Each dotted path of CHANNEL_ADAPTERS is an adapter of its kind."""
     found: list[CheckMessage] = []
@@ -92,7 +93,7 @@ def postgres_version(app_configs: Any, databases: Sequence[str] | None = None, *
     return found
 
 
-@register(deploy=True)
+@register(TAG, deploy=True)
 def safe_start(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """What may be convenient on one's own machine and must not meet the public."""
     return list(_safe_start())

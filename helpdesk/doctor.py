@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.core import checks, mail
 from django.db import DatabaseError, connection
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from helpdesk import health, heartbeat
 from helpdesk.environment import origin
@@ -81,7 +82,7 @@ def _redis() -> Iterator[Finding]:
         client.ping()
         wanted = {"appendonly": "yes", "maxmemory-policy": "noeviction"}
         try:
-            found = {name: client.config_get(name).get(name) for name in wanted}
+            found = {name: str(client.config_get(name).get(name)) for name in wanted}
         except redis.ResponseError:  # a managed service may forbid the question
             found = wanted
         wrong = [f"{name} is {found[name]}, not {value}" for name, value in wanted.items() if found[name] != value]
@@ -150,7 +151,7 @@ def _sockets() -> Iterator[Finding]:
         " Caddy and Traefik do it by themselves."
     )
     try:
-        with connect(address, origin=origin(settings.SITE_URL), open_timeout=TIMEOUT, proxy=None) as client:  # type: ignore[arg-type]
+        with connect(address, origin=Origin(origin(settings.SITE_URL)), open_timeout=TIMEOUT, proxy=None) as client:
             client.recv(timeout=TIMEOUT)
     except websockets.exceptions.InvalidStatus as error:
         status = error.response.status_code

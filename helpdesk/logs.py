@@ -50,7 +50,7 @@ class JsonFormatter(BaseJsonFormatter):
         )
 
     def formatException(self, ei: Any) -> str:
-        return masked(super().formatException(ei))
+        return masked(str(super().formatException(ei)))
 
 
 def masked(text: str) -> str:

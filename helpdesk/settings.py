@@ -1,6 +1,7 @@
 """All settings. What differs between machines comes from the environment; docs/running.md explains each variable."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -170,7 +171,7 @@ if PROCESS:
         "-c statement_timeout=30s -c lock_timeout=5s"
         " -c idle_in_transaction_session_timeout=30s -c transaction_timeout=30s"
     )
-DATABASES = {
+DATABASES: dict[str, Any] = {
     "default": {
         **dj_database_url.parse(
             env("DATABASE_URL", postgres_url(DATA_DIR)),

@@ -139,7 +139,7 @@ class Supervisor:
         self.announce(**state)
         while not self._stopping:
             self._sleep(TICK)
-            if self._tend():
+            if self.tend():
                 self.announce(**state)
 
     def pause(self, seconds: float) -> None:
@@ -156,9 +156,7 @@ class Supervisor:
                 _end(child.process, child.stop_signal)
         self.children.clear()
 
-    # -- Watching -----------------------------------------------------------------------------------------------------
-
-    def _tend(self) -> bool:
+    def tend(self) -> bool:
         """Start again what died, and what the watchdog finds stuck. True when a process id changed."""
         changed = False
         for child in self.children:
@@ -181,6 +179,8 @@ class Supervisor:
                     child.refusals = 0
                     _end(child.process, signal.SIGTERM)
         return changed
+
+    # -- Watching -----------------------------------------------------------------------------------------------------
 
     def _revive(self, child: Child, now: float) -> bool:
         if child.retry_at == 0.0:

@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.utils import timezone
 
 from channels_in.models import RawEvent
@@ -45,10 +44,7 @@ class WorkerWatch:
         age = heartbeat.worker_age()
         if age is not None and age > SILENT:
             return False
-        try:
-            backlog = overdue(now or timezone.now())
-        finally:
-            connection.close()
+        backlog = overdue(now or timezone.now())
         stuck = any(ids == self._before.get(name) for name, ids in backlog.items())
         self._before = backlog
         return not stuck

@@ -69,7 +69,7 @@ def _refuse_the_network() -> None:
                 raise AssertionError(f"A test tried to reach {address[0]}:{address[1]}.")
         return connect(self, address)
 
-    socket.socket.connect = connect_locally  # type: ignore[method-assign]
+    socket.socket.connect = connect_locally  # type: ignore[method-assign, assignment]
 
 
 # -- Order ------------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Process:
     def wait_for(self, text: str, *, timeout: float = 30) -> None:
         """Wait until the output holds `text`. Fails when the process ends first or after `timeout` seconds."""
         wait_until(lambda: text in self.output() or self.popen.poll() is not None, timeout=timeout, what=text)
-        assert text in self.output(), f"{self.popen.args} ended with {self.popen.returncode}:\n{self.output()}"
+        assert text in self.output(), f"{self.popen.args!r} ended with {self.popen.returncode}:\n{self.output()}"
 
     def kill(self) -> None:
         """kill -9 of the whole process group, as the kernel does it when memory ends."""

@@ -77,7 +77,7 @@ class AdapterOfAnotherKind(WholeAdapter):
 
 
 class AdapterThatCannotSend(WholeAdapter):
-    send = None
+    send = None  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(

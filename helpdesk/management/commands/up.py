@@ -1,28 +1,30 @@
 """`manage.py up`: everything on this machine, in the foreground. `bin/run` prepares the environment and calls it."""
 
-import io
+import hashlib
 import json
-import os
 import socket
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.checks import run_checks
 from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from helpdesk import embedded
+from helpdesk import checks, embedded
 from helpdesk.celery import queue_names
+from helpdesk.environment import env
 from helpdesk.supervisor import AlreadyRunning, Child, StopRequested, Supervisor
 from helpdesk.watchdog import WorkerWatch
 from helpdesk.words import compile_catalogs
 
-FIRST_PAGE_TIMEOUT = 60.0  # seconds
+FIRST_PAGE_TIMEOUT = 180.0  # seconds
 
 
 class Command(BaseCommand):
@@ -35,9 +37,9 @@ class Command(BaseCommand):
                 self._refuse_taken_port()
                 self._start_services(supervisor)
                 self._prepare(supervisor)
-                self._start_processes(supervisor)
-                self._wait_for_first_page(supervisor)
+                self._start_web(supervisor)
                 self._greet()
+                self._start_workers(supervisor)
                 supervisor.run(url=settings.SITE_URL)
                 self._say("stopping")
         except AlreadyRunning as running:
@@ -53,19 +55,19 @@ class Command(BaseCommand):
 
     def _start_services(self, supervisor: Supervisor) -> None:
         data_dir = settings.DATA_DIR
-        if "DATABASE_URL" not in os.environ and "DATABASE_URL_FILE" not in os.environ:
+        if not env("DATABASE_URL"):
             supervisor.start(Child("postgres", service=lambda: embedded.start_postgres(data_dir)))
-        if "REDIS_URL" not in os.environ and "REDIS_URL_FILE" not in os.environ:
+        if not env("REDIS_URL"):
             supervisor.start(Child("valkey", service=lambda: embedded.start_valkey(data_dir)))
 
     def _prepare(self, supervisor: Supervisor) -> None:
         """Bring tables, translations and static files up to date, and load the demo into an empty database."""
         self._say("preparing")
         compile_catalogs(settings.BASE_DIR / "locale")
-        call_command("check", deploy=True, fail_level="ERROR", stdout=io.StringIO())
+        _refuse_unsafe_settings()
         call_command("migrate", interactive=False, verbosity=0)
         if not settings.DEBUG:
-            call_command("collectstatic", interactive=False, verbosity=0)
+            _collect_static()
         empty = not get_user_model().objects.exists()
         connection.close()  # the supervisor keeps none: it must survive the database
         if settings.DEMO and empty and "demo" in get_commands():
@@ -73,36 +75,24 @@ class Command(BaseCommand):
             if supervisor.call([sys.executable, "manage.py", "demo", "load"], env={}, log="demo") != 0:
                 raise CommandError(f"The demo could not be loaded: see {settings.DATA_DIR / 'log' / 'demo.log'}")
 
-    def _start_processes(self, supervisor: Supervisor) -> None:
-        python, commands = sys.executable, get_commands()
-        if "parser" in commands:
-            supervisor.start(Child("parser", [python, "manage.py", "parser"], {"PROCESS": "parser"}))
+    def _start_web(self, supervisor: Supervisor) -> None:
+        """The pages first: the others may take the processor once somebody can look at something."""
         web = [
             *("-m", "uvicorn", "helpdesk.asgi:application", "--host", "127.0.0.1", "--port", str(settings.PORT)),
             *("--lifespan", "off", "--ws", "websockets-sansio", "--no-proxy-headers", "--no-server-header"),
             *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
         ]
-        supervisor.start(Child("web", [python, *web], {"PROCESS": "live"}))
-        worker = [
-            "-m",
-            "celery",
-            "-A",
-            "helpdesk",
-            "worker",
-            "-c",
-            str(settings.WORKER_SLOTS),
-            "-Q",
-            ",".join(queue_names()),
-            "-l",
-            "INFO",
-        ]
+        supervisor.start(Child("web", [sys.executable, *web], {"PROCESS": "live"}))
+        self._wait_for_first_page(supervisor)
+
+    def _start_workers(self, supervisor: Supervisor) -> None:
+        python, commands = sys.executable, get_commands()
+        if "parser" in commands:
+            supervisor.start(Child("parser", [python, "manage.py", "parser"], {"PROCESS": "parser"}))
+        worker = ["-m", "celery", "-A", "helpdesk", "worker", "-c", str(settings.WORKER_SLOTS), "-l", "INFO"]
+        worker += ["-Q", ",".join(queue_names()), "--without-mingle", "--without-gossip"]
         supervisor.start(
-            Child(
-                "worker",
-                [python, *worker, "--without-mingle", "--without-gossip"],
-                {"PROCESS": "worker"},
-                healthy=WorkerWatch(),
-            )
+            Child("worker", [python, *worker], {"PROCESS": "worker"}, healthy=_without_connection(WorkerWatch()))
         )
         # The plain scheduler keeps no file: the schedule is code, what is due is rows.
         beat = ["-m", "celery", "-A", "helpdesk", "beat", "--scheduler", "celery.beat:Scheduler", "--pidfile="]
@@ -118,6 +108,7 @@ class Command(BaseCommand):
             if time.monotonic() > deadline:
                 raise CommandError(f"The first page did not come: see {settings.DATA_DIR / 'log' / 'web.log'}")
             supervisor.pause(0.1)
+            supervisor.tend()
 
     # -- Words ----------------------------------------------------------------------------------------------------------
 
@@ -143,6 +134,39 @@ class Command(BaseCommand):
                 raise CommandError(
                     f"Port {settings.PORT} is used by another program. Choose one: PORT=8001 bin/run"
                 ) from None
+
+
+def _without_connection(question: Callable[[], bool]) -> Callable[[], bool]:
+    """The supervisor keeps no connection between two questions: it must survive the database."""
+
+    def ask() -> bool:
+        try:
+            return question()
+        finally:
+            connection.close()
+
+    return ask
+
+
+def _refuse_unsafe_settings() -> None:
+    found = run_checks(tags=[checks.TAG], include_deployment_checks=True)
+    errors = [message for message in found if message.is_serious()]
+    if errors:
+        raise CommandError("\n".join(map(str, errors)))
+
+
+def _collect_static() -> None:
+    """Give the static files their hashed names, unless nothing changed since the last start."""
+    digest = hashlib.sha256((settings.BASE_DIR / "requirements.txt").read_bytes())
+    for folder in (*settings.STATICFILES_DIRS, settings.BASE_DIR / "helpdesk" / "static.py"):
+        for path in sorted([folder, *folder.rglob("*")]):
+            found = path.stat()
+            digest.update(f"{path}:{found.st_mtime_ns}:{found.st_size}\n".encode())
+    done = settings.STATIC_ROOT / ".collected"
+    if done.exists() and done.read_text() == digest.hexdigest():
+        return
+    call_command("collectstatic", interactive=False, verbosity=0)
+    done.write_text(digest.hexdigest())
 
 
 def _answers(url: str) -> bool:
