@@ -43,6 +43,8 @@ BEAT = {
     "tickets": _every(60, "tickets.tasks.sweep_tickets"),
     "drafts": _every(5, "tickets.tasks.release_drafts"),
     "outbox": _every(5, "tickets.tasks.outbox"),
+    "surveys": _every(5, "analytics.tasks.ask"),
+    "idempotency": _every(3600, "tickets.tasks.forget_answers", queue="slow"),
 }
 # Under DEMO only: the webhooks that the simulated providers owe us.
 DEMO_BEAT = {"fake_receipts": _every(1, "channels_in.tasks.fake_receipts")}

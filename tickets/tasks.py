@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from tickets import actions, delivery, outbox, replies
+from tickets.api import idempotency
 from tickets.routing import assign
 from tickets.sla import clocks
 
@@ -47,3 +48,9 @@ def deliver(kind: str) -> None:
 def deliver_outbox() -> None:
     """Call the receivers of outgoing webhooks."""
     outbox.drain()
+
+
+@shared_task
+def forget_answers() -> None:
+    """Drop the API's stored answers after their day."""
+    idempotency.forget_old(now=timezone.now())
