@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from helpdesk import embedded
+from helpdesk.words import compile_catalogs
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_FLAGS = [
@@ -43,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.collectonly or config.option.help or config.option.version:
         return
     if not hasattr(config, "workerinput"):
+        compile_catalogs(ROOT / "locale")
         _services.append(embedded.start_postgres(settings.TEST_FOLDER, durable=False))
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         _services.append(embedded.start_valkey(Path(os.environ["DATA_DIR"]), durable=False))
