@@ -22,7 +22,9 @@ class EmailForm(ChannelForm):
     """The account of the channel is its address."""
 
     kind = "email"
-    needs = gettext_lazy("A mailbox: the servers for incoming and outgoing mail (IMAP and SMTP), its user name and password.")
+    needs = gettext_lazy(
+        "A mailbox: the servers for incoming and outgoing mail (IMAP and SMTP), its user name and password."
+    )
     setting_fields = (
         "from_name", "imap_host", "imap_port", "imap_security", "imap_user", "imap_folder", "imap_mark_seen", "imap_idle",
         "smtp_host", "smtp_port", "smtp_security", "smtp_user", "authserv_id", "trust_unauthenticated", "plus_addressing",
@@ -136,6 +138,14 @@ class EmailForm(ChannelForm):
     def chosen_settings(self) -> dict[str, Any]:
         return {**super().chosen_settings(), "max_bytes": self.cleaned_data["max_megabytes"] * MEGABYTE}
 
+    def chosen_secrets(self) -> dict[str, str]:
+        """A server that is no longer named takes its password along."""
+        chosen = super().chosen_secrets()
+        for protocol in ("imap", "smtp"):
+            if not self.cleaned_data.get(f"{protocol}_host"):
+                chosen.pop(f"{protocol}_password", None)
+        return chosen
+
     def clean_address(self) -> str:
         return self.cleaned_data["address"].lower()
 
@@ -165,6 +175,8 @@ class EmailForm(ChannelForm):
             Handover(
                 _("Webhook address"),
                 self.hook_url,
-                _("Only without IMAP: your mail server posts each mail there as message/rfc822, with a password from below."),
+                _(
+                    "Only without IMAP: your mail server posts each mail there as message/rfc822, with a password from below."
+                ),
             ),
         ]

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from channels_in import phone_numbers
@@ -105,6 +106,7 @@ class TwilioSms:
     kind = "sms"
     label = _("SMS")
     icon = "message-square"
+    form = "channels_in.sms.forms.SmsForm"
     capabilities = Capabilities(
         text_max=1600,
         text_unit="characters",
@@ -215,6 +217,24 @@ class TwilioSms:
         if content_type == "text/html" and promised != "text/html":
             raise DeliveryError("A web page came instead of the file.", permanent=False, code="content-type")
         return Fetched(response.body, content_type or promised, str(reference.get("name", "")))
+
+    # -- Settings ------------------------------------------------------------------------------------------------------
+
+    def check(self, channel: ChannelFacts) -> str:
+        """Whether the account knows us and may send: what is wrong, for an administrator, or "". Sends nothing."""
+        try:
+            response = _call(channel, "GET", f"{_account_url(channel)}.json")
+        except DeliveryError as error:
+            return gettext("Twilio cannot be reached (%(detail)s).") % {"detail": error.detail}
+        answer = _json(response.body)
+        if response.status in (401, 403, 404):
+            return gettext("Twilio does not accept the account SID and the auth token.")
+        if response.status != 200:
+            detail = answer.get("message") or response.status
+            return gettext("Twilio gives no information now (%(detail)s). Try again later.") % {"detail": detail}
+        if answer.get("status") not in ("active", None):
+            return gettext("The account is not active at Twilio (%(status)s).") % {"status": answer["status"]}
+        return ""
 
 
 def signature(token: str, url: str, parameters: Iterable[tuple[str, str]] = ()) -> str:

@@ -183,6 +183,17 @@ def messages(request: HttpRequest, account: str) -> HttpResponse:
 
 
 @require_GET
+def account(request: HttpRequest, account: str) -> HttpResponse:
+    channel = _channel_of(account)
+    if channel is None or not _authorised(request, channel):
+        return _error(401, 20003)
+    trouble = provider.mode_of(PROVIDER, channel.account_id)
+    if trouble.mode in ("unauthorised", "busy", "broken"):
+        return _refusal(trouble, channel, "", "", []) or _error(500, 0)
+    return JsonResponse({"sid": account, "friendly_name": channel.name, "status": "active", "type": "Full"})
+
+
+@require_GET
 def media(request: HttpRequest, account: str, message: str, key: str) -> HttpResponse:
     """Wants the account's credentials and leads to another host, as Twilio does."""
     channel = _channel_of(account)
@@ -206,6 +217,7 @@ def cdn(request: HttpRequest, key: str) -> HttpResponse:
 
 urlpatterns = only_in_demo(
     [
+        path("2010-04-01/Accounts/<str:account>.json", account),
         path("2010-04-01/Accounts/<str:account>/Messages.json", messages),
         path("2010-04-01/Accounts/<str:account>/Messages/<str:message>/Media/<str:key>", media),
         path("cdn/<str:key>", cdn),

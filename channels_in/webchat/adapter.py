@@ -39,6 +39,7 @@ class WebChat:
     kind = "webchat"
     label = _("Web chat")
     icon = "message-circle"
+    form = "channels_in.webchat.forms.WebChatForm"
     capabilities = Capabilities(
         media={"*": MediaLimit(mimes=("",), max_bytes=50_000_000)},
         files_per_part=20,

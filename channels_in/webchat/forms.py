@@ -94,6 +94,12 @@ class WebChatForm(ChannelForm):
             '<script async src="{}/widget.js" data-channel="{}"></script>', settings.SITE_URL, self.instance.slug
         )
         return [
-            Handover(_("For your site"), str(script), _("Put this line before </body> on every page that shall have the chat.")),
-            Handover(_("Hosted page"), page, _("The same conversation on a page of ours: for links and QR codes."), page),
+            Handover(
+                _("For your site"),
+                str(script),
+                _("Put this line before </body> on every page that shall have the chat."),
+            ),
+            Handover(
+                _("Hosted page"), page, _("The same conversation on a page of ours: for links and QR codes."), page
+            ),
         ]

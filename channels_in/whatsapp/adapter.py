@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from channels_in.whatsapp import inbound
@@ -97,6 +98,7 @@ class WhatsAppCloud:
     kind = "whatsapp"
     label = _("WhatsApp")
     icon = "message-circle"
+    form = "channels_in.whatsapp.forms.WhatsAppForm"
     capabilities = Capabilities(
         text_max=4096,
         text_unit="characters",
@@ -249,6 +251,26 @@ class WhatsAppCloud:
             raise DeliveryError("The file arrived damaged.", permanent=False, code="sha256")
         content_type = str(answer.get("mime_type") or reference.get("mime_type") or "")
         return Fetched(response.body, content_type.partition(";")[0].strip(), str(reference.get("name", "")))
+
+    # -- Settings ------------------------------------------------------------------------------------------------------
+
+    def check(self, channel: ChannelFacts) -> str:
+        """Whether the token may use the number: what is wrong, for an administrator, or "". Sends nothing."""
+        url = f"{_url(channel, channel.account_id)}?fields=id,display_phone_number,verified_name"
+        try:
+            response = _call(channel, "GET", url)
+        except DeliveryError as error:
+            return gettext("WhatsApp cannot be reached (%(detail)s).") % {"detail": error.detail}
+        if response.status == 200:
+            return ""
+        refusal = _refusal(response, _json(response.body))
+        if refusal.disconnected:
+            return gettext("WhatsApp does not accept the access token (%(detail)s).") % {"detail": refusal.detail}
+        if refusal.permanent:
+            return gettext("WhatsApp does not know this phone number ID, or the token may not use it (%(detail)s).") % {
+                "detail": refusal.detail
+            }
+        return gettext("WhatsApp gives no information now (%(detail)s). Try again later.") % {"detail": refusal.detail}
 
 
 def signature(secret: str, body: bytes) -> str:

@@ -263,7 +263,23 @@ def upload(request: HttpRequest, version: str, phone: str) -> HttpResponse:
 
 
 @require_GET
-def media(request: HttpRequest, version: str, key: str) -> HttpResponse:
+def node(request: HttpRequest, version: str, key: str) -> HttpResponse:
+    """What an id stands for: a phone number, or a file."""
+    channel = _channel_of(key)
+    return media(request, key) if channel is None else _number(request, channel)
+
+
+def _number(request: HttpRequest, channel: Channel) -> HttpResponse:
+    trouble = provider.mode_of(PROVIDER, channel.account_id)
+    if not _authorised(request, channel) or trouble.mode == "unauthorised":
+        return _error(401, 190)
+    if trouble.mode in ("busy", "broken"):
+        return _refusal(trouble, "", {}) or _error(500, 131000)
+    number = {"id": channel.account_id, "display_phone_number": channel.address, "verified_name": channel.brand.name}
+    return JsonResponse(number)
+
+
+def media(request: HttpRequest, key: str) -> HttpResponse:
     found = provider.media(PROVIDER, key)
     if not _known_token(request):
         return _error(401, 190)
@@ -295,7 +311,7 @@ urlpatterns = only_in_demo(
         path("download/<str:key>", download),
         path("<str:version>/<str:phone>/messages", messages),
         path("<str:version>/<str:phone>/media", upload),
-        path("<str:version>/<str:key>", media),
+        path("<str:version>/<str:key>", node),
     ]
 )
 
