@@ -300,6 +300,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:", origin(FILES_BASE_URL)],
         "connect-src": [SELF, *_sockets],
         "frame-src": [SELF, origin(FILES_BASE_URL)],
+        "manifest-src": [SELF],
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

@@ -13,7 +13,7 @@ class ShortcutSheet extends HTMLElement {
     this.toggle.addEventListener("change", () => {
       keys.single = this.toggle.checked;
       const url = document.getElementById("app")?.dataset.saveKeys;
-      if (url) fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ shortcuts_on: keys.single ? "on" : "" }) });
+      if (url) fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ shortcuts_on: String(keys.single) }) });
     });
   }
 
