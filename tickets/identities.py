@@ -136,7 +136,7 @@ def join(
     tickets = _lock_tickets(customer=joined)
     rows = {
         row.pk: row
-        for row in Customer.objects.select_for_update().filter(pk__in=[survivor.pk, joined.pk]).order_by("pk")
+        for row in Customer.objects.select_for_update(no_key=True).filter(pk__in=[survivor.pk, joined.pk]).order_by("pk")
     }
     if len(rows) != 2 or any(row.joined_into_id for row in rows.values()):
         raise ValueError("one of these customers is joined already")
@@ -175,7 +175,9 @@ def undo_join(journal: CustomerJoin, *, by: Actor, now: datetime) -> None:
     Doing it twice is harmless. Raises JoinedFurther when the survivor itself was joined into another one.
     """
     _lock_tickets(pk__in=journal.ticket_ids)
-    locked = CustomerJoin.objects.select_for_update(of=("self",)).select_related("survivor", "joined").get(pk=journal.pk)
+    locked = (
+        CustomerJoin.objects.select_for_update(of=("self",)).select_related("survivor", "joined").get(pk=journal.pk)
+    )
     if locked.undone_at:
         return
     if locked.survivor.joined_into_id:
@@ -186,7 +188,9 @@ def undo_join(journal: CustomerJoin, *, by: Actor, now: datetime) -> None:
     Customer.objects.filter(pk=locked.joined_id).update(joined_into=None)
     locked.undone_at = now
     locked.save(update_fields=["undone_at"])
-    live.announce(_event("customer_join_undone", locked.survivor, by=by, now=now, join=locked.pk, joined=locked.joined_id))
+    live.announce(
+        _event("customer_join_undone", locked.survivor, by=by, now=now, join=locked.pk, joined=locked.joined_id)
+    )
 
 
 # -- Finding ----------------------------------------------------------------------------------------------------------

@@ -99,7 +99,9 @@ def receive(
     route, added = _route_of(ticket, channel, who.identity, message, first=decision.ticket_id is None, now=now)
     events += added
     crash_here("ingest.route")
-    said = _write(ticket, channel, who, route, message, raw_event_id=raw_event_id, part=part, received_at=received_at, now=now)
+    said = _write(
+        ticket, channel, who, route, message, raw_event_id=raw_event_id, part=part, received_at=received_at, now=now
+    )
     crash_here("ingest.message")
     _attach(said, message.files, now=now)
     route.last_inbound_id = said.pk
@@ -227,9 +229,9 @@ def unreadable(channel: Channel, *, raw_event_id: int, beside: int | None, now: 
 
 def lock_survivor(ticket_id: int) -> Ticket:
     """The ticket's row, locked, or that of the ticket which it was merged into. Inside a transaction."""
-    ticket = Ticket.objects.select_for_update(of=("self",)).get(pk=ticket_id)
+    ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
     while ticket.merged_into_id:
-        ticket = Ticket.objects.select_for_update(of=("self",)).get(pk=ticket.merged_into_id)
+        ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket.merged_into_id)
     return ticket
 
 
@@ -255,7 +257,9 @@ def _evidence(channel: Channel, message: InboundMessage) -> _Found:
             return _Found(route, "reference")
     found = _Found()
     if references:
-        found.ticket_ids += DeliveryPart.objects.filter(rfc_message_id__in=references).values_list("ticket_id", flat=True)[:5]
+        found.ticket_ids += DeliveryPart.objects.filter(rfc_message_id__in=references).values_list(
+            "ticket_id", flat=True
+        )[:5]
         found.ticket_ids += Message.objects.filter(rfc_message_id__in=references, channel=channel).values_list(
             "ticket_id", flat=True
         )[:5]
@@ -387,7 +391,13 @@ def _new_ticket(
 # -- What is written --------------------------------------------------------------------------------------------------
 
 _ROUTE_FIELDS = [
-    "remote_thread_id", "reply_address", "cc", "window_expires_at", "last_used_at", "last_inbound_id", "reply_token",
+    "remote_thread_id",
+    "reply_address",
+    "cc",
+    "window_expires_at",
+    "last_used_at",
+    "last_inbound_id",
+    "reply_token",
 ]
 
 
@@ -610,7 +620,9 @@ def _opt(identity: Identity, message: InboundMessage, channel: Channel, *, now: 
 
 def _open_tickets(customer: Customer, channel: Channel) -> bool:
     """Whether an opt-out word has a conversation to stand in: it opens none, and reopens none."""
-    tickets = Ticket.objects.filter(customer=customer, brand=channel.brand_id, status__in=UNSOLVED, routes__channel=channel)
+    tickets = Ticket.objects.filter(
+        customer=customer, brand=channel.brand_id, status__in=UNSOLVED, routes__channel=channel
+    )
     return tickets.exists()
 
 
@@ -622,16 +634,33 @@ def _stored(file: InboundFile) -> InboundFile:
 
 
 def _sane(message: InboundMessage) -> InboundMessage:
-    """Texts that PostgreSQL can hold: no NUL, no half of a surrogate pair."""
-    changes = {}
-    for name in ("text", "html", "quoted_text", "subject", "external_message_id", "rfc_message_id", "reply_address"):
+    """Texts that PostgreSQL can hold: no NUL, no half of a surrogate pair, wherever a stranger may have put one."""
+    changes: dict[str, Any] = {}
+    for name in _TEXTS:
         value = getattr(message, name)
-        if (clean := _clean(value)) != value:
+        if (clean := _clean_all(value)) != value:
             changes[name] = clean
     name = _clean(message.sender.name)
     if name != message.sender.name:
         changes["sender"] = replace(message.sender, name=name)
     return replace(message, **changes) if changes else message
+
+
+_TEXTS = (
+    "text", "html", "quoted_text", "subject", "external_message_id", "external_conversation_id", "rfc_message_id",
+    "reply_address", "to", "cc", "references", "meta",
+)  # fmt: skip
+
+
+def _clean_all(value: Any) -> Any:
+    match value:
+        case str():
+            return _clean(value)
+        case tuple() | list():
+            return type(value)(_clean_all(one) for one in value)
+        case Mapping():
+            return {_clean_all(key): _clean_all(one) for key, one in value.items()}
+    return value
 
 
 def _clean(text: str) -> str:
@@ -667,8 +696,8 @@ def _named(channel: Channel, applied: Applied, *, otherwise: InboundMessage | No
         message = part.message if part else None
     if message is None:
         raise NotYet(otherwise=otherwise)
-    ticket = Ticket.objects.select_for_update(of=("self",)).get(pk=message.ticket_id)
-    locked = Message.objects.select_for_update(of=("self",)).get(pk=message.pk)
+    ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=message.ticket_id)
+    locked = Message.objects.select_for_update(of=("self",), no_key=True).get(pk=message.pk)
     locked.ticket = ticket
     return locked
 
@@ -681,7 +710,10 @@ def _edit(channel: Channel, applied: Applied, *, now: datetime) -> Message:
     if message.deleted_at or (message.edited_at and message.edited_at >= at):
         return message
     text = _clean(applied.text)
-    message.meta = {**message.meta, "edits": [*message.meta.get("edits", [])[-19:], {"text": message.text, "until": at.isoformat()}]}
+    message.meta = {
+        **message.meta,
+        "edits": [*message.meta.get("edits", [])[-19:], {"text": message.text, "until": at.isoformat()}],
+    }
     message.text, message.edited_at, message.html = text, at, ""
     message.save(update_fields=["text", "html", "edited_at", "meta"])
     if message.ticket.last_message_id == message.pk:
@@ -720,6 +752,4 @@ def _react(channel: Channel, applied: Applied, *, now: datetime) -> Message:
 
 
 def _changed(message: Message, change: str, *, now: datetime) -> None:
-    live.announce(
-        message.ticket.record("message_changed", by=CUSTOMER, now=now, message_id=message.pk, change=change)
-    )
+    live.announce(message.ticket.record("message_changed", by=CUSTOMER, now=now, message_id=message.pk, change=change))
