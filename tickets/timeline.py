@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,52 +18,52 @@ from django.utils.translation import gettext_lazy
 class Kind:
     """`shown`: the thread has a line for it. `webhook`: receivers may subscribe. `doc` says when it is written."""
 
-    doc: Promise | str
+    doc: str
     shown: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
-    "ticket_created": Kind(gettext_lazy("A ticket began; `reason` is the matching decision")),
+    "ticket_created": Kind("A ticket began; `reason` is the matching decision"),
     "message_received": Kind(
         gettext_lazy("The customer wrote; `reason` says why it landed on this ticket"), shown=False
     ),
-    "reply_posted": Kind(gettext_lazy("An agent's answer left the composer"), shown=False),
-    "note_posted": Kind(gettext_lazy("An internal note was written"), shown=False),
-    "automatic_message": Kind(gettext_lazy("A survey or an automatic reply was written"), shown=False),
-    "message_changed": Kind(gettext_lazy("A message was edited, deleted, or reacted to"), shown=False),
-    "message_unreadable": Kind(gettext_lazy("An item could not be read and waits in quarantine")),
-    "delivery_changed": Kind(gettext_lazy("The delivery state of an answer moved on"), shown=False),
-    "delivery_failed": Kind(gettext_lazy("An answer could not be delivered")),
-    "status_changed": Kind(gettext_lazy("The status changed")),
-    "solved": Kind(gettext_lazy("The ticket was solved")),
-    "reopened": Kind(gettext_lazy("The ticket was reopened")),
-    "closed": Kind(gettext_lazy("The ticket was closed for good")),
-    "assigned": Kind(gettext_lazy("Assignee or team changed")),
-    "routed": Kind(gettext_lazy("Routing decided; `decision` holds the trace"), shown=False),
-    "priority_changed": Kind(gettext_lazy("The priority changed")),
-    "tags_changed": Kind(gettext_lazy("Tags were added or removed")),
-    "subject_changed": Kind(gettext_lazy("The subject changed")),
-    "snoozed": Kind(gettext_lazy("The ticket was put to sleep until a time")),
-    "woken": Kind(gettext_lazy("The snooze ended")),
-    "route_added": Kind(gettext_lazy("The customer can be reached here on a further channel")),
-    "merged": Kind(gettext_lazy("Another ticket was merged into this one")),
-    "unmerged": Kind(gettext_lazy("A merge was undone")),
-    "linked": Kind(gettext_lazy("The ticket was linked to another one")),
-    "sla_started": Kind(gettext_lazy("An SLA clock began"), shown=False),
-    "sla_met": Kind(gettext_lazy("An SLA promise was answered"), shown=False),
-    "sla_warning": Kind(gettext_lazy("An SLA deadline is near")),
-    "sla_breached": Kind(gettext_lazy("An SLA deadline passed")),
-    "survey_sent": Kind(gettext_lazy("The customer was asked how it was")),
-    "rated": Kind(gettext_lazy("The customer answered the survey")),
-    "undone": Kind(gettext_lazy("An action was taken back within its moment of grace"), shown=False),
-    "customer_joined": Kind(gettext_lazy("Two customers were joined; `reason` and `evidence` say why")),
-    "customer_join_undone": Kind(gettext_lazy("A join of customers was undone")),
-    "identity_added": Kind(gettext_lazy("An address was added to the customer"), shown=False),
-    "identity_opted_out": Kind(gettext_lazy("The customer does not want messages on this address")),
-    "identity_opted_in": Kind(gettext_lazy("The customer wants messages on this address again")),
-    "customer_back": Kind(gettext_lazy("The customer came back to a waiting chat")),
-    "customer_changed": Kind(gettext_lazy("The customer's particulars were edited"), shown=False),
-    "sent_anyway": Kind(gettext_lazy("An answer was sent although the thread had moved on")),
+    "reply_posted": Kind("An agent's answer left the composer", shown=False),
+    "note_posted": Kind("An internal note was written", shown=False),
+    "automatic_message": Kind("A survey or an automatic reply was written", shown=False),
+    "message_changed": Kind("A message was edited, deleted, or reacted to", shown=False),
+    "message_unreadable": Kind("An item could not be read and waits in quarantine"),
+    "delivery_changed": Kind("The delivery state of an answer moved on", shown=False),
+    "delivery_failed": Kind("An answer could not be delivered"),
+    "status_changed": Kind("The status changed"),
+    "solved": Kind("The ticket was solved"),
+    "reopened": Kind("The ticket was reopened"),
+    "closed": Kind("The ticket was closed for good"),
+    "assigned": Kind("Assignee or team changed"),
+    "routed": Kind("Routing decided; `decision` holds the trace", shown=False),
+    "priority_changed": Kind("The priority changed"),
+    "tags_changed": Kind("Tags were added or removed"),
+    "subject_changed": Kind("The subject changed"),
+    "snoozed": Kind("The ticket was put to sleep until a time"),
+    "woken": Kind("The snooze ended"),
+    "route_added": Kind("The customer can be reached here on a further channel"),
+    "merged": Kind("Another ticket was merged into this one"),
+    "unmerged": Kind("A merge was undone"),
+    "linked": Kind("The ticket was linked to another one"),
+    "sla_started": Kind("An SLA clock began", shown=False),
+    "sla_met": Kind("An SLA promise was answered", shown=False),
+    "sla_warning": Kind("An SLA deadline is near"),
+    "sla_breached": Kind("An SLA deadline passed"),
+    "survey_sent": Kind("The customer was asked how it was"),
+    "rated": Kind("The customer answered the survey"),
+    "undone": Kind("An action was taken back within its moment of grace", shown=False),
+    "customer_joined": Kind("Two customers were joined; `reason` and `evidence` say why"),
+    "customer_join_undone": Kind("A join of customers was undone"),
+    "identity_added": Kind("An address was added to the customer", shown=False),
+    "identity_opted_out": Kind("The customer does not want messages on this address"),
+    "identity_opted_in": Kind("The customer wants messages on this address again"),
+    "customer_back": Kind("The customer came back to a waiting chat"),
+    "customer_changed": Kind("The customer's particulars were edited", shown=False),
+    "sent_anyway": Kind("An answer was sent although the thread had moved on"),
 }
 
 
@@ -207,8 +206,9 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
         _("New ticket: %(reason)s") % {"reason": label_of_reason(it.get("reason", "new"))}
     ),
     "message_unreadable": lambda who, it, names: _("One message could not be read. Its original is kept."),
-    "delivery_failed": lambda who, it, names: _("Not delivered: %(error)s")
-    % {"error": it.get("error") or label_of_failure(it.get("code", ""))},
+    "delivery_failed": lambda who, it, names: (
+        _("Not delivered: %(error)s") % {"error": it.get("error") or label_of_failure(it.get("code", ""))}
+    ),
     "status_changed": _status,
     "solved": lambda who, it, names: _("%(who)s · Solved") % {"who": who},
     "reopened": lambda who, it, names: _("%(who)s · Reopened") % {"who": who},
