@@ -73,7 +73,9 @@ def serve(path: str, *, ready: Callable[[], None] = lambda: None) -> None:
 
 def _load() -> dict[str, Callable[..., Any]]:
     """The functions of the allow-list, imported once, so that a child starts warm."""
-    return {name: getattr(importlib.import_module(module), attribute) for name, (module, attribute) in FUNCTIONS.items()}
+    return {
+        name: getattr(importlib.import_module(module), attribute) for name, (module, attribute) in FUNCTIONS.items()
+    }
 
 
 def _fork(line: socket.socket, listener: socket.socket, functions: Mapping[str, Callable[..., Any]]) -> None:

@@ -294,9 +294,7 @@ def _repeated(event: RawEvent, result: InboundMessage) -> int | None:
 
 def _finish(event: RawEvent, claim: Claim, done: Done, *, state: str = RawEvent.State.DONE) -> None:
     """Write the outcome if the claim is still ours. Raises ClaimLost: the caller's transaction must roll back."""
-    written = RawEvent.objects.filter(
-        pk=event.pk, lease_owner=claim.owner, state=RawEvent.State.PROCESSING
-    ).update(
+    written = RawEvent.objects.filter(pk=event.pk, lease_owner=claim.owner, state=RawEvent.State.PROCESSING).update(
         state=state,
         outcome=done.outcome,
         outcome_reason=done.reason[:100],
@@ -361,9 +359,11 @@ def _neighbour(event: RawEvent) -> int | None:
         state=RawEvent.State.QUARANTINED, channel=event.channel, stub_message_id__isnull=False
     )
     line = earlier.order_by("-id").values_list("stub_message_id", flat=True).first()
+    if line is None:
+        return None
     # A ticket without any route is the channel's own for such items.
     open_still = Message.objects.filter(pk=line, ticket__status__in=UNSOLVED, ticket__routes__isnull=True)
-    return line if line and open_still.exists() else None
+    return line if open_still.exists() else None
 
 
 def _needs_parser(kind: str) -> bool:

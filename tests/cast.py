@@ -1,7 +1,7 @@
 """The people of the tests, and the addresses at which customers reach them.
 
-    agent, teammate (both in Support), outsider (another team), manager, admin
-    channels: sms, whatsapp, webchat, email
+agent, teammate (both in Support), outsider (another team), manager, admin
+channels: sms, whatsapp, webchat, email
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def make_agent(name: str, *, team: Team | None = None, **fields: Any) -> Agent:
 
 def make_channel(kind: str, *, brand: Brand, slug: str = "", **fields: Any) -> Channel:
     slug = slug or f"{brand.key}-{kind}"
-    return Channel.objects.create(**{"kind": kind, "slug": slug, "name": f"{brand.name} {kind}", "brand": brand, **fields})
+    return Channel.objects.create(
+        **{"kind": kind, "slug": slug, "name": f"{brand.name} {kind}", "brand": brand, **fields}
+    )
 
 
 def make_customer(

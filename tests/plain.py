@@ -42,7 +42,7 @@ from tickets.contract import (
 from tickets.models import Channel
 
 ADAPTERS = {"plain": "tests.plain.Plain", "plain_mail": "tests.plain.PlainMail"}
-SECRET = "plain-secret"  # noqa: S105
+SECRET = "plain-secret"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -119,7 +119,9 @@ def _result(item: dict[str, Any]) -> Normalised:
         case "message":
             pass
         case kind:
-            fallback = _message({**item, "type": "message", "key": f"{item['key']}-edit"}, at) if kind == "edited" else None
+            fallback = (
+                _message({**item, "type": "message", "key": f"{item['key']}-edit"}, at) if kind == "edited" else None
+            )
             return Applied(
                 kind,
                 external_message_id=item.get("of", ""),
@@ -165,7 +167,9 @@ def sign(body: bytes) -> str:
     return hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
-def post(channel: Channel, *items: dict[str, Any], client: Client | None = None, body: bytes | None = None, **extra: Any) -> Any:
+def post(
+    channel: Channel, *items: dict[str, Any], client: Client | None = None, body: bytes | None = None, **extra: Any
+) -> Any:
     """A signed call of the provider."""
     if body is None:
         body = json.dumps({"items": list(items)}).encode()

@@ -17,7 +17,26 @@ _KANA = re.compile(r"[\u3041-\u30ff]")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _QUIET = re.compile(r"https?://\S+|\S+@\S+")
 _SPOKEN = (
-    "en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "pl", "cs", "tr", "vi", "id", "ru", "uk", "ar", "he", "th", "hi",
+    "en",
+    "de",
+    "fr",
+    "es",
+    "it",
+    "pt",
+    "nl",
+    "sv",
+    "da",
+    "pl",
+    "cs",
+    "tr",
+    "vi",
+    "id",
+    "ru",
+    "uk",
+    "ar",
+    "he",
+    "th",
+    "hi",
 )
 
 

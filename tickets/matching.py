@@ -67,7 +67,9 @@ def survivor_of(candidates: Mapping[int, Candidate], ticket_id: int) -> Candidat
 def decide(evidence: Evidence, candidates: list[Candidate], *, windows: Windows, now: datetime) -> Decision:
     """Decide by the five rules of design.md 7. `candidates` are the customer's own tickets of this brand."""
     for found, reason in (
-        (evidence.token, "reply_token"), (evidence.reference, "reference"), (evidence.hint, "hint"),
+        (evidence.token, "reply_token"),
+        (evidence.reference, "reference"),
+        (evidence.hint, "hint"),
     ):
         if found is None:
             continue

@@ -13,7 +13,7 @@ from channels_in import parser_server as server
 from tests.fixtures_inbound import start_parser
 from tickets.contract import ParserAway, Unreadable
 
-HOSTILE = '''
+HOSTILE = """
 import os, socket, time
 
 def echo(raw, **arguments):
@@ -48,7 +48,7 @@ def kill_parent(raw):
 
 def raises(raw):
     raise RecursionError("deep" * 1000)
-'''
+"""
 NAMES = ("echo", "spin", "sleep", "eat", "write", "call_out", "secrets", "kill_parent", "raises")
 
 
@@ -111,7 +111,7 @@ def test_a_child_has_no_network_where_the_kernel_permits(hostile):
         isolated = os.readlink(f"/proc/{hostile.pid}/ns/net") != os.readlink("/proc/self/ns/net")
         if not isolated:
             pytest.skip("this kernel gives no network namespace to this user")
-        with pytest.raises(Unreadable, match="OSError|Error"):
+        with pytest.raises(Unreadable, match="Error"):
             client.parse("call_out", where)
 
 

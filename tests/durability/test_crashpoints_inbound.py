@@ -7,6 +7,7 @@ import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -48,7 +49,9 @@ IN_THE_WORKER = [
 ]
 
 ITEMS = [
-    message("m1", "one", name="Jiwoo", files=[{"content": "a file"}, {"reference": {"content": "fetched", "name": "n.txt"}}]),
+    message(
+        "m1", "one", name="Jiwoo", files=[{"content": "a file"}, {"reference": {"content": "fetched", "name": "n.txt"}}]
+    ),
     message("m2", "two"),
     {"type": "unreadable", "key": "bad", "order": "c2", "from": "+821033334444"},
     message("m3", "three", order="c3", **{"from": "+821055556666"}),
@@ -150,9 +153,9 @@ def test_a_message_that_kills_its_worker_is_put_aside_after_three_deaths(world, 
 # -- The invariants, by SQL -------------------------------------------------------------------------------------------
 
 
-def rows(sql: str, *parameters: object) -> list[tuple[object, ...]]:
+def rows(sql: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql)
         return cursor.fetchall()
 
 
@@ -162,18 +165,26 @@ def everything_is_as_it_must_be() -> None:
         ("bad", 1), ("m1", 1), ("m2", 1), ("m3", 1), ("m4", 1), ("typing-ish", 1),
     ]  # fmt: skip
     # I2: the ledger, with nothing in progress
-    outcomes = dict(rows("SELECT outcome, count(*) FROM channels_in_rawevent GROUP BY 1"))
+    outcomes: dict[str, int] = dict(rows("SELECT outcome, count(*) FROM channels_in_rawevent GROUP BY 1"))
     assert outcomes == {"ticketed": 4, "quarantined": 1, "suppressed": 1}
     # I3: the ticketed items are exactly those of the messages, each with its one part
-    assert rows(
-        """SELECT e.id FROM channels_in_rawevent e FULL JOIN tickets_message m ON m.raw_event_id = e.id
+    assert (
+        rows(
+            """SELECT e.id FROM channels_in_rawevent e FULL JOIN tickets_message m ON m.raw_event_id = e.id
             WHERE (e.outcome = 'ticketed') IS DISTINCT FROM (m.id IS NOT NULL)
               AND (m.id IS NULL OR m.raw_event_id IS NOT NULL)"""
-    ) == []
+        )
+        == []
+    )
     assert rows("SELECT part FROM tickets_message WHERE raw_event_id IS NOT NULL AND part <> 0") == []
     # I4: seq has no gap, and follows the order of acceptance
     assert rows("SELECT ticket_id FROM tickets_message GROUP BY 1 HAVING max(seq) <> count(*) OR min(seq) <> 1") == []
-    assert rows("SELECT id FROM tickets_ticket t WHERE last_seq <> (SELECT count(*) FROM tickets_message WHERE ticket_id = t.id)") == []
+    assert (
+        rows(
+            "SELECT id FROM tickets_ticket t WHERE last_seq <> (SELECT count(*) FROM tickets_message WHERE ticket_id = t.id)"
+        )
+        == []
+    )
     assert [text for (text,) in rows(
         """SELECT m.text FROM tickets_message m JOIN channels_in_rawevent e ON e.id = m.raw_event_id
             WHERE e.ordering_key = 'c1' ORDER BY m.seq"""
@@ -197,4 +208,3 @@ def everything_is_as_it_must_be() -> None:
     files = list(Attachment.objects.order_by("id"))
     assert [file.state for file in files] == ["stored", "stored"]
     assert all(path_of(file.sha256).exists() for file in files)
-

@@ -39,7 +39,13 @@ def kinds(ticket):
 def test_a_first_message_makes_everything(line, cast):
     said = say(line, text="주문한 우산이 아직 안 왔어요", name="Jiwoo", at="2026-03-02T09:00:00+00:00")
     ticket = said.ticket
-    assert (said.seq, said.direction, said.kind, said.author_type, said.author_name) == (1, "in", "public", "customer", "Jiwoo")
+    assert (said.seq, said.direction, said.kind, said.author_type, said.author_name) == (
+        1,
+        "in",
+        "public",
+        "customer",
+        "Jiwoo",
+    )
     assert (said.text, said.language, said.channel, said.part) == ("주문한 우산이 아직 안 왔어요", "ko", line, 0)
     assert said.sent_at.isoformat() == "2026-03-02T09:00:00+00:00"
     assert said.received_at == RawEvent.objects.get().received_at
@@ -82,7 +88,9 @@ def test_another_brand_never_joins(line, cast):
     assert Ticket.objects.values("customer").distinct().count() == 1  # the customer is shared
 
 
-@pytest.mark.parametrize(("status", "after"), [("new", "new"), ("open", "open"), ("pending", "open"), ("on_hold", "open")])
+@pytest.mark.parametrize(
+    ("status", "after"), [("new", "new"), ("open", "open"), ("pending", "open"), ("on_hold", "open")]
+)
 def test_a_customers_word_moves_the_status(line, status, after):
     ticket = say(line, "m1").ticket
     Ticket.objects.update(status=status)
@@ -173,7 +181,13 @@ def answered(mailbox):
     ticket.last_seq += 1
     ticket.save(update_fields=["last_seq"])
     reply = Message.objects.create(
-        ticket=ticket, seq=ticket.last_seq, direction="out", author_type="agent", route=route, channel=mailbox, text="Oh"
+        ticket=ticket,
+        seq=ticket.last_seq,
+        direction="out",
+        author_type="agent",
+        route=route,
+        channel=mailbox,
+        text="Oh",
     )
     DeliveryPart.objects.create(message=reply, n=0, channel=mailbox, ticket=ticket, rfc_message_id=ours, state="sent")
     return ticket, route, ours
@@ -312,9 +326,13 @@ def test_an_echo_of_another_tool_is_an_answer(line):
 
 def test_our_own_echo_has_no_effect_and_an_unsettled_one_waits(line):
     said = say(line, "m1")
-    reply = Message.objects.create(ticket=said.ticket, seq=2, direction="out", author_type="agent", route=said.route, channel=line)
+    reply = Message.objects.create(
+        ticket=said.ticket, seq=2, direction="out", author_type="agent", route=said.route, channel=line
+    )
     Ticket.objects.update(last_seq=2)
-    part = DeliveryPart.objects.create(message=reply, n=0, channel=line, ticket=said.ticket, provider_id="p1", state="sent")
+    part = DeliveryPart.objects.create(
+        message=reply, n=0, channel=line, ticket=said.ticket, provider_id="p1", state="sent"
+    )
     (own,) = come_in(line, message("p1", is_echo=True))
     assert (own.outcome, own.outcome_reason) == ("suppressed", "our own echo")
     DeliveryPart.objects.filter(pk=part.pk).update(provider_id=None, state="sending")

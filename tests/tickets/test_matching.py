@@ -10,7 +10,9 @@ WINDOWS = Windows(same_channel_hours=48, other_channel_hours=24, reopen_days=7)
 MAIL = Windows(same_channel_hours=0, other_channel_hours=24, reopen_days=7)
 
 
-def ticket(pk: int, status: str = "open", *, here: float | None = 1, elsewhere: float | None = None, solved: float = 0, **more):
+def ticket(
+    pk: int, status: str = "open", *, here: float | None = 1, elsewhere: float | None = None, solved: float = 0, **more
+):
     """Hours ago: the newest message on this channel, on any other, the solve."""
     return Candidate(
         pk,
@@ -61,7 +63,11 @@ POINTED = [
         Evidence(token=ticket(7, party=False)),
         Decision(None, "stranger_with_token", 7, "token_of"),
     ),
-    ("a token of a solved ticket", Evidence(token=ticket(7, "solved", solved=1)), Decision(7, "reply_token", reopen=True)),
+    (
+        "a token of a solved ticket",
+        Evidence(token=ticket(7, "solved", solved=1)),
+        Decision(7, "reply_token", reopen=True),
+    ),
     (
         "a token of a closed ticket",
         Evidence(token=ticket(7, "closed", solved=1)),

@@ -2,13 +2,16 @@ import threading
 from datetime import timedelta
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from django.db import connection
 from django.utils import timezone
+from hypothesis import strategies as st
 
 from channels_in.models import RawEvent
 from tests.cast import assemble, make_channel
 from tickets import queue
+from tickets.models import Channel
 from tickets.queue import RAW_EVENTS, claimed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -221,3 +224,62 @@ def test_every_line_can_be_claimed_from():
         assert queue.reopen_abandoned(line) == 0
     with claimed(queue.PARTS, kind="sms", without_channels=[1]) as claim:
         assert claim is None
+
+
+# -- Order, by a machine --------------------------------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("keep"), st.sampled_from(["a", "b", "c", ""])),
+        st.tuples(st.sampled_from(["claim", "finish", "fail", "die"]), st.integers(0, 3)),
+    ),
+    max_size=60,
+)
+
+
+@hypothesis.settings(
+    max_examples=40, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+@hypothesis.given(steps=STEPS)
+def test_ordering_statemachine(roomy, transactional_db, steps):
+    """Four workers that finish, fail and die in any order: a conversation is worked on by one, in its order."""
+    RawEvent.objects.all().delete()
+    line = Channel.objects.first() or assemble().sms
+    workers: dict[int, queue.Claim] = {}
+    finished: dict[str, list[int]] = {}
+    keys: dict[int, str] = {}
+
+    def end(claim, outcome="ticketed"):
+        done = RawEvent.objects.filter(pk=claim.id, lease_owner=claim.owner, state="processing")
+        if done.update(state="done", outcome=outcome, lease_owner=None, lease_until=None):
+            finished.setdefault(keys[claim.id], []).append(claim.id)
+
+    def claim(worker):
+        with claimed(RAW_EVENTS) as mine:
+            if mine:
+                workers[worker] = mine
+        return mine
+
+    for step, argument in [*steps, *[("claim", 0), ("finish", 0)] * 70]:
+        if step == "keep":
+            (pk,) = kept(line, ordering_key=argument)
+            keys[pk] = argument
+        elif step == "claim" and argument not in workers:
+            claim(argument)
+        elif argument in workers and step != "claim":
+            mine = workers.pop(argument)
+            if step == "finish":
+                end(mine)
+            elif step == "fail":
+                queue.give_back(RAW_EVENTS, mine, attempt=True)
+            else:
+                RawEvent.objects.filter(pk=mine.id).update(lease_until=timezone.now() - timedelta(seconds=1))
+        held = [keys[mine.id] for mine in workers.values() if keys[mine.id]]
+        assert len(held) == len(set(held)), "two workers in one conversation"
+    for worker, mine in workers.items():
+        assert worker
+        end(mine)
+    for key, ids in finished.items():
+        if key:
+            assert ids == sorted(ids)
+        assert len(ids) == len(set(ids))
