@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 @dataclass(frozen=True)
 class Kind:
-    """`shown`: the thread has a line for it. `webhook`: receivers may subscribe. `doc` says when it is written."""
+    """`doc` says when it is written; `shown`: the thread has a line for it."""
 
     doc: str
     shown: bool = True
@@ -24,9 +24,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "ticket_created": Kind("A ticket began; `reason` is the matching decision"),
-    "message_received": Kind(
-        gettext_lazy("The customer wrote; `reason` says why it landed on this ticket"), shown=False
-    ),
+    "message_received": Kind("The customer wrote; `reason` says why it landed on this ticket", shown=False),
     "reply_posted": Kind("An agent's answer left the composer", shown=False),
     "note_posted": Kind("An internal note was written", shown=False),
     "automatic_message": Kind("A survey or an automatic reply was written", shown=False),
