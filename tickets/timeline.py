@@ -140,6 +140,7 @@ REASONS = {
     "new": gettext_lazy("nothing open fits"),
     "agent": gettext_lazy("an agent began it"),
     "api": gettext_lazy("it came through the API"),
+    "unreadable": gettext_lazy("something that came in could not be read"),
 }
 
 
