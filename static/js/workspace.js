@@ -125,7 +125,11 @@ async function refreshHead() {
   if (!html || router.ticket !== id) return;
   for (const node of nodes(html)) {
     const place = byId(node.id);
-    if (!place || place.querySelector(":popover-open")) continue; // a menu is open in it: the next change brings it up to date
+    if (!place) continue;
+    if (place.querySelector(":popover-open")) { // a menu is open in it: when it closes
+      place.addEventListener("toggle", () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
+      continue;
+    }
     const people = [...(place.querySelector("#viewers")?.childNodes ?? [])];
     replace(place, node);
     if (people.length) node.querySelector("#viewers")?.replaceChildren(...people);
@@ -283,11 +287,23 @@ async function solve({ stay }) {
 
 /** Press a control of the side pane, which may have to be opened for it, or the ticket first. */
 async function press(selector) {
-  if (!router.ticket) await router.open(meant());
+  if (!router.ticket) await hushed(router.open(meant()));
   const app = byId("app");
   const control = document.querySelector(selector);
   if (control && !control.checkVisibility()) app.dataset.side = "open";
-  requestAnimationFrame(() => control?.click());
+  control?.click();
+  document.getElementById(control?.getAttribute("popovertarget"))?.querySelector("[role=combobox]")?.focus();
+}
+
+/** Until it is there, what is typed is meant for it and must not be taken for commands. */
+async function hushed(coming) {
+  const hush = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
+  addEventListener("keydown", hush, true);
+  try {
+    await coming;
+  } finally {
+    removeEventListener("keydown", hush, true);
+  }
 }
 
 async function write(kind) {
@@ -297,7 +313,12 @@ async function write(kind) {
     return;
   }
   timers.wish = kind;
-  if (!router.ticket) await router.open(meant());
+  const ready = new Promise((resolve) => {
+    document.addEventListener("composer:ready", resolve, { once: true });
+    setTimeout(resolve, 3000);
+  });
+  if (!router.ticket) router.open(meant());
+  await hushed(ready);
 }
 
 keys.on("list.next", () => step(1));

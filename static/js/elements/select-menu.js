@@ -30,7 +30,6 @@ class SelectMenu extends HTMLElement {
   }
 
   #opened() {
-    if (this.filter) this.filter.value = "";
     this.#narrow();
     const chosen = this.shown.findIndex((option) => option.ariaSelected === "true");
     this.#go(Math.max(0, chosen));
@@ -38,6 +37,7 @@ class SelectMenu extends HTMLElement {
   }
 
   #closed() {
+    if (this.filter) this.filter.value = ""; // here and not on opening: what is typed at once must not be lost
     if (this.hasAttribute("multiple") && this.#changed) this.#tell();
     this.#changed = false;
   }

@@ -1,10 +1,12 @@
 /**
  * Menus whose content comes from the server when they open: options of a property ([data-options]) and whole menus ([data-menu-src]).
- * The menu opens when it is filled, so that it is placed once. A list of options may take new ones (tags).
+ * The menu opens at once, so that what is typed next goes into its filter and is never taken for a command; it is placed again when it
+ * is filled. A list of options may take new ones (tags).
  */
 
 import { fill, fromTemplate, nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
+import { place } from "./popover.js";
 import { text } from "./request.js";
 
 const KEPT_MS = 10_000;
@@ -33,21 +35,17 @@ function fillOptions(list, html) {
 export function startMenus() {
   document.addEventListener("beforetoggle", (event) => {
     const popover = event.target;
-    if (event.newState !== "open" || !popover.matches?.("[popover]") || popover.dataset.filled) return;
+    if (event.newState !== "open" || !popover.matches?.("[popover]")) return;
     const list = popover.querySelector("[data-options]");
     const url = popover.dataset.menuSrc ?? list?.dataset.options;
     if (!url) return;
-    event.preventDefault();
+    popover.dataset.waiting = "";
     ask(url).then((html) => {
       if (!popover.isConnected) return;
       if (list) fillOptions(list, html);
       else fill(popover, nodes(html));
-      popover.dataset.filled = "1";
-      popover.showPopover();
+      settle(popover);
     }, () => {});
-  }, true);
-  document.addEventListener("toggle", (event) => {
-    if (event.newState === "closed" && event.target.dataset?.filled) delete event.target.dataset.filled;
   }, true);
   document.addEventListener("pointerover", (event) => {
     const button = event.target.closest?.("[popovertarget]");
@@ -57,11 +55,28 @@ export function startMenus() {
   });
   document.addEventListener("input", (event) => offer(event.target));
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.isComposing && create(event.target)) {
+    if (event.key !== "Enter" || event.isComposing) return;
+    const waiting = event.target.closest?.("[popover][data-waiting]");
+    if (waiting) waiting.dataset.waiting = "enter";
+    if (waiting || create(event.target)) {
       event.preventDefault();
       event.stopPropagation();
     }
   }, true);
+}
+
+/** Filled while it is open: narrow by what was typed meanwhile, place it anew, and give the focus to its first line. */
+function settle(popover) {
+  const wantsFirst = popover.dataset.waiting === "enter";
+  delete popover.dataset.waiting;
+  if (!popover.matches(":popover-open")) return;
+  const anchor = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
+  if (anchor) place(popover, anchor);
+  const filter = popover.querySelector("[role=combobox]");
+  if (filter) {
+    filter.dispatchEvent(new Event("input", { bubbles: true }));
+    if (wantsFirst) filter.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+  } else popover.querySelector("[role^=menuitem]")?.focus();
 }
 
 /** What is typed and does not exist yet, in a list that takes new options; "" otherwise. */

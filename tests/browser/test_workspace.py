@@ -1,0 +1,262 @@
+"""Agents at their screens, in real browsers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from agents.models import Agent
+from tests import cast as people
+from tests.workspace import scene
+from tickets import live
+from tickets.models import Draft, Message, Ticket
+
+expect.set_options(timeout=15_000)
+JIWOO = scene.sender("Jiwoo", phone="+821011112222")
+
+
+@pytest.fixture
+def crew(live_server: Any) -> people.Cast:
+    crew = people.assemble()
+    Agent.objects.update(sight="all")
+    for agent in (crew.agent, crew.teammate):
+        agent.refresh_from_db()
+    return crew
+
+
+@pytest.fixture
+def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
+    """A browser in which this agent is signed in, on this page."""
+
+    def enter(agent: Agent, path: str = "/", *, width: int = 1440) -> Page:
+        client = Client()
+        client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
+        context = new_context()
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}])
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 800})
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.goto(live_server + path)
+        expect(page.locator("body")).to_have_attribute("data-live", "live")
+        return page
+
+    return enter
+
+
+def says(crew: people.Cast, text: str, *, who: Any = JIWOO, minutes: int = 0, **more: Any) -> Message:
+    return scene.says(crew.sms, who, text, at=timezone.now() - timedelta(minutes=minutes), **more)
+
+
+def three_tickets(crew: people.Cast) -> list[Ticket]:
+    """Newest first, as the list shows them."""
+    names = ("Ara", "Bo", "Cleo")
+    made = [
+        says(crew, f"I am {name}", who=scene.sender(name, phone=f"+8210555500{n}0"), minutes=n + 1).ticket
+        for n, name in enumerate(names)
+    ]
+    return made
+
+
+def composer(page: Page) -> Any:
+    return page.locator("#composer-text")
+
+
+def test_a_message_appears_is_answered_and_the_colleague_sees_it_all(crew, screen):
+    mina, theo = screen(crew.agent), screen(crew.teammate)
+    ticket = says(crew, "Where is my parcel?").ticket
+    for page in (mina, theo):
+        row = page.locator(f"#ticket-row-{ticket.pk}")
+        expect(row).to_contain_text("Where is my parcel?")
+        expect(row).to_have_class(re.compile("is-unread"))
+
+    mina.keyboard.press("j")
+    mina.keyboard.press("Enter")
+    expect(mina.locator("#thread-log")).to_contain_text("Where is my parcel?")
+    expect(mina.locator(f"#ticket-row-{ticket.pk}")).not_to_have_class(re.compile("is-unread"))
+    assert mina.url.endswith(f"/tickets/{ticket.pk}/")
+    theo.locator(f"#ticket-row-{ticket.pk} a").click()
+
+    expect(composer(mina)).to_be_visible()
+    mina.keyboard.press("r")
+    mina.keyboard.type("It is on ")
+    expect(theo.locator("#viewers")).to_contain_text("Mina is writing a reply")
+    mina.keyboard.type("its way.")
+    mina.keyboard.press("Control+Enter")
+    for page in (mina, theo):
+        expect(page.locator(".message--out .text")).to_have_text("It is on its way.")
+        expect(page.locator(".message--out")).to_have_count(1)
+    expect(mina.locator(f"#ticket-row-{ticket.pk} [data-slot=by]")).to_have_text("You:")
+    expect(theo.locator(f"#ticket-row-{ticket.pk} [data-slot=by]")).to_have_text("")
+    expect(composer(mina)).to_have_value("")
+    assert mina.errors == theo.errors == []
+
+
+def test_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
+    first, second, _third = three_tickets(crew)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_be_visible()
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("e")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
+    assert page.evaluate("document.activeElement.id") == "ticket-title"
+    expect(page.locator(".toast")).to_contain_text("Solved.")
+    page.keyboard.press("z")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_be_visible()
+    first.refresh_from_db()
+    assert first.is_unsolved and page.errors == []
+    page.keyboard.press("k")
+    expect(page.locator("#thread-log")).to_contain_text("I am Ara")
+    page.go_back()
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    assert page.url.endswith(f"/tickets/{second.pk}/")
+
+
+@pytest.mark.parametrize(
+    "down, up", [(("ㅓ", "KeyJ"), ("ㅏ", "KeyK")), (("j", "KeyC"), ("k", "KeyV"))], ids=["hangul", "dvorak"]
+)
+def test_the_keys_work_with_other_layouts(crew, screen, down, up):
+    first, second, _third = three_tickets(crew)
+    page = screen(crew.agent)
+    expect(page.locator(".row")).to_have_count(3)
+
+    def press(key, code):
+        page.evaluate(
+            "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, code, bubbles: true}))", [key, code]
+        )
+
+    press(*down)
+    expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(first.pk))
+    press(*down)
+    expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(second.pk))
+    press(*up)
+    expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(first.pk))
+
+
+def test_menus_by_key_change_the_ticket(crew, screen):
+    ticket = says(crew, "Hello").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("i")
+    expect(page.locator("#property-assignee-button")).to_contain_text("Mina")
+    expect(page.locator("#property-status-button")).to_contain_text("Open")
+    page.keyboard.press("a")
+    page.keyboard.type("theo")
+    page.keyboard.press("Enter")
+    expect(page.locator("#property-assignee-button")).to_contain_text("Theo")
+    page.keyboard.press("p")
+    page.get_by_role("option", name="Urgent").click()
+    expect(page.locator(f"#ticket-row-{ticket.pk} .priority")).to_have_attribute("data-priority", "urgent")
+    page.keyboard.press("l")
+    page.keyboard.type("brand new")
+    page.keyboard.press("Enter")
+    expect(page.locator("#property-tags-list [aria-selected=true]")).to_have_text("brand new")
+    page.keyboard.press("Escape")
+    expect(page.locator("#property-tags-button")).to_contain_text("brand new")
+    expect(page.locator("#thread-log")).to_contain_text("Tags: +brand new")
+    ticket.refresh_from_db()
+    assert (ticket.assignee, ticket.priority) == (crew.teammate, 4) and page.errors == []
+
+
+def test_a_draft_survives_a_reload_and_is_marked_in_the_list(crew, screen):
+    ticket = says(crew, "Hello").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    composer(page).fill("Dear Jiwoo, we")
+    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
+    page.reload()
+    expect(composer(page)).to_have_value("Dear Jiwoo, we")
+    expect(page.locator(f"#ticket-row-{ticket.pk} [data-slot=draft]")).to_contain_text("Dear Jiwoo, we")
+    composer(page).fill("")
+    expect(page.locator(f"#ticket-row-{ticket.pk} [data-slot=draft]")).to_have_text("")
+    assert not Draft.objects.exclude(text="").exists()
+
+
+def test_a_reply_that_crosses_another_is_stopped_though_the_screen_knew_nothing(crew, screen):
+    ticket = says(crew, "Who can help me?").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    composer(page).fill("I can!")
+    page.evaluate("document.querySelector('#thread-log').apply = () => 0")  # this screen does not see what comes
+    theirs = scene.answers(ticket, crew.teammate, "I have it already.", at=timezone.now())
+    composer(page).press("Control+Enter")
+    guard = page.locator("#composer-guard")
+    expect(guard).to_contain_text("I have it already.")
+    expect(composer(page)).to_have_value("I can!")
+    assert Message.objects.filter(direction="out").count() == 1
+    with page.expect_response("**/replies/") as answer:
+        guard.get_by_text("Send anyway").click()
+    assert answer.value.status == 201
+    expect(guard).to_be_hidden()
+    assert list(Message.objects.filter(direction="out").order_by("pk").values_list("text", flat=True)) == [theirs.text, "I can!"]
+
+
+def test_a_screen_that_was_asleep_catches_up(crew, screen):
+    ticket = says(crew, "First").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.context.set_offline(True)
+    page.evaluate("window.dispatchEvent(new Event('offline'))")
+    says(crew, "While you slept")
+    page.context.set_offline(False)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.locator("#thread-log")).to_contain_text("While you slept")
+
+
+def test_on_a_phone_one_pane_at_a_time(crew, screen):
+    ticket = says(crew, "From a phone").ticket
+    page = screen(crew.agent, width=360)
+    expect(page.locator("#thread")).to_be_hidden()
+    page.locator(f"#ticket-row-{ticket.pk} a").click()
+    expect(page.locator("#thread-log")).to_contain_text("From a phone")
+    expect(page.locator("#list")).to_be_hidden()
+    page.locator("[data-fold=side]").first.click()
+    expect(page.locator("#property-status-button")).to_be_visible()
+    page.locator(".side__bar [data-fold=side]").click()
+    page.go_back()
+    expect(page.locator("#list")).to_be_visible()
+    expect(page.locator("#thread")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360 and page.errors == []
+
+
+def test_a_mail_runs_nothing_fetches_nothing_and_hears_our_keys(crew, screen):
+    first, _second, _third = three_tickets(crew)
+    message = first.messages.get()
+    html = '<p style="color:#ff0000" id="red">Red words</p>' + "<p>line</p>" * 40 + '<img data-remote="https://track.example/x.png" alt="">'
+    Message.objects.filter(pk=message.pk).update(html=html + "<script>parent.document.title='owned'</script>")
+    page = screen(crew.agent)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator(f"#ticket-row-{first.pk} a").click()
+    frame = page.frame_locator("iframe[data-mail-frame]")
+    expect(frame.locator("p", has_text="Red words")).to_have_css("color", "rgb(255, 0, 0)")
+    page.wait_for_function("document.querySelector('iframe[data-mail-frame]').clientHeight > 900")
+    frame.locator("body").press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    assert "owned" not in page.title()
+    assert not [url for url in asked if "track.example" in url]
+
+
+def test_the_list_says_new_above_a_reader_who_has_scrolled(crew, screen):
+    scene.many(crew, 30, now=timezone.now() - timedelta(hours=1))
+    page = screen(crew.agent)
+    expect(page.locator(".row")).to_have_count(30)
+    page.locator("#list-scroll").evaluate("node => { node.scrollTop = 600; }")
+    ticket = says(crew, "Later").ticket
+    expect(page.locator(".more-new")).to_contain_text("1 new")
+    expect(page.locator(f"#ticket-row-{ticket.pk}")).to_have_count(0)
+    page.locator(".more-new").click()
+    expect(page.locator(".row").first).to_have_attribute("data-ticket", str(ticket.pk))
+
+
+def test_the_browser_and_the_server_agree_on_the_fingerprint(crew, screen):
+    page = screen(crew.agent)
+    for ids in ([], [1], [1, 2, 3], [10**9, 2**40]):
+        path = "/static/js/lib/feed.js"
+        assert page.evaluate(f"async (ids) => (await import('{path}')).fingerprint(ids)", ids) == live.fingerprint(ids)
