@@ -12,7 +12,9 @@ import redis
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.conf import settings as django_settings
+from django.contrib.auth import logout
 from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
 from django.utils import timezone
 
 from agents.models import Agent
@@ -161,6 +163,16 @@ async def test_a_socket_is_closed_when_its_session_ends(crew, monkeypatch):
         await mina.until("beat")
         await database_sync_to_async(mina.scope["session"].delete)()
         await mina.until("closed")
+
+
+async def test_signing_out_closes_the_sockets_of_that_session_at_once(crew):
+    async with screen(crew.agent) as mina, screen(crew.agent) as other:
+        await subscribed()
+        request = HttpRequest()
+        request.session, request.user = mina.scope["session"], crew.agent
+        await database_sync_to_async(logout)(request)
+        assert (await mina.until("closed"))["code"] == 4401
+        assert await other.receive_nothing(timeout=0.2)
 
 
 async def test_changed_rights_say_resync(crew, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, BinaryIO, cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -164,7 +164,7 @@ def uploads(request: HttpRequest) -> HttpResponse:
     if upload.size > LARGEST_UPLOAD:
         return _refused(_("The file is larger than %(mb)s MB.") % {"mb": LARGEST_UPLOAD // 1024 // 1024}, status=413)
     try:
-        stored = files.store(upload.file)
+        stored = files.store(cast(BinaryIO, upload))
     except files.NoRoom:
         return _refused(_("The server has no room for files. Tell an administrator."), status=503)
     attachment = Attachment.objects.create(

@@ -95,7 +95,7 @@ def timeline(agent: Agent, shown: Ticket) -> list[dict[str, Any]]:
         Event.objects.filter(customer=shown.customer_id, ticket__isnull=True, kind__in=PERSONAL_KINDS)
         .select_related("actor").order_by("-pk")[:MOST]
     )
-    names = Names(agents={event.actor_id: event.actor.name for event in events if event.actor}, teams={})
+    names = Names(agents={event.actor.pk: event.actor.name for event in events if event.actor}, teams={})
     for event in events:
         who = event.actor.name if event.actor else ""
         items.append(
