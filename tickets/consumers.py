@@ -20,7 +20,7 @@ from django.utils import timezone, translation
 from agents import presence as attendance
 from agents.models import Agent
 from tickets import live, presence
-from tickets.access import Visibility, tickets_in, visibility_of
+from tickets.access import NOBODY, Visibility, tickets_in, visibility_of
 from tickets.routing import assign as routing
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class AgentSocket(AsyncWebsocketConsumer):
     resync, error {code}. Every one of them can also be had by GET (/live/, /marks/)."""
 
     agent: Agent | None = None
-    visibility: Visibility
+    visibility: Visibility = NOBODY  # until its rights are read; what falls in between is caught up
     language = "en"
 
     async def connect(self) -> None:
