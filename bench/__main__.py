@@ -1,0 +1,221 @@
+"""bin/bench [--sizes 10000,100000] [--rounds 5]: prints every row of the targets, with the spread, and memory."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import io
+import pstats
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.stage import Stage
+
+# row -> (what, target in words, holds(value))
+TARGETS: dict[str, tuple[str, str, Callable[[float], bool]]] = {
+    "1": ("mail intake, one process: rate against R1", ">= 0.05 x R1", lambda v: v >= 0.05),
+    "2": ("every mail twice, shuffled, four at once: doubles", "0", lambda v: v == 0),
+    "3": ("queue fragment", "<= 25 x V", lambda v: v <= 25),
+    "4": ("queue, whole page", "<= 80 x V", lambda v: v <= 80),
+    "5": ("ticket with 50 messages", "<= 60 x V", lambda v: v <= 60),
+    "6": ("8 clients at once: rate against one", ">= 1.6 x", lambda v: v >= 1.6),
+    "6b": ("8 clients: 95th percentile against the single median", "<= 10 x", lambda v: v <= 10),
+    "7": ("SQL statements of the queue", "<= 12", lambda v: v <= 12),
+    "7b": ("SQL statements of the ticket", "<= 15", lambda v: v <= 15),
+    "9": ("posting a reply against R1's latency", "<= 50 x", lambda v: v <= 50),
+    "11": ("commit to the last of 1,000 sockets", "<= 3 x F", lambda v: v <= 3),
+}
+FLAT = {"1": 0.9, "3": 1.2, "4": 1.2, "5": 1.2, "9": 1.2, "11": 1.2}  # rate: at least; the others: at most
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
+    parser.add_argument("--sizes", default="10000,100000", help="tickets in the database, comma separated")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    sizes = [int(size) for size in options.sizes.split(",")]
+    with Stage() as stage:
+        results, missed = {}, set()
+        from bench import seed
+
+        facts = seed.base()
+        stage.start()
+        time.sleep(3)
+        before = stage.memory()
+        for size in sizes:
+            say(f"\n== {size:,} tickets ==")
+            began = time.monotonic()
+            seed.grow(upto=size)
+            long = seed.long_ticket()
+            say(f"seeded in {time.monotonic() - began:.0f} s")
+            stage.quiet(on=True)
+            found = asyncio.run(measure(stage, facts, long, rounds=options.rounds))
+            stage.quiet(on=False)
+            results[size] = found
+            missed |= show(found)
+        flat(results)
+        time.sleep(8)  # the worker drains what the rounds left
+        memory(before, stage.memory())
+        for row in sorted(missed & set(PROFILES)):
+            profile(row, facts, long)
+        say(f"\n{len(missed)} row(s) miss their target: {', '.join(sorted(missed)) or 'none'}")
+
+
+async def measure(stage: Stage, facts: dict[str, Any], long: int, *, rounds: int) -> dict[str, list[float]]:
+    """All rows, interleaved round by round. Row -> its ratio in each round, and the raw seconds under `raw:`."""
+    from asgiref.sync import sync_to_async
+
+    from bench import rows
+    from tickets.models import Ticket
+
+    agent = facts["agents"][0]
+    bare = await asyncio.to_thread(rows.Bare)
+    web = await sync_to_async(rows.Web)(stage.web, agent)
+    tickets = await sync_to_async(lambda: list(Ticket.objects.filter(status="open").order_by("-id")[5:25]))()
+    sockets = await sync_to_async(rows.Sockets)(stage.live, stage.web, facts["agents"])
+    subscribers = rows.Subscribers()
+    await sockets.open()
+    await subscribers.open()
+    await asyncio.sleep(2)
+    found: dict[str, list[float]] = {row: [] for row in TARGETS}
+    raw: dict[str, list[float]] = {name: [] for name in ("R1", "V", "F", *TARGETS)}
+    run = sync_to_async(thread_sensitive=True)
+    for n in range(rounds + 1):  # the first one warms up and is thrown away
+        r1 = await run(bare)()
+        v = await run(web.timed)("/bench/trivial/", count=60)
+        took = {
+            "1": await run(rows.intake)(facts["channels"]["email"]),
+            "3": await run(web.timed)("/", fragment=True),
+            "4": await run(web.timed)("/"),
+            "5": await run(web.timed)(f"/tickets/{long}/", fragment=True),
+            "9": await run(rows.reply)(tickets, agent),
+        }
+        one, _ = await run(rows.crowd)(lambda: rows.Web(stage.web, agent), "/", clients=1)
+        eight, p95 = await run(rows.crowd)(lambda: rows.Web(stage.web, agent), "/", clients=8)
+        f = statistics.median([await subscribers.publish() for _ in range(5)])
+        took["11"] = statistics.median(
+            [await sockets.fan_out(tickets[0], agent, 1 + k % 2) for k in range(2 * n, 2 * n + 6)]
+        )
+        if n == 0:
+            continue
+        ratios = {
+            "1": r1 / took["1"], "3": took["3"] / v, "4": took["4"] / v, "5": took["5"] / v, "6": eight / one,
+            "6b": p95 / took["3"], "9": took["9"] / r1, "11": took["11"] / f,
+        }  # fmt: skip
+        for row, value in ratios.items():
+            found[row].append(value)
+        for name, seconds in {**took, "R1": r1, "V": v, "F": f}.items():
+            raw[name].append(seconds)
+    await sockets.close()
+    await subscribers.close()
+    wanted, got = await run(rows.doubles)(facts["channels"]["email"])
+    found["2"] = [float(abs(got - wanted))]
+    found["7"] = [float(await run(rows.statements)(agent, "/", fragment=False))]
+    found["7b"] = [float(await run(rows.statements)(agent, f"/tickets/{long}/", fragment=True))]
+    return found | {f"raw:{name}": values for name, values in raw.items() if values}
+
+
+def show(found: dict[str, list[float]]) -> set[str]:
+    """Print the rows; returns those that miss their target."""
+    missed = set()
+    for name in ("R1", "V", "F"):
+        values = found[f"raw:{name}"]
+        say(
+            f"{name:>4}  {statistics.median(values) * 1000:9.3f} ms   ({min(values) * 1000:.3f} - {max(values) * 1000:.3f})"
+        )
+    say(f"{'row':>4}  {'ratio':>9}   {'spread':<19} {'target':<14} {'ms':>9}  what")
+    for row, (what, target, holds) in TARGETS.items():
+        values = found[row]
+        median = statistics.median(values)
+        seconds = found.get(f"raw:{row}")
+        shown = f"{statistics.median(seconds) * 1000:9.2f}" if seconds else " " * 9
+        verdict = "" if holds(median) else "   MISSED"
+        if verdict:
+            missed.add(row)
+        say(
+            f"{row:>4}  {median:9.3f}   {f'({min(values):.3f} - {max(values):.3f})':<19} {target:<14} {shown}  {what}{verdict}"
+        )
+    return missed
+
+
+def flat(results: dict[int, dict[str, list[float]]]) -> None:
+    """How much the largest size costs against the smallest: the claim that no noise can hide."""
+    small, large = min(results), max(results)
+    if small == large:
+        return
+    say(f"\n== {large:,} against {small:,} tickets ==")
+    for row, bound in FLAT.items():
+        factor = statistics.median(results[large][row]) / statistics.median(results[small][row])
+        holds = factor >= bound if row == "1" else factor <= bound
+        sign = ">=" if row == "1" else "<="
+        say(f"{row:>4}  {factor:6.2f} x   (wanted {sign} {bound})  {TARGETS[row][0]}{'' if holds else '   MISSED'}")
+    for row in ("7", "7b"):
+        same = results[large][row] == results[small][row]
+        say(f"{row:>4}  {'the same number' if same else 'DIFFERS'}  {TARGETS[row][0]}")
+
+
+def memory(before: dict[str, float], after: dict[str, float]) -> None:
+    say("\n== memory, MB (shared pages counted once) ==")
+    for name, then in before.items():
+        say(f"{name:>10}  {then:7.0f} after the start  {after.get(name, 0):7.0f} after the run")
+    say(f"{'all':>10}  {sum(before.values()):7.0f}                  {sum(after.values()):7.0f}")
+
+
+def _profile_page(path: str, fragment: bool) -> Callable[[dict[str, Any], int], Callable[[], Any]]:
+    def prepare(facts: dict[str, Any], long: int) -> Callable[[], Any]:
+        from django.test import Client
+
+        client = Client(headers={"HX-Request": "true"} if fragment else None)
+        client.force_login(facts["agents"][0])
+        address = path.format(long=long)
+        client.get(address)
+        return lambda: [client.get(address) for _ in range(10)]
+
+    return prepare
+
+
+def _profile_intake(facts: dict[str, Any], long: int) -> Callable[[], Any]:
+    from bench import rows
+
+    return lambda: rows.intake(facts["channels"]["email"], 30)
+
+
+def _profile_reply(facts: dict[str, Any], long: int) -> Callable[[], Any]:
+    from bench import rows
+    from tickets.models import Ticket
+
+    tickets = list(Ticket.objects.filter(status="open").order_by("-id")[5:25])
+    return lambda: rows.reply(tickets, facts["agents"][0])
+
+
+PROFILES: dict[str, Callable[[dict[str, Any], int], Callable[[], Any]]] = {
+    "1": _profile_intake,
+    "3": _profile_page("/", True),
+    "4": _profile_page("/", False),
+    "5": _profile_page("/tickets/{long}/", True),
+    "9": _profile_reply,
+}
+
+
+def profile(row: str, facts: dict[str, Any], long: int) -> None:
+    """Where the time of a missed row goes."""
+    act = PROFILES[row](facts, long)
+    recorder = cProfile.Profile()
+    recorder.runcall(act)
+    text = io.StringIO()
+    pstats.Stats(recorder, stream=text).sort_stats("tottime").print_stats(18)
+    say(f"\n== profile of row {row}: {TARGETS[row][0]} ==")
+    say("\n".join(line for line in text.getvalue().splitlines()[4:] if line.strip()))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
