@@ -70,7 +70,7 @@ class SmsForm(ChannelForm):
     def clean_address(self) -> str:
         given = self.cleaned_data["address"].strip()
         number = re.sub(r"[\s().-]", "", given)
-        if re.fullmatch(r"\d{3,8}", number):  # a short code, which has no country code
+        if re.fullmatch(r"[1-9]\d{2,7}", number):  # a short code, which has no country code
             return number
         if not (number := phone_numbers.e164(number)):
             raise ValidationError(_("Enter a phone number with its country code, for example +82 2 1234 5678."))

@@ -43,7 +43,11 @@ def channels(request: HttpRequest) -> HttpResponse:
 @require_GET
 def kinds(request: HttpRequest) -> HttpResponse:
     """What can be connected, and what one needs for it."""
-    return render(request, "channels_in/channel_kinds.html", {"forms": forms_by_kind()})
+    return render(
+        request,
+        "channels_in/channel_kinds.html",
+        {"kinds": [(kind, form.needs) for kind, form in forms_by_kind().items()]},
+    )
 
 
 @admins_only
