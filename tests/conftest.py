@@ -155,7 +155,7 @@ def live_server(transactional_db: None) -> Iterator[LiveServer]:
         access_log=False,
         ws="websockets-sansio",
         proxy_headers=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=15,  # a busy machine must not turn into a cancelled request
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [settings.LIVE_SOCKET.dup()]}, daemon=True)
@@ -165,7 +165,7 @@ def live_server(transactional_db: None) -> Iterator[LiveServer]:
         time.sleep(0.01)
     yield LiveServer(settings.SITE_URL)
     server.should_exit = True
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive(), "the live server did not stop"
 
 
