@@ -38,6 +38,7 @@ from tickets.models.message import DeliveryState
 from tickets.models.ticket import UNSOLVED, next_number
 from tickets.routing import assign as routing
 from tickets.sla import clocks
+from tickets.wake import wake
 
 MOST_REFERENCES = 30  # of a mail that are looked up, the newest first
 MOST_CANDIDATES = 50  # tickets of a customer that are looked at, the newest first
@@ -168,13 +169,14 @@ def open_ticket(
         first_channel=channel,
         last_channel=channel,
         trusts_unverified=trusts_unverified,
+        routing_due_at=now if route_it else None,
         created_at=now,
         updated_at=now,
     )
     live.announce(ticket.record("ticket_created", by=by, now=now, reason=reason))
     clocks.ticket_created(ticket, now=now)
     if route_it:
-        routing.owe(ticket, now=now)
+        wake("tickets.tasks.route")
     return ticket
 
 
