@@ -193,8 +193,8 @@ def parse_windows(text: str) -> list[tuple[time, time]]:
             raise ValidationError(_("A window must open before it closes."))
         windows.append(window)
     windows.sort()
-    for (_a, closes), (opens, _b) in itertools.pairwise(windows):
-        if closes == time(0) or opens < closes:
+    for (_from, ends), (begins, _until) in itertools.pairwise(windows):
+        if ends == time(0) or begins < ends:
             raise ValidationError(_("Two windows of this day overlap."))
     return windows
 

@@ -85,7 +85,7 @@ class Satisfaction:
     high: float | None = None
 
 
-def created(scope: Scope) -> QuerySet[Ticket]:
+def created(scope: Scope) -> QuerySet[Any]:
     """The survivors whose family began in the period, with `began_at` and `answered_at` of the family."""
     children = Ticket.objects.filter(
         Q(merged_into=OuterRef("pk"))
@@ -158,18 +158,22 @@ def satisfaction(scope: Scope) -> Satisfaction:
 def by_channel(scope: Scope) -> list[dict[str, Any]]:
     """One row per channel kind: created, solved, first reply, satisfaction. A ticket counts where it began."""
     rows: dict[str, dict[str, Any]] = {}
-    per_kind = created(scope).values(kind=F("first_channel__kind"))
-    for row in per_kind.annotate(created=Count("pk")).order_by():
-        rows[row["kind"] or ""] = {"kind": row["kind"] or "", "created": row["created"], "solved": 0, "n": 0}
-    for row in solved(scope).values(kind=F("first_channel__kind")).annotate(solved=Count("pk")).order_by():
-        rows.setdefault(row["kind"] or "", {"kind": row["kind"] or "", "created": 0})["solved"] = row["solved"]
-    speeds = answered(scope).values(kind=F("first_channel__kind")).order_by()
-    for row in speeds.annotate(median=Percentile(_seconds(), fraction=0.5), p90=Percentile(_seconds(), fraction=0.9)):
-        rows[row["kind"] or ""] |= {"median": row["median"], "p90": row["p90"]}
-    ratings = rated(scope).values(kind=F("survey__channel__kind")).order_by()
-    for row in ratings.annotate(n=Count("pk"), good=Count("pk", filter=Q(score__in=SATISFIED))):
-        empty = {"kind": row["kind"] or "", "created": 0, "solved": 0}
-        rows.setdefault(row["kind"] or "", empty).update(n=row["n"], share=row["good"] / row["n"])
+    median, p90 = Percentile(_seconds(), fraction=0.5), Percentile(_seconds(), fraction=0.9)
+    good = Count("pk", filter=Q(score__in=SATISFIED))
+    began = F("first_channel__kind")
+    parts: list[Any] = [
+        created(scope).values(kind=began).annotate(created=Count("pk")).order_by(),
+        solved(scope).values(kind=began).annotate(solved=Count("pk")).order_by(),
+        answered(scope).values(kind=began).annotate(median=median, p90=p90).order_by(),
+        rated(scope).values(kind=F("survey__channel__kind")).annotate(n=Count("pk"), good=good).order_by(),
+    ]
+    for part in parts:
+        for row in part:
+            kind = row["kind"] or ""
+            rows.setdefault(kind, {"created": 0, "solved": 0, "n": 0}).update(row, kind=kind)
+    for found in rows.values():
+        if found["n"]:
+            found["share"] = found["good"] / found["n"]
     return sorted(rows.values(), key=lambda row: (-row["created"], row["kind"]))
 
 

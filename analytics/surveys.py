@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -57,7 +58,7 @@ def answer(token: str, *, score: int, comment: str = "", now: datetime) -> bool:
 
 def ask(solve: Event, *, now: datetime) -> bool:
     """Ask about one solve, or write down why not. False when nothing was sent."""
-    ticket = Ticket.objects.select_related("customer", "brand").get(pk=solve.ticket_id)
+    ticket = Ticket.objects.select_related("customer", "brand").get(pk=cast(int, solve.ticket_id))
     survey = Survey(
         ticket=ticket,
         solve_event_id=solve.pk,

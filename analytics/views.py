@@ -115,7 +115,7 @@ def drill(request: HttpRequest, metric: str) -> HttpResponse:
             "heading": _heading_of(metric),
             "total": total,
             "tickets": tickets[:ROWS],
-            "more": f"?{urlencode({**request.GET.dict(), 'before': more})}" if more else "",
+            "more": f"?{urlencode({**_asked(request), 'before': str(more)})}" if more else "",
             "back": f"/reports/?{urlencode({'period': period, 'channel': scope.channel})}",
             "since": scope.since.astimezone(scope.zone),
             "until": scope.until.astimezone(scope.zone),
@@ -215,9 +215,13 @@ def _channel_tabs(request: HttpRequest, current: str) -> list[dict[str, Any]]:
     ]
 
 
+def _asked(request: HttpRequest) -> dict[str, str]:
+    return {key: str(request.GET[key]) for key in ("period", "channel") if key in request.GET}
+
+
 def _here(request: HttpRequest, **change: str) -> str:
-    kept = {key: value for key, value in request.GET.items() if key in ("period", "channel")}
-    return f"/reports/?{urlencode({key: value for key, value in {**kept, **change}.items() if value})}"
+    wanted = {**_asked(request), **change}
+    return f"/reports/?{urlencode({key: value for key, value in wanted.items() if value})}"
 
 
 def _link(request: HttpRequest, metric: str, **change: str) -> str:

@@ -205,13 +205,14 @@ class Sockets:
 
     async def open(self) -> None:
         import websockets
+        from websockets.typing import Origin
 
         gate = asyncio.Semaphore(40)
 
         async def one(n: int) -> Any:
             async with gate:
                 return await websockets.connect(
-                    self.address, origin=self.origin, additional_headers={"Cookie": self.cookies[n % len(self.cookies)]},
+                    self.address, origin=Origin(self.origin), additional_headers={"Cookie": self.cookies[n % len(self.cookies)]},
                     max_size=2**22, open_timeout=180, ping_interval=None, compression=None,
                 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -41,7 +41,7 @@ FUNCTIONS = {
 }
 APPS = ("agents", "analytics", "channels_in", "helpdesk", "tickets")
 
-Message = tuple[str, str | tuple[str, str]]  # context ("" = none), and the text or its singular and plural
+Message = tuple[str, str | tuple[str, ...]]  # context ("" = none), and the text or its singular and plural
 
 
 def messages_of(root: Path) -> dict[Message, str]:
@@ -81,8 +81,8 @@ def merge(catalog: Catalog, found: dict[Message, str]) -> list[Message]:
     ]
 
 
-def _is_translated(string: str | tuple[str, ...] | None) -> bool:
-    return bool(string) and (isinstance(string, str) or any(string))
+def _is_translated(string: str | Sequence[str] | None) -> bool:
+    return bool(string) and (isinstance(string, str) or any(string or ()))
 
 
 def write_catalog(path: Path, catalog: Catalog) -> None:

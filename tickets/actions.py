@@ -131,7 +131,8 @@ def set_subject(ticket: Ticket, subject: str, *, by: Actor, now: datetime) -> Ev
         return None
     old, locked.subject, locked.updated_at = locked.subject, subject, now
     locked.save(update_fields=["subject", "updated_at"])
-    event = locked.record("subject_changed", by=by, now=now, **{"from": old, "to": subject})
+    change: dict[str, Any] = {"from": old, "to": subject}
+    event = locked.record("subject_changed", by=by, now=now, **change)
     live.announce(event)
     return event
 

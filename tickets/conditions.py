@@ -122,12 +122,17 @@ FIELDS: Mapping[str, Field] = {
         lambda names: Q(Exists(Tag.objects.filter(tickets=OuterRef("pk"), name__in=names))),
         lambda: [(name, name) for name in Tag.objects.order_by("name").values_list("name", flat=True)[:200]],
     ),
-    "priority": Field(gettext_lazy("Priority"), "order", _order_q, lambda: list(Ticket.Priority.choices)),
+    "priority": Field(
+        gettext_lazy("Priority"),
+        "order",
+        _order_q,
+        lambda: [(key, str(label)) for key, label in Ticket.Priority.choices],
+    ),
     "status": Field(
         gettext_lazy("Status"),
         "choice",
         lambda values: Q(status__in=values),
-        lambda: list(Ticket.Status.choices),
+        lambda: [(key, str(label)) for key, label in Ticket.Status.choices],
     ),
     "team": Field(
         gettext_lazy("Team"),
@@ -255,7 +260,7 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
 def _holds(leaf: Tree, facts: Mapping[str, Any]) -> bool:
     field, op = _field_of(leaf)
     value, fact = leaf.get("value"), facts[leaf["field"]]
-    values = value if isinstance(value, list) else [value]
+    values: list[Any] = value if isinstance(value, list) else [value]
     if field.kind == "order":
         return {"is": fact == values[0], "at_least": fact >= values[0], "at_most": fact <= values[0]}[op]
     if field.kind == "text":

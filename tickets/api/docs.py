@@ -45,7 +45,7 @@ def _operation(path: str, method: str, found: dict[str, Any], parts: dict[str, A
     }
 
 
-def _fields(schema: dict[str, Any], parts: dict[str, Any]) -> list[dict[str, str]]:
+def _fields(schema: dict[str, Any], parts: dict[str, Any]) -> list[dict[str, Any]]:
     schema = _resolve(schema, parts)
     if schema.get("type") == "array":
         schema = _resolve(schema.get("items", {}), parts)

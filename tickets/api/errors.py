@@ -45,7 +45,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             more = {"detail": "A newer message exists.", "newer": [message.pk for message in error.messages]}
         case Unreachable():
             code, kind = 422, "unreachable"
-            more = {"detail": error.sentence, "code": error.code}
+            more = {"detail": str(error), "code": error.code}
         case NotAllowed():
             code, kind = 422, "not-allowed"
             more = {"detail": str(error)}
@@ -56,8 +56,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
             code, kind = error.status_code, str(getattr(error, "default_code", "error")).replace("_", "-")
             if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
                 code, kind, headers = 401, "unauthenticated", {"WWW-Authenticate": "Bearer"}
-            elif isinstance(error, exceptions.Throttled) and error.wait:
-                headers = {"Retry-After": str(int(error.wait) + 1)}
+            elif isinstance(error, exceptions.Throttled) and (wait := getattr(error, "wait", None)):
+                headers = {"Retry-After": str(int(wait) + 1)}
             elif isinstance(error, Conflict):
                 kind, more = "conflict", {"detail": str(error.detail)}
         case _:

@@ -57,11 +57,12 @@ def forget_old(*, now: datetime) -> int:
 
 
 def _claim(request: Request, key: str, sha: str, *, now: datetime) -> IdempotencyKey:
+    token: Any = request.auth
     try:
         with transaction.atomic():
-            return IdempotencyKey.objects.create(token=request.auth, key=key, request_sha256=sha, created_at=now)
+            return IdempotencyKey.objects.create(token=token, key=key, request_sha256=sha, created_at=now)
     except IntegrityError:
-        kept = IdempotencyKey.objects.get(token=request.auth, key=key)
+        kept = IdempotencyKey.objects.get(token=token, key=key)
         if kept.status is None and kept.request_sha256 == sha:
             stale = IdempotencyKey.objects.filter(pk=kept.pk, status__isnull=True, created_at__lt=now - IN_FLIGHT)
             if not stale.update(created_at=now):

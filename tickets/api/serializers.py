@@ -55,7 +55,7 @@ class TicketOut(serializers.ModelSerializer):
     team = Named(allow_null=True)
     assignee = Named(allow_null=True)
     customer = Named()
-    tags = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+    tags: Any = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
     channels = serializers.SerializerMethodField()
     sla = ClockOut(source="live_clocks", many=True)
 
@@ -94,7 +94,7 @@ class AuthorOut(serializers.Serializer):
 
 
 class MessageOut(serializers.ModelSerializer):
-    channel = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    channel: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     author = serializers.SerializerMethodField()
     in_reply_to = serializers.SerializerMethodField()
     attachments = AttachmentOut(many=True, read_only=True)

@@ -47,6 +47,6 @@ class Channel(models.Model):
             brand_key=self.brand.key,
             brand_name=self.brand.name,
             settings=self.settings,
-            secrets=self.secrets,
+            secrets=self.secrets,  # type: ignore[arg-type]  # EncryptedJSONField answers a dict
             hook_url=f"{settings.SITE_URL}/hooks/{self.slug}/",
         )

@@ -223,7 +223,7 @@ class Ticket(models.Model):
         kind = {self.Status.SOLVED: "solved", self.Status.CLOSED: "closed"}.get(self.Status(status), "status_changed")
         if old == self.Status.SOLVED and status in UNSOLVED:
             kind = "reopened"
-        return self.record(kind, by=by, now=now, **{"from": old, "to": status, **({"cause": cause} if cause else {})})
+        return self.record(kind, by=by, now=now, **_change(old, status, cause=cause))
 
     def give_to(
         self,
@@ -285,7 +285,7 @@ class Ticket(models.Model):
         self.snoozed_until, self.updated_at = until, now
         self.save(update_fields=["snoozed_until", "updated_at"])
         if until is None:
-            return self.record("woken", by=by, now=now, **({"cause": cause} if cause else {}))
+            return self.record("woken", by=by, now=now, **_cause(cause))
         return self.record("snoozed", by=by, now=now, until=until.isoformat())
 
     def rate(self, score: int, *, now: datetime, survey_id: int) -> Event:
@@ -312,6 +312,14 @@ class Ticket(models.Model):
             message_id=message_id,
             particulars=particulars,
         )
+
+
+def _cause(cause: str) -> dict[str, Any]:
+    return {"cause": cause} if cause else {}
+
+
+def _change(old: str, new: str, *, cause: str) -> dict[str, Any]:
+    return {"from": old, "to": new, **_cause(cause)}
 
 
 class TicketLink(models.Model):

@@ -64,7 +64,7 @@ def describe(action: dict[str, Any]) -> str:
     """One action as people say it, in the reader's language."""
     match action.get("do"):
         case "team":
-            team = Team.objects.filter(pk=action.get("team")).first()
+            team = Team.objects.filter(pk=action["team"]).first()
             return _("Team → %(team)s") % {"team": team.name if team else "?"}
         case "priority":
             return _("Priority → %(priority)s") % {
@@ -78,7 +78,7 @@ def describe(action: dict[str, Any]) -> str:
 def _do(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> dict[str, Any] | None:
     match action.get("do"):
         case "team":
-            team = Team.objects.filter(pk=action.get("team")).first()
+            team = Team.objects.filter(pk=action["team"]).first()
             event = ticket.give_to(assignee=ticket.assignee, team=team, by=RULE, now=now) if team else None
         case "priority":
             event = ticket.change_priority(action["priority"], by=RULE, now=now)

@@ -139,7 +139,7 @@ def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
     if request.method == "POST":
         found.name = request.POST.get("name", "").strip()[:120]
         found.active = "active" in request.POST
-        found.calendar = Calendar.objects.filter(pk=_int(request.POST.get("calendar"))).first()
+        found.calendar = Calendar.objects.filter(pk=_int(request.POST.get("calendar")) or 0).first()
         found.conditions = posted_tree(request)
         try:
             cells = _posted_cells(request)
