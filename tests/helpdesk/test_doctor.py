@@ -15,8 +15,9 @@ def levels(area):
     return [finding.level for finding in area()]
 
 
-def test_the_address_and_websockets_of_a_running_site_are_in_order(live_server):
-    assert levels(doctor._site) == ["ok"]
+def test_the_address_and_websockets_of_a_running_site_are_in_order(live_server, monkeypatch):
+    monkeypatch.setattr(doctor, "TIMEOUT", 60.0)  # the first page of a process on a busy machine
+    assert [finding.what for finding in doctor._site()] == [live_server.url]
     assert levels(doctor._sockets) == ["ok"]
 
 
