@@ -6,6 +6,7 @@ The sweep reads solves from the log and writes one `Survey` for each, sent or sk
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import datetime, timedelta
 from typing import cast
@@ -16,8 +17,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from analytics.models import Answer, Survey
-from tickets import actions, replies
-from tickets.models import Event, Message, Ticket
+from tickets import actions, live, replies
+from tickets.models import Event, Message, Route, Ticket
+
+log = logging.getLogger(__name__)
 
 DELAY = timedelta(seconds=15)  # longer than the moment in which a solve can be taken back
 LOOK_BACK = timedelta(days=2)  # a solve that no worker saw for so long is not asked about any more
@@ -33,7 +36,13 @@ def sweep(*, now: datetime, limit: int = 200) -> int:
         .exclude(pk__in=Survey.objects.filter(sent_at__gt=now - LOOK_BACK - LIFE).values("solve_event_id"))
         .order_by("id")[:limit]
     )
-    return sum(ask(event, now=now) for event in due)
+    sent = 0
+    for event in due:
+        try:
+            sent += ask(event, now=now)
+        except Exception:  # one solve must not silence the others; it stays due
+            log.exception("the solve %s was not asked about", event.pk)
+    return sent
 
 
 def answer(token: str, *, score: int, comment: str = "", now: datetime) -> bool:
@@ -69,35 +78,46 @@ def ask(solve: Event, *, now: datetime) -> bool:
         expires_at=now + LIFE,
     )
     route = _route_of(ticket, now=now)
-    survey.skipped = _why_not(ticket, solve, route, now=now)
+    survey.skipped = _why_not(ticket, route, now=now)
     try:
-        with transaction.atomic():
-            survey.save()
-            if not survey.skipped and route is not None:
-                survey.channel = route.channel
-                message = replies.automatic(
-                    ticket,
-                    route=route,
-                    text=_question(ticket, survey),
-                    kind="auto-generated",
-                    meta={"survey": survey.token},
-                    now=now,
-                )
-                survey.message_id = message.pk
-                survey.save(update_fields=["channel", "message_id"])
-                ticket.record("survey_sent", now=now, message_id=message.pk, survey=survey.pk)
+        try:
+            _write(survey, ticket, route, now=now)
+        except replies.Unreachable:  # the way was closed between the look and the send
+            survey.skipped = "not_reachable"
+            _write(survey, ticket, None, now=now)
     except IntegrityError:
         return False  # another worker asked
     return not survey.skipped
 
 
-def _route_of(ticket: Ticket, *, now: datetime):  # type: ignore[no-untyped-def]
-    """The reachable route on which the customer wrote last."""
-    reachable = [choice.route for choice in replies.routes_for(ticket, now=now) if choice.reachable and choice.route]
+@transaction.atomic
+def _write(survey: Survey, ticket: Ticket, route: Route | None, *, now: datetime) -> None:
+    """The survey with its question, or with the reason why there is none. Raises replies.Unreachable."""
+    survey.pk = None
+    survey.channel = None if survey.skipped or route is None else route.channel
+    survey.save(force_insert=True)
+    if survey.skipped or route is None:
+        return
+    message = replies.automatic(
+        ticket,
+        route=route,
+        text=_question(ticket, survey),
+        kind="auto-generated",
+        meta={"survey": survey.token},
+        now=now,
+    )
+    survey.message_id = message.pk
+    survey.save(update_fields=["message_id"])
+    live.announce(ticket.record("survey_sent", now=now, message_id=message.pk, survey=survey.pk))
+
+
+def _route_of(ticket: Ticket, *, now: datetime) -> Route | None:
+    """The route used last on which plain words arrive: where only a template may go, or mail came back, nobody is asked."""
+    reachable = [choice.route for choice in replies.routes_for(ticket, now=now) if not choice.reason and choice.route]
     return max(reachable, key=lambda route: route.last_used_at, default=None)
 
 
-def _why_not(ticket: Ticket, solve: Event, route: object, *, now: datetime) -> str:
+def _why_not(ticket: Ticket, route: Route | None, *, now: datetime) -> str:
     if ticket.status not in (Ticket.Status.SOLVED, Ticket.Status.CLOSED):
         return "not_solved_any_more"
     if ticket.merged_into_id:

@@ -14,7 +14,7 @@ from analytics.models import Answer, Survey
 from tests import cast
 from tests.cast import Cast
 from tickets import actions
-from tickets.models import Event, Message, Route, Ticket
+from tickets.models import Event, Identity, Message, Route, Ticket
 from tickets.models.event import by_agent
 from tickets.models.ticket import next_number
 
@@ -79,6 +79,38 @@ def test_who_is_not_asked_has_a_reason(people: Cast, why: str) -> None:
         return
     assert surveys.sweep(now=now + surveys.DELAY) == 0
     assert asked(ticket).skipped == why
+
+
+@pytest.mark.parametrize("why", ["window_closed", "bounced"])
+def test_who_cannot_be_asked_does_not_keep_the_others_from_being_asked(people: Cast, why: str) -> None:
+    now = timezone.now()
+    unreachable, other = solved_ticket(people, now=now), solved_ticket(people, now=now)
+    if why == "window_closed":  # a template could still go, plain words cannot
+        Route.objects.filter(ticket=unreachable).update(channel=people.whatsapp, window_expires_at=now)
+    else:
+        unreachable.customer.identities.update(failed_at=now)
+    assert surveys.sweep(now=now + surveys.DELAY) == 1
+    assert asked(unreachable).skipped == "not_reachable"
+    assert asked(other).skipped == ""
+
+
+def test_a_way_that_closes_while_it_is_asked_is_a_reason_and_no_fault(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    ticket = solved_ticket(people, now=now)
+    usable = surveys._route_of
+    monkeypatch.setattr(surveys, "_route_of", lambda ticket, *, now: _closed(usable(ticket, now=now), at=now))
+    assert surveys.sweep(now=now + surveys.DELAY) == 0
+    assert (asked(ticket).skipped, asked(ticket).channel) == ("not_reachable", None)
+    assert not Message.objects.filter(ticket=ticket, author_type="bot").exists()
+
+
+def _closed(route: Route | None, *, at: datetime) -> Route | None:
+    """The same route, whose address opts out before the question leaves."""
+    assert route is not None
+    Identity.objects.filter(pk=route.identity_id).update(opted_out_at=at)
+    return route
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
