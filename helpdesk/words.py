@@ -67,7 +67,11 @@ def merge(catalog: Catalog, found: dict[Message, str]) -> list[Message]:
     """Add what is new to the catalogue and drop what nobody uses. Returns what still lacks its translation."""
     for context, text in found:
         key = text if isinstance(text, str) else text[0]
-        if catalog.get(key, context=context or None) is None:
+        known = catalog.get(key, context=context or None)
+        if known is not None and isinstance(text, tuple) and not known.pluralizable:
+            catalog.delete(key, context=context or None)  # it has a plural now
+            known = None
+        if known is None:
             catalog.add(text, context=context or None)
     wanted = {(context, text if isinstance(text, str) else text[0]) for context, text in found}
     for entry in list(catalog):
@@ -81,11 +85,22 @@ def merge(catalog: Catalog, found: dict[Message, str]) -> list[Message]:
     ]
 
 
+def fill(catalog: Catalog, other: Catalog) -> None:
+    """Translate what the catalogue has no translation of with what the other one says."""
+    for entry in catalog:
+        key = entry.id if isinstance(entry.id, str) else entry.id[0]
+        theirs = other.get(key, context=entry.context) if key and not _is_translated(entry.string) else None
+        if theirs is not None and _is_translated(theirs.string) and theirs.pluralizable == entry.pluralizable:
+            entry.string = theirs.string
+
+
 def _is_translated(string: str | Sequence[str] | None) -> bool:
     return bool(string) and (isinstance(string, str) or any(string or ()))
 
 
 def write_catalog(path: Path, catalog: Catalog) -> None:
+    """Write it so that a change of one text is a change of one entry."""
+    catalog.fuzzy = False  # its heading; babel marks new ones so
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         write_po(file, catalog, width=120, no_location=True, sort_output=True, omit_header=False)
