@@ -7,10 +7,11 @@ from datetime import time
 from typing import Any
 from zoneinfo import available_timezones
 
+from babel import Locale
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import get_language, gettext_lazy
 from holidays import list_supported_countries
 
 from agents.models import Agent, Calendar, CalendarClosing, CalendarWindow, Team
@@ -24,6 +25,7 @@ COMMON_ZONES = [
     "America/Los_Angeles",
     "UTC",
 ]
+COMMON_COUNTRIES = ["KR", "US", "GB"]
 
 
 def zones() -> list[tuple[str, str]]:
@@ -33,6 +35,15 @@ def zones() -> list[tuple[str, str]]:
     return [
         (zone, zone.replace("_", " ")) for zone in [*COMMON_ZONES, *(zone for zone in rest if zone not in COMMON_ZONES)]
     ]
+
+
+def countries() -> list[tuple[str, str]]:
+    """Two-letter code and name of the countries whose public holidays are known, in the reader's language."""
+    names = Locale.parse(get_language() or "en", sep="-").territories
+    return sorted(
+        ((code, names.get(code, code)) for code in list_supported_countries(include_aliases=False)),
+        key=lambda country: (country[0] not in COMMON_COUNTRIES, country[1]),
+    )
 
 
 class AgentForm(forms.ModelForm):
@@ -107,7 +118,7 @@ class CalendarForm(forms.ModelForm):
     closings = forms.CharField(
         required=False,
         label=gettext_lazy("Closed on"),
-        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "2026-12-24 Year-end party"}),
+        widget=forms.Textarea(attrs={"rows": 4, "placeholder": gettext_lazy("2026-12-24 Year-end party")}),
         help_text=gettext_lazy("One day a line: a date, then a name if you like."),
     )
 
@@ -118,11 +129,7 @@ class CalendarForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["time_zone"] = forms.ChoiceField(choices=zones(), label=gettext_lazy("Time zone"))
-        first = [("", _("None")), ("KR", "대한민국 (KR)"), ("US", "United States (US)"), ("GB", "United Kingdom (GB)")]
-        known = {code for code, _name in first}
-        self.fields["holiday_country"].choices = first + [  # type: ignore[attr-defined]
-            (code, code) for code in sorted(list_supported_countries()) if code not in known
-        ]
+        self.fields["holiday_country"].choices = [("", _("None")), *countries()]  # type: ignore[attr-defined]
         windows: dict[int, list[str]] = {day: [] for day in range(7)}
         if self.instance.pk:
             for window in self.instance.windows.order_by("weekday", "opens"):
