@@ -5,7 +5,7 @@ export class Words {
     this.language = language;
     this.clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
     this.date = new Intl.DateTimeFormat(language, { month: "long", day: "numeric", weekday: "short" });
-    this.opening = new Intl.DateTimeFormat(language, { weekday: "long", hour: "numeric", minute: "2-digit" });
+    this.weekday = new Intl.DateTimeFormat(language, { weekday: "long" });
   }
 
   get(name, values = {}) {
@@ -27,7 +27,7 @@ export class Words {
   }
 
   when(iso) {
-    return this.opening.format(new Date(iso));
+    return `${this.weekday.format(new Date(iso))} ${this.time(iso)}`;
   }
 
   wait(seconds) {
