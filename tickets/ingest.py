@@ -174,7 +174,6 @@ def open_ticket(
         updated_at=now,
     )
     live.announce(ticket.record("ticket_created", by=by, now=now, reason=reason))
-    clocks.ticket_created(ticket, now=now)
     if route_it:
         wake("tickets.tasks.route")
     return ticket

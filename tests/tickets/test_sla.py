@@ -12,6 +12,7 @@ from django.db import transaction
 from agents.models import Calendar, CalendarWindow
 from tests import cast
 from tests.cast import Cast
+from tests.workspace import scene
 from tickets import actions
 from tickets.models import Event, Message, SlaClock, SlaPolicy, SlaTarget, SlaWarning, Ticket
 from tickets.models.event import SYSTEM, by_agent
@@ -54,7 +55,7 @@ def waiting(people: Cast, *, now: datetime = FRIDAY, **fields: Any) -> Ticket:
     )  # fmt: skip
     Message.objects.create(ticket=ticket, seq=1, direction="in", author_type="customer", text="hi", channel=people.sms)
     with transaction.atomic():
-        clocks.ticket_created(actions.lock(ticket.pk), now=now)
+        clocks.customer_wrote(actions.lock(ticket.pk), now=now)
     return ticket
 
 
@@ -179,3 +180,17 @@ def test_an_edit_of_the_hours_leaves_running_clocks_alone_and_new_ones_name_the_
     old, new = SlaClock.objects.order_by("id")
     assert (old.due_at, old.calendar_version) == (at("2026-09-21T09:50"), 1)
     assert (new.due_at, new.calendar_version) == (at("2026-09-18T18:50"), 2)
+
+
+def test_what_a_customer_writes_starts_the_promise_and_more_of_it_starts_no_other(people: Cast, policy: SlaPolicy) -> None:
+    who = scene.sender("Jiwoo", phone="+821011112222")
+    ticket = scene.says(people.sms, who, "Where is it?", at=FRIDAY).ticket
+    scene.says(people.sms, who, "Hello?", at=FRIDAY + timedelta(minutes=1))
+    clock = SlaClock.objects.get(ticket=ticket)
+    assert (clock.metric, clock.state, clock.started_at) == ("first_reply", "running", FRIDAY)
+    ticket.refresh_from_db()
+    answer(ticket, now=FRIDAY + timedelta(minutes=2))
+    scene.says(people.sms, who, "And the other one?", at=FRIDAY + timedelta(minutes=3))
+    assert list(SlaClock.objects.order_by("pk").values_list("metric", "state")) == [
+        ("first_reply", "met"), ("next_reply", "running"),
+    ]  # fmt: skip

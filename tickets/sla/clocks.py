@@ -22,16 +22,13 @@ from tickets.sla import clock as arithmetic
 SWEEP = 500  # clocks in one transaction
 
 
-def ticket_created(ticket: Ticket, *, now: datetime) -> None:
-    """Start the first-reply clock where a policy promises one. Needs the ticket's first message to be written."""
-    if ticket.waiting_since is not None:
-        _start(ticket, SlaMetric.FIRST_REPLY, since=now, now=now)
-
-
 def customer_wrote(ticket: Ticket, *, now: datetime) -> None:
-    """The next question after an answer starts the next-reply clock; a run of questions starts one only."""
-    if ticket.first_reply_at is not None:
-        _start(ticket, SlaMetric.NEXT_REPLY, since=ticket.waiting_since or now, now=now)
+    """The first question starts the first-reply clock, the next one after an answer the next-reply clock.
+
+    A run of questions starts one clock only. Needs `waiting_since` of the message to be set.
+    """
+    metric = SlaMetric.NEXT_REPLY if ticket.first_reply_at else SlaMetric.FIRST_REPLY
+    _start(ticket, metric, since=ticket.waiting_since or now, now=now)
 
 
 def agent_replied(ticket: Ticket, *, now: datetime) -> None:
