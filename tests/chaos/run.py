@@ -1,0 +1,178 @@
+"""bin/chaos [--seed 1] [--events 2000] [--minutes 1] [--faults worker,redis,...]: breaks things while messages come in.
+
+Prints every invariant, and at last `N passed, M failed`; ends with 1 when one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from tests.chaos.plan import Plan, make
+from tests.chaos.stage import LISTED, Stage
+
+FAULTS = "worker,worker,redis,worker"
+DRAINED = 240.0  # seconds after the last acceptance within which nothing may be left
+WORKED = 20  # messages that a worker has finished before it is killed
+QUIET = 6.0  # seconds: longer than the interval of a sweep
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--events", type=int, default=2000, help="messages; one in ten comes twice")
+    parser.add_argument("--minutes", type=float, default=1, help="how long they take to come in")
+    parser.add_argument("--faults", default=FAULTS, help=f"in order, of: {', '.join(sorted({*LISTED, 'redis'}))}")
+    parser.add_argument("--keep", action="store_true", help="leave the logs and the database")
+    options = parser.parse_args()
+    faults = [name for name in options.faults.split(",") if name]
+    if unknown := set(faults) - {*LISTED, "redis"}:
+        parser.error(f"unknown faults: {', '.join(sorted(unknown))}")
+    plan = make(seed=options.seed, events=options.events, faults=faults)
+    say(
+        f"seed {plan.seed}: {len(plan.said)} messages in {len(plan.lanes)} conversations,"
+        f" {plan.doubled} come twice, {plan.swapped} in the wrong order"
+    )
+    with Stage(keep=options.keep) as stage:
+        failed = play(plan, stage, span=options.minutes * 60)
+        if failed or options.keep:
+            stage.keep = True
+            say(f"logs and database: {stage.folder}")
+    return 1 if failed else 0
+
+
+def play(plan: Plan, stage: Stage, *, span: float) -> int:
+    """The whole run on a stage. Returns how many invariants failed."""
+    stage.start()
+    import django
+
+    django.setup()
+    from tests.chaos import invariants
+    from tests.chaos.driver import Driver
+    from tests.chaos.world import Calls, build
+
+    driver = Driver(stage.address, plan, span=span, folder=stage.folder)
+    calls = Calls(plan, build(), transport=driver.ask)
+    began = time.monotonic()
+    fallen: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            driver.run(calls)
+        except BaseException as fault:
+            fallen.append(fault)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    at_work = AtWork()
+    for fault in plan.faults:
+        while driver.share < fault.at and sending.is_alive():
+            time.sleep(0.02)
+        stage.break_(fault.what, at_work=at_work)
+        at_work.again()
+        say(f"{time.monotonic() - began:6.1f} s  {driver.share:4.0%} accepted  kill -9 {fault.what}, and it is back")
+    sending.join()
+    if fallen:
+        raise fallen[0]
+    accepted_at = time.monotonic() - began
+    say(f"{accepted_at:6.1f} s  {driver.share:4.0%} accepted; answers: {dict(driver.answers)}")
+    drained = wait(lambda: not in_progress(), DRAINED)
+    say(f"{time.monotonic() - began:6.1f} s  {'nothing is left' if drained else 'something is left'}; {figures()}")
+    time.sleep(QUIET)
+    for line, count in sorted(stage.log_errors().items()):
+        say(f"        log: {count} x {line}")
+    verdicts = [
+        invariants.Verdict(
+            "the providers got every message accepted",
+            len(driver.ledger) == len(plan.said) and not driver.given_up,
+            ", ".join(driver.given_up[:3]),
+        ),
+        invariants.Verdict(
+            f"the faults happened: {', '.join(f'{n} x {what}' for what, n in Counter(stage.hits).items()) or 'none'}",
+            not stage.misses and len(stage.hits) == len(plan.faults),
+            ", ".join(stage.misses),
+        ),
+        *invariants.check(driver.ledger),
+    ]
+    for verdict in verdicts:
+        say(str(verdict))
+    failed = sum(not verdict.passed for verdict in verdicts)
+    say(f"{len(verdicts) - failed} passed, {failed} failed")
+    return failed
+
+
+class AtWork:
+    """Whether the worker is in the middle of its work: it has finished a good deal since the last time, and holds a claim.
+
+    Only a claim of the last second counts; an older one may be that of a worker who is dead already.
+    """
+
+    def __init__(self) -> None:
+        self.before = 0
+
+    def __call__(self) -> bool:
+        from datetime import timedelta
+
+        from django.db.models.functions import Now
+
+        from channels_in.models import RawEvent
+        from tickets.queue import RAW_EVENTS
+
+        finished = RawEvent.objects.filter(outcome__isnull=False).count()
+        if finished < self.before + WORKED:
+            return False
+        fresh = Now() + timedelta(seconds=RAW_EVENTS.lease - 1)
+        return RawEvent.objects.filter(state=RawEvent.State.PROCESSING, lease_until__gt=fresh).exists()
+
+    def again(self) -> None:
+        from channels_in.models import RawEvent
+
+        self.before = RawEvent.objects.filter(outcome__isnull=False).count()
+
+
+def in_progress() -> bool:
+    from django.utils import timezone
+
+    from channels_in.models import RawEvent
+    from tickets.models import Ticket
+
+    return (
+        RawEvent.objects.filter(outcome__isnull=True).exists()
+        or Ticket.objects.filter(routing_due_at__lte=timezone.now()).exists()
+    )
+
+
+def figures() -> str:
+    """How long a message took from its acceptance, and what the dead workers left to others."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - received_at)),"
+            " count(*) FILTER (WHERE attempts > 1) FROM channels_in_rawevent"
+        )
+        spans, taken_over = cursor.fetchone()
+    p50, p95, longest = spans or (0, 0, 0)
+    return f"seconds to a ticket: {p50:.2f}, p95 {p95:.2f}, longest {longest:.2f}; {taken_over} claims were taken over"
+
+
+def wait(happens: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if happens():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
