@@ -10,13 +10,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 
 from tests.chaos.plan import Plan, make
 from tests.chaos.stage import LISTED, Stage
 
 FAULTS = "worker,worker,redis,worker"
-DRAINED = 240.0  # seconds after the last acceptance within which nothing may be left
+STUCK = 180.0  # seconds without progress after which what is left is stuck; longer than a lease
 WORKED = 20  # messages that a worker has finished before it is killed
 QUIET = 6.0  # seconds: longer than the interval of a sweep
 
@@ -39,9 +38,6 @@ def main() -> int:
     )
     with Stage(keep=options.keep) as stage:
         failed = play(plan, stage, span=options.minutes * 60)
-        if failed or options.keep:
-            stage.keep = True
-            say(f"logs and database: {stage.folder}")
     return 1 if failed else 0
 
 
@@ -80,7 +76,7 @@ def play(plan: Plan, stage: Stage, *, span: float) -> int:
         raise fallen[0]
     accepted_at = time.monotonic() - began
     say(f"{accepted_at:6.1f} s  {driver.share:4.0%} accepted; answers: {dict(driver.answers)}")
-    drained = wait(lambda: not in_progress(), DRAINED)
+    drained = drain()
     say(f"{time.monotonic() - began:6.1f} s  {'nothing is left' if drained else 'something is left'}; {figures()}")
     time.sleep(QUIET)
     for line, count in sorted(stage.log_errors().items()):
@@ -101,6 +97,9 @@ def play(plan: Plan, stage: Stage, *, span: float) -> int:
     for verdict in verdicts:
         say(str(verdict))
     failed = sum(not verdict.passed for verdict in verdicts)
+    if failed or stage.keep:
+        stage.keep = True
+        say(f"logs and database: {stage.folder}")
     say(f"{len(verdicts) - failed} passed, {failed} failed")
     return failed
 
@@ -134,16 +133,24 @@ class AtWork:
         self.before = RawEvent.objects.filter(outcome__isnull=False).count()
 
 
-def in_progress() -> bool:
+def drain() -> bool:
+    """Wait until nothing is left to do. False when something is, and nothing happened for STUCK seconds."""
+    left, since = in_progress(), time.monotonic()
+    while left and time.monotonic() - since < STUCK:
+        time.sleep(0.2)
+        if (now_left := in_progress()) != left:
+            left, since = now_left, time.monotonic()
+    return not left
+
+
+def in_progress() -> int:
     from django.utils import timezone
 
     from channels_in.models import RawEvent
     from tickets.models import Ticket
 
-    return (
-        RawEvent.objects.filter(outcome__isnull=True).exists()
-        or Ticket.objects.filter(routing_due_at__lte=timezone.now()).exists()
-    )
+    unfinished = RawEvent.objects.filter(outcome__isnull=True).count()
+    return unfinished + Ticket.objects.filter(routing_due_at__lte=timezone.now()).count()
 
 
 def figures() -> str:
@@ -158,15 +165,6 @@ def figures() -> str:
         spans, taken_over = cursor.fetchone()
     p50, p95, longest = spans or (0, 0, 0)
     return f"seconds to a ticket: {p50:.2f}, p95 {p95:.2f}, longest {longest:.2f}; {taken_over} claims were taken over"
-
-
-def wait(happens: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if happens():
-            return True
-        time.sleep(0.2)
-    return False
 
 
 def say(line: str) -> None:

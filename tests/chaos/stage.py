@@ -81,7 +81,7 @@ class Stage:
                 [sys.executable, "manage.py", "up"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, preexec_fn=embedded.dies_with_parent(signal.SIGTERM),
             )  # fmt: skip
-        if not _wait(lambda: self._gone() or LISTED <= self._children().keys(), START) or self._gone():
+        if not _wait(lambda: self._gone() or self._children().keys() >= LISTED, START) or self._gone():
             raise SystemExit(f"The product did not start:\n{(self.folder / 'up.log').read_text()}")
 
     def break_(self, what: str, *, at_work: Callable[[], bool]) -> None:

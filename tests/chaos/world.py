@@ -64,7 +64,7 @@ def build() -> dict[str, Channel]:
             "webchat", brand=brand, team=team,
             settings={
                 "token_seconds": 3600,
-                "limits": {name: NO_LIMIT for name in ("sessions", "anonymous", "messages", "events")},
+                "limits": dict.fromkeys(("sessions", "anonymous", "messages", "events"), NO_LIMIT),
             },
         ),
     }  # fmt: skip
