@@ -10,9 +10,8 @@ from zoneinfo import available_timezones
 from babel import Locale
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext as _
 from django.utils.translation import get_language, gettext_lazy
-from holidays import list_supported_countries
+from django.utils.translation import gettext as _
 
 from agents.models import Agent, Calendar, CalendarClosing, CalendarWindow, Team
 
@@ -39,6 +38,8 @@ def zones() -> list[tuple[str, str]]:
 
 def countries() -> list[tuple[str, str]]:
     """Two-letter code and name of the countries whose public holidays are known, in the reader's language."""
+    from holidays import list_supported_countries  # a slow import, for this form alone
+
     names = Locale.parse(get_language() or "en", sep="-").territories
     return sorted(
         ((code, names.get(code, code)) for code in list_supported_countries(include_aliases=False)),
