@@ -44,6 +44,7 @@ def set_status(ticket: Ticket, status: str, *, by: Actor, now: datetime) -> Even
         clocks.status_changed(locked, now=now)
         if locked.is_unsolved and locked.assignee_id is None:
             routing.owe(locked, now=now)
+        routing.status_changed(locked, now=now)
     live.announce(event)
     return event
 
@@ -85,13 +86,15 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
 def assign(ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime) -> Event | None:
     """Give it to a person, a team, both or nobody. Without a person it is owed to routing again."""
     locked = lock(ticket.pk)
+    relieved = locked.assignee_id is not None and (assignee is None or assignee.pk != locked.assignee_id)
     event = locked.give_to(assignee=assignee, team=team, by=by, now=now)
     if event:
         if assignee is None and team is not None and locked.is_unsolved:
             routing.owe(locked, now=now)
         elif assignee is not None:
             Ticket.objects.filter(pk=locked.pk).update(routing_due_at=None)
-        routing.capacity_freed(now=now)
+        if relieved:
+            routing.capacity_freed(now=now)
     live.announce(event)
     return event
 
@@ -146,6 +149,8 @@ def snooze(ticket: Ticket, *, until: datetime, by: Actor, now: datetime) -> Even
     if not locked.is_unsolved:
         raise NotAllowed(_("Only an unsolved ticket can be snoozed."))
     event = locked.snooze(until, by=by, now=now)
+    if event and locked.assignee_id is not None:
+        routing.capacity_freed(now=now)
     live.announce(event)
     return event
 

@@ -37,6 +37,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.message import DeliveryState
+from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
 
@@ -519,6 +520,7 @@ def _post(
         moved = ticket.change_status(Ticket.Status.OPEN, by=by, now=now)
     if moved:
         clocks.status_changed(ticket, now=now)
+        routing.status_changed(ticket, now=now)
         events.append(moved)
     _has_read(agent, ticket, message)
     _retire_drafts(ticket, agent=agent, now=now)

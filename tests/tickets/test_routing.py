@@ -7,7 +7,8 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from agents import presence
 from agents.models import Agent, Membership
@@ -100,6 +101,64 @@ def test_coming_online_drains_the_backlog_oldest_first_up_to_the_capacity(people
     assign.drain(now=later)
     given = Ticket.objects.filter(assignee=people.agent).order_by("id").values_list("pk", flat=True)
     assert list(given) == [tickets[0].pk, tickets[1].pk]
+
+
+@pytest.mark.parametrize("how", ["solved", "pending", "snoozed", "given_away"])
+def test_whoever_has_room_again_gets_the_next_one_at_once(people: Cast, how: str) -> None:
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=1)
+    come_online(people.agent)
+    first, second = (new_ticket(people, team=people.support, at=NOW + timedelta(seconds=n)) for n in range(2))
+    assign.drain(now=NOW + timedelta(seconds=2))
+    later, by = NOW + timedelta(seconds=10), by_agent(people.agent)
+    assert assign.drain(now=later) == 0
+    match how:
+        case "snoozed":
+            actions.snooze(first, until=later + timedelta(hours=1), by=by, now=later)
+        case "given_away":
+            actions.assign(first, assignee=people.outsider, team=people.billing, by=by, now=later)
+        case status:
+            actions.set_status(first, status, by=by, now=later)
+    assert assign.drain(now=later) == 1
+    second.refresh_from_db()
+    assert second.assignee == people.agent
+
+
+def test_taking_a_waiting_ticket_waits_for_nobody_who_takes_another(people: Cast, transactional_db: None) -> None:
+    """Each holds its own ticket's lock while it makes the others due: with a wait there, both would wait for ever."""
+    waiting = [new_ticket(people, team=people.support) for _n in range(2)]
+    Ticket.objects.update(routing_due_at=NOW + timedelta(minutes=1))
+    both, moved, faults = Barrier(2, timeout=10), list[int](), list[Exception]()
+
+    def take(ticket: Ticket) -> None:
+        try:
+            with transaction.atomic():
+                actions.lock(ticket.pk)
+                both.wait()
+                moved.append(assign.capacity_freed(now=NOW))
+                both.wait()
+        except Exception as fault:
+            faults.append(fault)
+            both.abort()
+        finally:
+            connection.close()
+
+    threads = [Thread(target=take, args=[ticket]) for ticket in waiting]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (faults, sum(moved)) == ([], 2)
+
+
+def test_the_load_is_counted_over_open_tickets_only(people: Cast) -> None:
+    """However many the agents have finished: the condition stands where the index is used."""
+    come_online(people.agent, people.teammate)
+    assign.assign(new_ticket(people, team=people.support).pk, now=NOW)
+    with CaptureQueriesContext(connection) as few:
+        assign.assign(new_ticket(people, team=people.support).pk, now=NOW)
+    counting = [query["sql"] for query in few if "COUNT(" in query["sql"]]
+    assert counting
+    assert all("JOIN" not in sql and "IN ('new', 'open')" in sql for sql in counting)
 
 
 def test_rules_run_in_order_and_every_step_is_kept(people: Cast) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -50,4 +50,7 @@ class RoutingDecision(models.Model):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(F("ticket"), F("id").desc(), name="decision_by_ticket")]
+        indexes = [
+            models.Index(F("ticket"), F("id").desc(), name="decision_by_ticket"),
+            models.Index(fields=["agent", "id"], condition=Q(outcome="assigned"), name="decision_last_given"),
+        ]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Count, OuterRef, Subquery
 
 from agents import presence
 from agents.models import Agent, Team
@@ -27,11 +27,7 @@ from tickets.wake import wake
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = timedelta(seconds=60)  # a queued ticket, when nobody said that they became free
-LOAD = Q(
-    tickets__status__in=("new", "open"),
-    tickets__merged_into__isnull=True,
-    tickets__snoozed_until__isnull=True,
-)
+WORKED_ON = ("new", "open")  # statuses that fill an agent's capacity
 
 
 def owe(ticket: Ticket, *, now: datetime) -> None:
@@ -41,19 +37,31 @@ def owe(ticket: Ticket, *, now: datetime) -> None:
     wake("tickets.tasks.route")
 
 
+def status_changed(ticket: Ticket, *, now: datetime) -> None:
+    """A ticket that its agent has finished, or that waits for somebody else, leaves room for another one."""
+    if ticket.assignee_id is not None and ticket.status not in WORKED_ON:
+        capacity_freed(now=now)
+
+
+@transaction.atomic
 def capacity_freed(*, now: datetime, team_ids: Iterable[int] | None = None) -> int:
-    """Somebody has room again: the waiting tickets (of these teams) are due now, the oldest first."""
+    """Somebody has room again: the waiting tickets (of these teams) are due now, the oldest first.
+
+    Waits for no lock: its caller holds one ticket already, and so may the holder of the next. A ticket that somebody
+    works on at this moment is looked at again within LOOK_AGAIN.
+    """
     waiting = Ticket.objects.filter(routing_due_at__gt=now, assignee__isnull=True)
     if team_ids is not None:
         waiting = waiting.filter(team__in=list(team_ids))
-    moved = waiting.update(routing_due_at=now)
+    free = waiting.select_for_update(skip_locked=True, no_key=True).values("pk")
+    moved = Ticket.objects.filter(pk__in=free).update(routing_due_at=now)
     if moved:
         wake("tickets.tasks.route")
     return moved
 
 
 def drain(*, now: datetime, limit: int = 500) -> int:
-    """Pay what is owed, oldest ticket first. One that fails is put off and never blocks those behind it."""
+    """Pay what is owed, the most urgent first, then the oldest. One that fails is put off and never blocks those behind it."""
     due = Ticket.objects.filter(routing_due_at__lte=now).order_by("-priority", "id").values_list("pk", flat=True)
     done = 0
     for ticket_id in due[:limit]:
@@ -122,20 +130,14 @@ def _choose(decision: RoutingDecision, *, team: Team, now: datetime) -> None:
     """Fewest open first, then who has waited longest since their last one. Locks the candidates' rows, by id."""
     members = Agent.objects.filter(memberships__team=team, is_bot=False).order_by("id")
     locked = list(members.select_for_update(of=("self",), no_key=True))
-    loads = dict(
-        Agent.objects.filter(pk__in=[agent.pk for agent in locked])
-        .annotate(load=Count("tickets", filter=LOAD))
-        .values_list("pk", "load")
-    )
-    last = dict(
-        RoutingDecision.objects.filter(agent__in=locked, outcome=RoutingDecision.Outcome.ASSIGNED)
-        .values("agent")
-        .annotate(last=Max("id"))
-        .values_list("agent", "last")
-    )
+    loads = _loads(locked)
+    # One step into an index for each agent, however many decisions there have ever been.
+    given = RoutingDecision.objects.filter(agent=OuterRef("pk"), outcome=RoutingDecision.Outcome.ASSIGNED)
+    newest = Subquery(given.order_by("-id").values("pk")[:1])
+    last = dict(Agent.objects.filter(pk__in=loads).annotate(last=newest).values_list("pk", "last"))
     free: list[tuple[int, int, int, Agent]] = []
     for agent in locked:
-        load = loads.get(agent.pk, 0)
+        load = loads[agent.pk]
         skipped = _skipped(agent, load=load, now=now)
         decision.candidates.append(
             {
@@ -147,7 +149,7 @@ def _choose(decision: RoutingDecision, *, team: Team, now: datetime) -> None:
             }
         )
         if skipped is None:
-            free.append((load, last.get(agent.pk, 0), agent.pk, agent))
+            free.append((load, last[agent.pk] or 0, agent.pk, agent))
     if not free:
         decision.outcome = RoutingDecision.Outcome.QUEUED
         return
@@ -155,6 +157,13 @@ def _choose(decision: RoutingDecision, *, team: Team, now: datetime) -> None:
     decision.outcome, decision.agent = RoutingDecision.Outcome.ASSIGNED, free[0][3]
     equals = [candidate for candidate in free if candidate[0] == free[0][0]]
     decision.tie_breaker = "longest_since_last" if len(equals) > 1 else "fewest_open" if len(free) > 1 else "only_one"
+
+
+def _loads(agents: list[Agent]) -> dict[int, int]:
+    """How many tickets fill the capacity of each. Reads open tickets only, by their index."""
+    open_now = Ticket.objects.survivors().filter(assignee__in=agents, status__in=WORKED_ON, snoozed_until__isnull=True)
+    counted = dict(open_now.order_by().values("assignee").annotate(n=Count("pk")).values_list("assignee", "n"))
+    return {agent.pk: counted.get(agent.pk, 0) for agent in agents}
 
 
 def _skipped(agent: Agent, *, load: int, now: datetime) -> str | None:
