@@ -166,7 +166,7 @@ class Stage:
             ticket=ticket,
             channel=channel,
             identity=identity,
-            reply_token=reply_tokens.token_for(ticket, identity, reply_tokens.REPLY),
+            reply_token=reply_tokens.route_token(ticket, identity, channel),
             last_used_at=self.now,
         )
 

@@ -415,9 +415,7 @@ def _route_of(
     if route is None:
         route = Route(ticket=ticket, channel=channel, identity=identity)
         if capabilities_of(channel.kind).subject:
-            token = reply_tokens.token_for(ticket, identity, reply_tokens.REPLY)
-            # Two mailboxes and one address: the token is the first one's, and finds the ticket all the same.
-            route.reply_token = "" if any(one.reply_token == token for one in routes) else token
+            route.reply_token = reply_tokens.route_token(ticket, identity, channel)
         route.last_used_at = now
         route.save(force_insert=True)
         if routes:

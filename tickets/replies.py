@@ -578,7 +578,7 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
             channel=channel,
             identity=identity,
             defaults={
-                "reply_token": reply_tokens.token_for(ticket, identity, reply_tokens.REPLY),
+                "reply_token": reply_tokens.route_token(ticket, identity, channel),
                 "window_expires_at": choice.window_expires_at,
                 "last_used_at": now,
             },
@@ -598,7 +598,7 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
     fields = ["last_used_at"]
     route.last_used_at = now
     if not route.reply_token:
-        route.reply_token = reply_tokens.token_for(route.ticket, route.identity, reply_tokens.REPLY)
+        route.reply_token = reply_tokens.route_token(route.ticket, route.identity, route.channel)
         fields.append("reply_token")
     route.save(update_fields=fields)
     return route

@@ -12,9 +12,9 @@ import re
 
 from django.conf import settings
 
-from tickets.models import Identity, Route, Ticket
+from tickets.models import Channel, Identity, Route, Ticket
 
-REPLY = "reply"  # the purpose of a route's own token
+REPLY = "reply"  # the purpose of a route's own token, with the channel: one number is reached by SMS and by WhatsApp
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _MESSAGE_ID = re.compile(r"<?[A-Za-z0-9]{1,64}\.([0-9A-Fa-f]{32})@[^@\s<>]{1,253}>?")
 
@@ -22,6 +22,11 @@ _MESSAGE_ID = re.compile(r"<?[A-Za-z0-9]{1,64}\.([0-9A-Fa-f]{32})@[^@\s<>]{1,253
 def token_for(ticket: Ticket, identity: Identity, purpose: str) -> str:
     """32 hex digits, the same each time while the key stays."""
     return _made(settings.SECRET_KEY, f"{ticket.pk}:{identity.pk}:{purpose}")
+
+
+def route_token(ticket: Ticket, identity: Identity, channel: Channel) -> str:
+    """The token of a route: another one for each channel that reaches the same address."""
+    return token_for(ticket, identity, f"{REPLY}:{channel.pk}")
 
 
 def find_route(token: str) -> Route | None:
@@ -32,7 +37,7 @@ def find_route(token: str) -> Route | None:
     route = Route.objects.select_related("ticket", "identity", "channel__brand").filter(reply_token=token).first()
     if route is None:
         return None
-    facts = f"{route.ticket_id}:{route.identity_id}:{REPLY}"
+    facts = f"{route.ticket_id}:{route.identity_id}:{REPLY}:{route.channel_id}"
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     # No short cut: every key is compared, each in constant time.
     right = sum(hmac.compare_digest(_made(key, facts), token) for key in keys)

@@ -1,5 +1,6 @@
 """An answer is written: what one transaction makes of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.scripted import Stage
-from tickets import replies
+from tickets import replies, reply_tokens
 from tickets.models import (
     Attachment,
     Draft,
@@ -405,3 +406,14 @@ def test_what_is_to_go_anyway_is_not_stopped(stage):
     )  # fmt: skip
     answer(stage)
     assert Draft.objects.get().send_at
+
+
+def test_one_number_is_answered_on_each_channel_that_reaches_it(stage):
+    """SMS and WhatsApp share a customer's number: each has a route, and a token, of its own."""
+    answer(stage)
+    first = replies.routes_for(stage.ticket, now=stage.now)[0]
+    answer(stage, route=replace(first, route=None, channel=stage.add_channel("scripted", slug="first-used-by-us")))
+    theirs = stage.add_channel("scripted", slug="first-used-by-them")
+    answer(stage, route=Route.objects.create(ticket=stage.ticket, channel=theirs, identity=stage.identity, last_used_at=stage.now))
+    tokens = list(Route.objects.values_list("reply_token", flat=True))
+    assert len(set(tokens)) == 3 and all(reply_tokens.find_route(token) for token in tokens)
