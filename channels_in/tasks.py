@@ -15,16 +15,20 @@ from channels_in.simulator import provider
 
 log = logging.getLogger(__name__)
 
+# Seconds until a drain gives its slot to whatever else waits and queues up again. A worker may have two slots only: in
+# a burst inbound work fills both, and clocks, routing and the sign of life would wait as long as a drain lasts.
+TURN = 2
+
 
 @shared_task
 def process() -> None:
-    processing.drain()
+    processing.drain(seconds=TURN)
 
 
 @shared_task
 def fetch_media() -> None:
     """Fetch the files that providers only referred to."""
-    media.drain()
+    media.drain(seconds=TURN)
 
 
 @shared_task

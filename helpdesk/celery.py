@@ -21,9 +21,12 @@ app.autodiscover_tasks()
 
 
 def queue_names() -> list[str]:
-    """All queues; one worker of `manage.py up` listens to all. Outgoing messages have a queue for each channel kind."""
+    """All queues; one worker of `manage.py up` listens to all. Outgoing messages have a queue for each channel kind.
+
+    A worker takes from its queues in turn. What beat alone wakes, and must not be late, has a queue that no burst fills.
+    """
     kinds = [f"outbound.{kind}" for kind in settings.CHANNEL_ADAPTERS]
-    return ["inbound", *kinds, "webhooks", "default", "slow"]
+    return ["timers", "inbound", *kinds, "webhooks", "default", "slow"]
 
 
 def _every(seconds: float, task: str, **options: Any) -> dict[str, Any]:
@@ -32,16 +35,16 @@ def _every(seconds: float, task: str, **options: Any) -> dict[str, Any]:
 
 # What is due is in rows; beat only wakes. Interval in seconds, task.
 BEAT = {
-    "heartbeat": _every(10, "helpdesk.tasks.heartbeat"),
+    "heartbeat": _every(10, "helpdesk.tasks.heartbeat", queue="timers"),
     "process": _every(5, "channels_in.tasks.process", queue="inbound"),
     "mailboxes": _every(20, "channels_in.tasks.poll_mailboxes", queue="inbound"),
     "media": _every(5, "channels_in.tasks.fetch_media", queue="slow"),
     "ledger": _every(3600, "channels_in.tasks.ledger"),
     "files": _every(3600, "channels_in.tasks.unclaimed_files", queue="slow"),
-    "route": _every(5, "tickets.tasks.route"),
-    "sla": _every(5, "tickets.tasks.sweep_sla"),
-    "tickets": _every(60, "tickets.tasks.sweep_tickets"),
-    "drafts": _every(5, "tickets.tasks.release_drafts"),
+    "route": _every(5, "tickets.tasks.route", queue="timers"),
+    "sla": _every(5, "tickets.tasks.sweep_sla", queue="timers"),
+    "tickets": _every(60, "tickets.tasks.sweep_tickets", queue="timers"),
+    "drafts": _every(5, "tickets.tasks.release_drafts", queue="timers"),
     "outbox": _every(5, "tickets.tasks.outbox"),
     "surveys": _every(5, "analytics.tasks.ask"),
     "idempotency": _every(3600, "tickets.tasks.forget_answers", queue="slow"),
