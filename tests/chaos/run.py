@@ -92,6 +92,11 @@ def play(plan: Plan, stage: Stage, *, span: float) -> int:
             not stage.misses and len(stage.hits) == len(plan.faults),
             ", ".join(stage.misses),
         ),
+        invariants.Verdict(
+            "the watchdog took no busy worker for a stuck one",
+            not stage.needless_restarts(),
+            "; ".join(stage.needless_restarts()),
+        ),
         *invariants.check(driver.ledger),
     ]
     for verdict in verdicts:
@@ -162,9 +167,17 @@ def figures() -> str:
             "SELECT percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - received_at)),"
             " count(*) FILTER (WHERE attempts > 1) FROM channels_in_rawevent"
         )
-        spans, taken_over = cursor.fetchone()
-    p50, p95, longest = spans or (0, 0, 0)
-    return f"seconds to a ticket: {p50:.2f}, p95 {p95:.2f}, longest {longest:.2f}; {taken_over} claims were taken over"
+        to_ticket, taken_over = cursor.fetchone()
+        cursor.execute(
+            "SELECT percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM d.at - t.created_at))"
+            " FROM tickets_routingdecision d JOIN tickets_ticket t ON t.id = d.ticket_id"
+        )
+        (to_person,) = cursor.fetchone()
+    spans = [
+        f"{what} {', '.join(f'{span:.1f}' for span in found or ())}"
+        for what, found in (("to a ticket", to_ticket), ("from there to a person", to_person))
+    ]
+    return f"seconds (median, p95, longest) {'; '.join(spans)}; {taken_over} claims were taken over"
 
 
 def say(line: str) -> None:

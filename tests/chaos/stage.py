@@ -97,6 +97,10 @@ class Stage:
             self.misses.append(f"{what}: was not started again within {TAKEN:g} s")
         self.hits.append(what)
 
+    def needless_restarts(self) -> list[str]:
+        """What the watchdog killed although no fault had touched it."""
+        return [line for line in (self.folder / "up.log").read_text().splitlines() if "does nothing" in line]
+
     def log_errors(self) -> dict[str, int]:
         """`logger: beginning of the message` of every line of level ERROR or worse, and how often."""
         found: dict[str, int] = {}
