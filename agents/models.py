@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import date, time
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,6 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
-from holidays import HolidayBase, country_holidays
 
 from agents.hours import Hours
 
@@ -51,6 +51,8 @@ class Calendar(models.Model):
 
 @lru_cache(maxsize=256)
 def _hours_of(calendar_id: int, version: int) -> Hours:
+    from holidays import country_holidays  # half a second of import that only what reads hours should pay
+
     calendar = Calendar.objects.get(pk=calendar_id)
     windows: list[list[tuple[time, time]]] = [[] for _day in range(7)]
     for window in calendar.windows.all():
@@ -68,7 +70,7 @@ def _hours_of(calendar_id: int, version: int) -> Hours:
 class _Closings:
     """One-off closings and the public holidays of a country, Korean substitute holidays included."""
 
-    def __init__(self, *, days: frozenset[date], public: HolidayBase | None) -> None:
+    def __init__(self, *, days: frozenset[date], public: Container[date] | None) -> None:
         self.days, self.public = days, public
 
     def __contains__(self, day: object) -> bool:
