@@ -167,10 +167,9 @@ def memory(before: dict[str, float], after: dict[str, float]) -> None:
 
 def _profile_page(path: str, fragment: bool) -> Callable[[dict[str, Any], int], Callable[[], Any]]:
     def prepare(facts: dict[str, Any], long: int) -> Callable[[], Any]:
-        from django.test import Client
+        from bench import rows
 
-        client = Client(headers={"HX-Request": "true"} if fragment else None)
-        client.force_login(facts["agents"][0])
+        client = rows.inside(facts["agents"][0], fragment=fragment)
         address = path.format(long=long)
         client.get(address)
         return lambda: [client.get(address) for _ in range(10)]
