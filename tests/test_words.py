@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone, translation
 
@@ -19,7 +20,7 @@ from analytics.models import Survey
 from channels_in.simulator.people import FIRST_CAST
 from channels_in.webchat.texts import panel_texts
 from helpdesk.words import catalog_of, fill, merge, messages_of
-from tests.cast import Cast
+from tests.cast import PASSWORD, Cast
 from tests.workspace import scene
 from tickets import actions
 from tickets.models import Brand, Channel, Rule, SlaPolicy, Ticket
@@ -280,3 +281,22 @@ def test_a_korean_visitor_reads_korean(korean_cast: Cast) -> None:
     with translation.override("ko"):
         assert english_in(list(panel_texts("모아마켓").values())) == []
     assert "상담은 어떠셨나요?" in Ticket.objects.get(pk=survey.ticket_id).messages.get(pk=survey.message_id).text
+
+
+def test_the_mail_with_a_link_for_a_new_password_is_in_korean(
+    korean_cast: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    client = Client(headers={"Accept-Language": "ko"})
+    assert client.post("/accounts/password/reset/", {"email": korean_cast.agent.email}).status_code == 302
+    assert "비밀번호" in mailoutbox[0].subject
+    assert "/accounts/password/reset/key/" in mailoutbox[0].body
+    said = "\n".join([mailoutbox[0].subject, mailoutbox[0].body]).replace("testserver", "")  # its own name
+    assert english_in(said.splitlines()) == []
+
+
+def test_signing_in_says_nothing_but_the_page(korean_cast: Cast) -> None:
+    client = Client()
+    client.post("/accounts/login/", {"login": korean_cast.admin.email, "password": PASSWORD})
+    said = Texts(client.get("/settings/profile/").content.decode()).said
+    assert korean_cast.admin.name in said, "she is signed in"
+    assert not [text for text in said if "로그인" in text]
