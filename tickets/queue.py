@@ -44,8 +44,10 @@ RAW_EVENTS = Line(
     lease=150,
     lane="channel_id",
     held_back=(
+        # That p's key is not empty follows from e's, but the planner needs to be told before it takes the partial index.
         "e.ordering_key <> '' AND EXISTS (SELECT 1 FROM channels_in_rawevent p WHERE p.channel_id = e.channel_id"
-        " AND p.ordering_key = e.ordering_key AND p.id < e.id AND p.state IN ('new', 'processing'))"
+        " AND p.ordering_key = e.ordering_key AND p.ordering_key <> '' AND p.id < e.id"
+        " AND p.state IN ('new', 'processing'))"
     ),
     filters=(("without_channels", "e.channel_id <> ALL (%s)"), ("channels", "e.channel_id = ANY (%s)")),
 )
@@ -91,9 +93,8 @@ def claimed(line: Line, **filters: Any) -> Iterator[Claim | None]:
     The claim's advisory lock is held until the block ends; the block itself gives the row its next state.
     """
     owner = uuid4()
-    claim = _take(line, owner, filters)
     try:
-        yield claim
+        yield _take(line, owner, filters)
     finally:
         _unlock(owner)
 

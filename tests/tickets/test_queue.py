@@ -1,10 +1,10 @@
 import threading
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import hypothesis
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.utils import timezone
 from hypothesis import strategies as st
 
@@ -283,3 +283,25 @@ def test_ordering_statemachine(roomy, transactional_db, steps):
         if key:
             assert ids == sorted(ids)
         assert len(ids) == len(set(ids))
+
+
+def test_the_look_for_an_earlier_one_of_the_conversation_reads_its_own_index_only(channel):
+    """Every claim asks it of every candidate: by the primary key it would read all that was ever finished."""
+    done = {"state": "done", "outcome": "ticketed"}
+    kept(channel, 2000, **done)
+    RawEvent.objects.update(ordering_key="somebody")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE channels_in_rawevent")
+        cursor.execute(f"EXPLAIN SELECT e.id FROM channels_in_rawevent e WHERE NOT ({RAW_EVENTS.held_back})")
+        plan = [line for (line,) in cursor.fetchall() if "channels_in_rawevent p" in line]
+    assert plan
+    assert all("rawevent_in_order" in line for line in plan)
+
+
+def test_a_claim_that_fails_leaves_no_lock_behind(channel, monkeypatch):
+    monkeypatch.setattr(queue, "uuid4", lambda: UUID(int=7))
+    with pytest.raises(ProgrammingError), claimed(RAW_EVENTS, without_channels=["no number"]):
+        pass
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        assert cursor.fetchone()[0] == 0
