@@ -71,20 +71,35 @@ def ticket_for(agent: Agent, ticket_id: int) -> Ticket:
     return ticket
 
 
+def thread_for(agent: Agent, ticket_id: int) -> Ticket:
+    """The ticket that speaks for this one, to write to: a merge carries nobody's words out of their own sight.
+
+    Raises Http404 when the ticket, or one that it was merged into, does not exist or is not theirs.
+    """
+    ticket = ticket_for(agent, ticket_id)
+    while ticket.merged_into_id is not None:
+        ticket = ticket_for(agent, ticket.merged_into_id)
+    return ticket
+
+
 def message_for(agent: Agent, message_id: int) -> Message:
-    message = Message.objects.filter(pk=message_id, ticket__in=tickets_for(agent)).first()
-    if message is None:
+    """A message of a thread that they see: that of its ticket, or of the one which that was merged into."""
+    message = Message.objects.filter(pk=message_id).first()
+    if message is None or not _sees_thread(agent, message.ticket_id):
         raise Http404
     return message
 
 
 def attachment_for(agent: Agent, attachment_id: int) -> Attachment:
     """A file of a message that they see, or one that they uploaded and did not send yet."""
-    attachment = Attachment.objects.filter(
-        Q(message__ticket__in=tickets_for(agent)) | Q(message__isnull=True, uploaded_by=agent),
-        pk=attachment_id,
-    ).first()
+    attachment = Attachment.objects.select_related("message").filter(pk=attachment_id).first()
     if attachment is None:
+        raise Http404
+    if attachment.message is None:
+        theirs = attachment.uploaded_by_id == agent.pk
+    else:
+        theirs = _sees_thread(agent, attachment.message.ticket_id)
+    if not theirs:
         raise Http404
     return attachment
 
@@ -106,3 +121,14 @@ def customer_for(agent: Agent, customer_id: int) -> Customer:
     if customer is None:
         raise Http404
     return customer
+
+
+def _sees_thread(agent: Agent, ticket_id: int) -> bool:
+    """A merge moves no row: whoever sees the survivor sees what was said on the tickets that were merged into it."""
+    tickets, fresh = tickets_for(agent), {ticket_id}
+    while fresh:
+        if tickets.filter(pk__in=fresh).exists():
+            return True
+        pointers = Ticket.objects.filter(pk__in=fresh).values_list("merged_into", flat=True)
+        fresh = {into for into in pointers if into is not None}
+    return False

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from agents.models import Agent
 from tests.scripted import Stage
 from tickets import live, replies
 from tickets.models import Attachment, Draft, Event, Identity, Message, Ticket
@@ -219,3 +220,13 @@ def test_nothing_can_be_scheduled_that_could_not_go(stage):
     Draft.objects.all().delete()
     with pytest.raises(TooLate):
         replies.schedule(draft, send_at=stage.now, now=stage.now)
+
+
+@pytest.mark.parametrize("right", ["account", "role", "sight"])
+def test_nothing_leaves_in_the_name_of_somebody_who_has_lost_the_right(stage, whispers, right):
+    scheduled(stage)
+    lost = {"account": {"is_active": False}, "role": {"role": "light"}, "sight": {"sight": "own"}}[right]
+    Agent.objects.filter(pk=stage.mina.pk).update(**lost)
+    assert replies.release_due(now=stage.now + timedelta(seconds=11)) == 0
+    assert not answers().exists()
+    assert (Draft.objects.get().stopped, Draft.objects.get().text) == ("no_right", "It arrives tomorrow.")

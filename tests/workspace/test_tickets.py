@@ -234,6 +234,62 @@ def test_a_light_agent_writes_notes_only(cast, mina, ticket):
     assert ticket.messages.get(kind="note").channel is None
 
 
+@pytest.mark.parametrize(
+    "path, fields",
+    [
+        ("assignee/", {"assignee": "me"}), ("team/", {"team": ""}), ("status/", {"status": "pending"}), ("solution/", {}),
+        ("priority/", {"priority": "high"}), ("tags/", {"tags": "late"}), ("subject/", {"subject": "Other"}),
+        ("snooze/", {"until": "tomorrow"}),
+    ],
+)  # fmt: skip
+def test_a_light_agent_moves_nothing(cast, mina, ticket, now, path, fields):
+    fields = {name: value.replace("tomorrow", (now + timedelta(days=1)).isoformat()) for name, value in fields.items()}
+
+    def written():
+        return Event.objects.filter(ticket=ticket).count()
+
+    before = written()
+    cast.agent.__class__.objects.filter(pk=cast.agent.pk).update(role="light")
+    assert mina.post(f"/tickets/{ticket.pk}/{path}", fields, **FRAGMENT).status_code == 403
+    assert written() == before
+    cast.agent.__class__.objects.filter(pk=cast.agent.pk).update(role="agent")
+    assert mina.post(f"/tickets/{ticket.pk}/{path}", fields, **FRAGMENT).status_code != 403
+
+
+def test_a_light_agent_sends_nothing_again(cast, mina, ticket, now):
+    message = scene.answers(ticket, cast.agent, "On its way", at=now)
+    DeliveryPart.objects.filter(message=message).update(state="failed")
+    cast.agent.__class__.objects.filter(pk=cast.agent.pk).update(role="light")
+    assert mina.post(f"/parts/{message.parts.get().pk}/verdict/", {"outcome": "resend"}, **FRAGMENT).status_code == 403
+    assert message.parts.get().state == "failed"
+
+
+def test_a_merge_carries_nobodys_words_out_of_their_sight(cast, mina, ticket, now):
+    """Merged into a ticket of another team: its own team may still look, and writes into nothing that it cannot see."""
+    other = scene.says(cast.sms, scene.sender("Bora", phone="+821099998888"), "The same here", at=now).ticket
+    Ticket.objects.filter(pk=other.pk).update(team=cast.billing)
+    actions.merge(ticket, into=other, by=by_agent(cast.manager), now=now)
+    assert mina.get(f"/tickets/{ticket.pk}/").status_code == 200
+    assert reply(mina, cast, ticket).status_code == 404
+    words = {"note": "Whose is it?", "client_uuid": str(uuid.uuid4())}
+    assert mina.post(f"/tickets/{ticket.pk}/notes/", words, **FRAGMENT).status_code == 404
+    assert not Message.objects.filter(direction="out").exists()
+
+
+def test_who_sees_the_survivor_opens_what_was_merged_into_it(cast, sign_in, ticket, now, media_folder):
+    """A thread shows the whole family: its mails and files open as well."""
+    other = scene.says(cast.sms, scene.sender("Bora", phone="+821099998888"), "The same here", at=now).ticket
+    Ticket.objects.filter(pk=other.pk).update(team=cast.billing)
+    message = ticket.messages.get()
+    Message.objects.filter(pk=message.pk).update(html="<p>Hi</p>")
+    omar, address = sign_in(cast.outsider), f"/messages/{message.pk}/body/"
+    assert omar.get(address).status_code == 404
+    actions.merge(ticket, into=other, by=by_agent(cast.manager), now=now)
+    assert omar.get(address).status_code == 200
+    actions.unmerge(ticket, by=by_agent(cast.manager), now=now)
+    assert omar.get(address).status_code == 404
+
+
 def test_drafts_are_kept_and_a_late_save_changes_nothing(cast, mina, ticket):
     url, key = f"/tickets/{ticket.pk}/drafts/reply/", str(uuid.uuid4())
 

@@ -162,7 +162,7 @@ class Messages(ApiView):
     @extend_schema(request=serializers.MessageIn, responses={201: serializers.MessageOut}, parameters=[KEY])
     def post(self, request: Request, pk: int) -> Response:
         """Answer the customer or write a note. 409 when a newer message exists, 422 when nobody can be reached."""
-        ticket = access.ticket_for(self.agent, pk)
+        ticket = access.thread_for(self.agent, pk)
         said = _valid(serializers.MessageIn, request)
         if said["kind"] == "reply" and not self.agent.may_reply:
             raise PermissionDenied
@@ -277,7 +277,7 @@ def _etag(ticket: Ticket) -> str:
 
 
 def _number(asked: Any, name: str) -> int:
-    if not asked[name].isdigit():
+    if not (asked[name].isascii() and asked[name].isdigit() and len(asked[name]) < 19):
         raise ValidationError({name: ["A number."]})
     return int(asked[name])
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
 from tickets import delivery, files, fragments, live, replies
-from tickets.access import attachment_for, ticket_for, tickets_for
+from tickets.access import attachment_for, message_for, thread_for, ticket_for
 from tickets.models import Attachment, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
 from tickets.workspace import composing
@@ -45,7 +45,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
     """Post an answer: 201 with its bubble. 409 when the thread has moved on, 422 when it cannot go this way; both with
     the strip that says so."""
     agent, now = agent_of(request), timezone.now()
-    shown = ticket_for(agent, pk)
+    shown = thread_for(agent, pk)
     if not agent.may_reply:
         return HttpResponse(status=403)
     then = request.POST.get("then", "")
@@ -77,7 +77,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def notes_of(request: HttpRequest, pk: int) -> HttpResponse:
     agent = agent_of(request)
-    shown = ticket_for(agent, pk)
+    shown = thread_for(agent, pk)
     try:
         message = replies.note(
             shown,
@@ -196,9 +196,12 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
 def verdict(request: HttpRequest, pk: int) -> HttpResponse:
     """`outcome`: arrived, resend or failed, for a part whose fate we do not know; without one: try a failed part again."""
     agent = agent_of(request)
-    part = DeliveryPart.objects.filter(pk=pk, ticket__in=tickets_for(agent)).select_related("message").first()
+    if not agent.may_reply:
+        return HttpResponse(status=403)
+    part = DeliveryPart.objects.filter(pk=pk).select_related("channel").first()
     if part is None:
         raise Http404
+    message_for(agent, part.message_id)
     outcome = VERDICTS.get(request.POST.get("outcome", "resend"))
     if outcome is None:
         return HttpResponse(status=422)

@@ -253,6 +253,8 @@ def _do(
     """Check sight, do it, answer the property that was posted and the head and the properties that follow from it."""
     agent, now = agent_of(request), timezone.now()
     ticket = ticket_for(agent, pk)
+    if not agent.may_reply:  # light agents read and write notes
+        return HttpResponse(status=403)
     refused = ""
     event = None
     try:
@@ -299,4 +301,4 @@ def _moment(text: str, zone: ZoneInfo) -> datetime | None:
     except ValueError:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    return aware.astimezone(UTC) if aware < datetime.now(UTC) + timedelta(days=3660) else None
+    return aware.astimezone(UTC) if aware < timezone.now() + timedelta(days=3660) else None
