@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent, Team
+from tickets.channels import adapter_for
 from tickets.models import Identity, Message, Tag, Ticket
 
 Tree = Mapping[str, Any]
@@ -90,8 +91,7 @@ def _order_q(op_value: tuple[str, int]) -> Q:
 
 
 def _channel_kinds() -> list[tuple[Any, str]]:
-    labels = {"email": _("E-mail"), "sms": _("SMS"), "webchat": _("Chat"), "whatsapp": _("WhatsApp")}
-    return [(kind, labels.get(kind, kind)) for kind in settings.CHANNEL_ADAPTERS]
+    return [(kind, str(adapter_for(kind).label)) for kind in settings.CHANNEL_ADAPTERS]
 
 
 FIELDS: Mapping[str, Field] = {
@@ -179,8 +179,16 @@ def validate(tree: Any) -> None:
         raise Invalid(_("At most %(max)d conditions are possible.") % {"max": MAX_LEAVES})
 
 
+def outcome_of(tree: Tree, facts: Mapping[str, Any]) -> Outcome | None:
+    """The predicate for a tree from the database; None for one that is hand-made or outdated: it stops nobody's work."""
+    try:
+        return matches(tree, facts)
+    except (Invalid, TypeError, AttributeError):
+        return None
+
+
 def matches(tree: Tree, facts: Mapping[str, Any]) -> Outcome:
-    """The predicate. Raises Invalid for a tree that `validate` refuses."""
+    """The predicate. Raises Invalid for a tree that `validate` refuses, TypeError or AttributeError for odd values."""
     if not tree:
         return Outcome(matched=True)
     if "field" in tree:

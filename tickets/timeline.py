@@ -124,7 +124,7 @@ def label_of_metric(metric: str) -> str:
 
 
 def label_of_reason(reason: str) -> str:
-    """Why a message landed where it did (`matching.Reason`)."""
+    """Why a message landed where it did (`matching.Decision.reason`), or why a ticket began."""
     return str(REASONS.get(reason, reason))
 
 

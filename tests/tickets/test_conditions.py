@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests import cast
 from tickets import actions, conditions
+from tickets.channels import adapter_for
 from tickets.conditions import Invalid
 from tickets.models import Message, Ticket
 from tickets.models.event import SYSTEM
@@ -136,3 +137,10 @@ def some_tickets() -> list[Ticket]:
     actions.change_tags(made[0], add=["vip"], by=SYSTEM, now=NOW)
     actions.change_tags(made[1], add=["late"], by=SYSTEM, now=NOW)
     return list(Ticket.objects.select_related("customer", "first_channel").order_by("pk"))
+
+
+def test_channels_are_offered_by_the_names_of_their_adapters(settings: Any) -> None:
+    """The core knows no provider: a new kind appears by its line in the settings alone."""
+    settings.CHANNEL_ADAPTERS = {"plain": "tests.plain.Plain"}
+    choices = conditions.FIELDS["channel"].choices
+    assert choices is not None and choices() == [("plain", str(adapter_for("plain").label))]

@@ -166,6 +166,14 @@ def test_the_first_policy_whose_conditions_hold_applies(people: Cast, policy: Sl
     assert (clock.policy, clock.due_at) == (vip, FRIDAY + timedelta(minutes=1))
 
 
+def test_a_policy_that_cannot_be_understood_is_passed_over_and_holds_no_message_up(people: Cast, policy: SlaPolicy) -> None:
+    policy.position = 1
+    policy.save()
+    SlaPolicy.objects.create(name="Old", position=0, conditions={"field": "no_such_field", "op": "is", "value": [1]})
+    waiting(people)
+    assert SlaClock.objects.get().policy == policy
+
+
 def test_an_edit_of_the_hours_leaves_running_clocks_alone_and_new_ones_name_the_version(
     people: Cast, policy: SlaPolicy
 ) -> None:

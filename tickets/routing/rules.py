@@ -43,10 +43,9 @@ def run(ticket: Ticket, *, when: str, now: datetime) -> list[dict[str, Any]]:
     for rule in Rule.objects.filter(active=True, when=when).order_by("position", "id"):
         step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
         trace.append(step)
-        try:
-            outcome = conditions.matches(rule.conditions, facts)
-        except (conditions.Invalid, TypeError, AttributeError):
-            step["broken"] = True  # a hand-made or outdated tree must never stop routing
+        outcome = conditions.outcome_of(rule.conditions, facts)
+        if outcome is None:
+            step["broken"] = True
             continue
         step["matched"], step["failed"] = outcome.matched, outcome.failed
         if not outcome.matched:

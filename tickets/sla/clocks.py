@@ -182,7 +182,8 @@ def _target(ticket: Ticket, metric: SlaMetric) -> tuple[SlaPolicy, SlaTarget] | 
     policies = list(SlaPolicy.objects.filter(active=True).select_related("calendar").order_by("position", "id"))
     facts = conditions.facts_of(ticket) if any(policy.conditions for policy in policies) else {}
     for policy in policies:
-        if conditions.matches(policy.conditions, facts).matched:
+        outcome = conditions.outcome_of(policy.conditions, facts)
+        if outcome is not None and outcome.matched:
             target = policy.targets.filter(metric=metric, priority=ticket.priority).first()
             return (policy, target) if target else None
     return None
