@@ -14,16 +14,17 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Subquery
 from django.db.models.functions import TruncDate
 
-from channels_in.models import IntakeDay, RawEvent
+from channels_in.models import IntakeDay, RawEvent, VisitorSession
 from tickets import files
 from tickets.models import Attachment, Draft, Message
 
 log = logging.getLogger(__name__)
 
 UNCLAIMED = timedelta(hours=24)  # an upload that no message took, a file that no row names
+_UNFINISHED = (RawEvent.State.NEW, RawEvent.State.PROCESSING, RawEvent.State.QUARANTINED)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Ledger:
 
 
 def ledger() -> Ledger:
-    """The equation as one snapshot, with samples of up to 20 ids where it is off."""
+    """The equation, with samples of up to 20 ids where it is off. Each of its queries is one snapshot."""
     with transaction.atomic():
         rows = RawEvent.objects.order_by().values_list("outcome").annotate(n=Count("id"))
         counts = Counter({outcome or "": n for outcome, n in rows})
@@ -97,10 +98,20 @@ def roll_up_day(day: date) -> int:
 
 
 def drop_unclaimed_uploads(*, now: datetime, limit: int = 500) -> int:
-    """Sweep: uploads that neither a message nor a draft took within 24 h. Their bytes go with the orphans."""
+    """Sweep: uploads that neither a message nor a draft took within 24 h. Their bytes go with the orphans.
+
+    What a visitor has sent already, in an item that waits to be processed or to be replayed, is kept for it.
+    """
     waiting = Attachment.objects.filter(message__isnull=True, created_at__lt=now - UNCLAIMED).order_by("created_at")
     dropped = 0
-    for pk in list(waiting.values_list("pk", flat=True)[:limit]):
+    unfinished = set(
+        RawEvent.objects.exclude(ordering_key="").filter(state__in=_UNFINISHED).values_list("ordering_key", flat=True)
+    )
+    sessions = VisitorSession.objects.filter(pk=OuterRef("visitor_session_id")).values("uuid")[:1]
+    rows = waiting.annotate(session=Subquery(sessions)).values_list("pk", "session")
+    for pk, session in list(rows[:limit]):
+        if session is not None and session.hex in unfinished:
+            continue
         if not Draft.objects.filter(attachment_ids__contains=[pk]).exists():
             dropped += Attachment.objects.filter(pk=pk, message__isnull=True).delete()[0]
     return dropped

@@ -3,13 +3,14 @@
 import threading
 from datetime import timedelta
 from unittest import mock
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
 from channels_in import ledger, media, process
-from channels_in.models import IntakeDay, RawEvent
+from channels_in.models import IntakeDay, RawEvent, VisitorSession
 from tests import plain
 from tests.cast import assemble, make_channel
 from tests.plain import age, come_in, due_now, message, post
@@ -448,6 +449,21 @@ def test_uploads_and_files_of_nobody_are_dropped_after_a_day(line, media_folder,
     assert ledger.drop_orphan_files(now=now + timedelta(hours=25)) == 1
     for attachment in Attachment.objects.exclude(sha256=""):
         assert files.path_of(attachment.sha256).exists()
+
+
+def test_an_upload_that_a_waiting_chat_line_names_outlives_its_day(line, cast):
+    """Accepted is accepted, however long the workers were away."""
+    now = timezone.now()
+    session = VisitorSession.objects.create(channel=line, uuid=uuid4(), renewal_sha256="0" * 64)
+    mine = {"visitor_session_id": session.pk, "created_at": now - timedelta(hours=30)}
+    upload = Attachment.objects.create(**mine)
+    waits = RawEvent.objects.create(
+        channel=line, dedupe_key="said", ordering_key=session.uuid.hex, raw_sha256="0" * 64, body_sha256="0" * 64, raw=b"{}"
+    )
+    assert ledger.drop_unclaimed_uploads(now=now) == 0
+    RawEvent.objects.filter(pk=waits.pk).update(state="done", outcome="ticketed")
+    assert ledger.drop_unclaimed_uploads(now=now) == 1
+    assert not Attachment.objects.filter(pk=upload.pk).exists()
 
 
 def test_nothing_here_owes_a_webhook(line):
