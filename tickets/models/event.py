@@ -123,14 +123,11 @@ def record(
         particulars=particulars or {},
         at=now,
     )
-    receivers = [hook for hook in Webhook.objects.filter(active=True) if not hook.events or kind in hook.events]
-    if receivers:
+    receivers = Webhook.objects.filter(active=True).values_list("pk", "events")
+    wanted = [pk for pk, kinds in receivers if not kinds or kind in kinds]
+    if wanted:
         Outbox.objects.bulk_create(
-            Outbox(
-                kind="webhook",
-                shard_key=f"webhook:{hook.pk}",
-                payload={"webhook": hook.pk, "event": event.pk},
-            )
-            for hook in receivers
+            Outbox(kind="webhook", shard_key=f"webhook:{pk}", payload={"webhook": pk, "event": event.pk})
+            for pk in wanted
         )
     return event
