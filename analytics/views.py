@@ -100,7 +100,7 @@ def drill(request: HttpRequest, metric: str) -> HttpResponse:
     found = METRICS[metric](scope)
     total = found.count()
     before = request.GET.get("before", "")
-    if before.isdigit():
+    if before.isascii() and before.isdigit() and len(before) < 19:
         found = found.filter(pk__lt=int(before))
     tickets = list(found.select_related("customer", "assignee", "first_channel").order_by("-pk")[: ROWS + 1])
     for ticket in tickets:

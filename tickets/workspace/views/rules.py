@@ -112,9 +112,10 @@ def condition_row(request: HttpRequest) -> HttpResponse:
     """One row of the builder, for the field that was just chosen."""
     name = request.GET.get("field", "text")
     n = request.GET.get("n", "0")
-    if name not in conditions.FIELDS or not n.isdigit():
+    number = _int(n)
+    if name not in conditions.FIELDS or number is None:
         raise Http404
-    row = _row(int(n), {"field": name, "op": "", "value": []})
+    row = _row(number, {"field": name, "op": "", "value": []})
     return render(request, "workspace/settings/condition_row.html", {"row": row, "fields": _field_choices()})
 
 
@@ -201,7 +202,7 @@ def posted_tree(request: HttpRequest) -> dict[str, Any]:
         if field and field.kind in ("text", "tags"):
             values = [word.strip() for text in values for word in text.split(",") if word.strip()]
         elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
-            values = [int(value) for value in values if value.lstrip("-").isdigit()]
+            values = [number for value in values if (number := _int(value)) is not None]
         leaf = {"field": name, "op": request.POST.get(f"cond-{n}-op", ""), "value": values}
         leaves.append(leaf | {"value": values[0]} if field and field.kind == "order" and values else leaf)
     return {group: leaves} if leaves else {}
@@ -209,7 +210,7 @@ def posted_tree(request: HttpRequest) -> dict[str, Any]:
 
 def _is_row_key(key: str) -> bool:
     parts = key.split("-")
-    return len(parts) == 3 and parts[0] == "cond" and parts[1].isdigit() and parts[2] == "field"
+    return len(parts) == 3 and parts[0] == "cond" and _int(parts[1]) is not None and parts[2] == "field"
 
 
 def _row(n: int, leaf: dict[str, Any]) -> dict[str, Any]:
@@ -301,7 +302,7 @@ def _posted_cells(request: HttpRequest) -> dict[tuple[int, str], int]:
             text = request.POST.get(f"cell-{priority}-{metric.value}", "").strip()
             if not text:
                 continue
-            if not text.isdigit() or not 0 < int(text) <= 60 * 24 * 90:
+            if not 0 < (_int(text) or 0) <= 60 * 24 * 90:
                 raise conditions.Invalid(_("Write promises in whole minutes, at most 90 days."))
             cells[priority, metric.value] = int(text)
     return cells
@@ -333,4 +334,4 @@ def _save_policy(
 
 
 def _int(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
