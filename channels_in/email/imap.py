@@ -9,6 +9,7 @@ from __future__ import annotations
 import imaplib
 import logging
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +20,13 @@ from django.db import DatabaseError, connection
 from django.utils import translation
 from django.utils.formats import localize
 from django.utils.translation import gettext as _
-from imapclient import IMAPClient, SocketTimeout
+from imapclient import IMAPClient, SocketTimeout, imap4
+from imapclient import tls as imap_tls
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from channels_in import webhooks
 from channels_in.email import scan
-from channels_in.email.servers import NotAllowed, Server, server_of, tls
+from channels_in.email.servers import NotAllowed, Server, open_socket, server_of, tls
 from channels_in.models import MailboxCursor
 from tickets.contract import Item
 from tickets.models import Channel
@@ -81,17 +83,44 @@ def folder_of(channel: Channel) -> str:
     return str(channel.settings.get("imap_folder") or "INBOX")
 
 
+class _OverTls(imap_tls.IMAP4_TLS):
+    def __init__(self, server: Server, timeout: float | None) -> None:
+        self._server = server
+        super().__init__(server.host, server.port, tls(), timeout)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        return imap_tls.wrap_socket(
+            open_socket(self._server, timeout=timeout or self._timeout), self.ssl_context, self.host
+        )
+
+
+class _Plain(imap4.IMAP4WithTimeout):
+    def __init__(self, server: Server, timeout: float | None) -> None:
+        self._server = server
+        super().__init__(server.host, server.port, timeout)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        return open_socket(self._server, timeout=timeout or self._timeout)
+
+
+class _Client(IMAPClient):
+    """Connects only to addresses that were checked."""
+
+    def __init__(self, server: Server, *, timeout: SocketTimeout) -> None:
+        self._server = server
+        secure = server.security == "tls"
+        super().__init__(server.host, server.port, ssl=secure, ssl_context=tls() if secure else None, timeout=timeout)
+
+    def _create_IMAP4(self) -> imaplib.IMAP4:
+        timeout = self._timeout.connect
+        return _OverTls(self._server, timeout) if self.ssl else _Plain(self._server, timeout)
+
+
 @contextmanager
 def connected(server: Server) -> Iterator[IMAPClient]:
     """Signed in, under verified TLS."""
     timeout = SocketTimeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
-    client = IMAPClient(
-        server.host,
-        server.port,
-        ssl=server.security == "tls",
-        ssl_context=tls() if server.security == "tls" else None,
-        timeout=timeout,
-    )
+    client = _Client(server, timeout=timeout)
     try:
         if server.security == "starttls":
             client.starttls(tls())
@@ -186,9 +215,9 @@ def notice_of(header: bytes, *, size: int, language: str) -> bytes:
     fields = re.split(rb"\r?\n(?![ \t])", scan.header_block(header).strip())
     kept = [one for one in fields if not one.lower().startswith((b"content-", b"mime-version:"))]
     with translation.override(language):
-        sentence = _("This mail has %(size)s MB, more than this mailbox takes. It is still there: open it in the mailbox.") % {
-            "size": localize(round(size / 1_000_000, 1))
-        }
+        sentence = _(
+            "This mail has %(size)s MB, more than this mailbox takes. It is still there: open it in the mailbox."
+        ) % {"size": localize(round(size / 1_000_000, 1))}
     head = [*kept, b"MIME-Version: 1.0", b"Content-Type: text/plain; charset=utf-8", b"Content-Transfer-Encoding: 8bit"]
     return b"\r\n".join([*head, b"", sentence.encode(), b""])
 

@@ -6,6 +6,7 @@ SAFE_FETCH_ALLOW names letter by letter: the mail servers of the tests.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from django.conf import settings
 
 from tickets.contract import ChannelFacts
+from tickets.http import FetchError, Refused, public_addresses
 
 SECURITY = ("tls", "starttls", "none")
 _PORTS = {("imap", "tls"): 993, ("imap", "starttls"): 143, ("imap", "none"): 143}
@@ -35,6 +37,7 @@ class Server:
     security: str
     user: str
     password: str
+    ours: bool = False  # the simulated provider's, on this machine; nobody can name it in a form
 
     def __repr__(self) -> str:
         return f"Server({self.host}:{self.port}, {self.security})"
@@ -45,7 +48,9 @@ def server_of(facts: ChannelFacts, protocol: Literal["imap", "smtp"]) -> Server 
     return server_from(facts.settings, facts.secrets, protocol)
 
 
-def server_from(chosen: Mapping[str, Any], secrets: Mapping[str, str], protocol: Literal["imap", "smtp"]) -> Server | None:
+def server_from(
+    chosen: Mapping[str, Any], secrets: Mapping[str, str], protocol: Literal["imap", "smtp"]
+) -> Server | None:
     """The same from the plain settings and secrets of a channel or a form."""
     host = str(chosen.get(f"{protocol}_host", "")).strip().lower()
     if not host:
@@ -61,7 +66,9 @@ def server_from(chosen: Mapping[str, Any], secrets: Mapping[str, str], protocol:
         password=str(secrets.get(f"{protocol}_password", "")),
     )
     if security == "none" and not _is_our_own(server):
-        raise NotAllowed(f"{host} must be reached with TLS: without it anybody on the way reads the mail and its password.")
+        raise NotAllowed(
+            f"{host} must be reached with TLS: without it anybody on the way reads the mail and its password."
+        )
     return server
 
 
@@ -71,6 +78,23 @@ def _is_our_own(server: Server) -> bool:
     except ValueError:
         local = False
     return local and f"{server.host}:{server.port}" in settings.SAFE_FETCH_ALLOW
+
+
+def open_socket(server: Server, *, timeout: float | None) -> socket.socket:
+    """Connect to an address that was checked, and to no other: an administrator cannot name what is inside (V20, V21).
+
+    Raises OSError for a host that is refused, unknown or away.
+    """
+    try:
+        addresses = ["127.0.0.1"] if server.ours else public_addresses(server.host, server.port)
+    except (Refused, FetchError) as error:
+        raise OSError(f"{server.host} cannot be used: {error}") from None
+    for address in addresses[:-1]:
+        try:
+            return socket.create_connection((address, server.port), timeout)
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], server.port), timeout)
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,7 @@ from typing import NoReturn
 from django.conf import settings
 
 from channels_in.email.charsets import decode_header, one_line
-from channels_in.email.servers import NotAllowed, Server, server_of, tls
+from channels_in.email.servers import NotAllowed, Server, open_socket, server_of, tls
 from tickets.contract import ChannelFacts, DeliveryError, OutboundFile, OutboundMessage, SendResult
 from tickets.files import open_stored
 
@@ -102,7 +102,7 @@ def _mailbox(address: str, name: str) -> Address:
 
 def _wire_address(address: str) -> str:
     """The address as servers take it: international domains in ASCII, nothing that ends a header."""
-    if not address.isprintable() or any(char in address for char in " <>\"(),;:\\") or address.count("@") != 1:
+    if not address.isprintable() or any(char in address for char in ' <>"(),;:\\') or address.count("@") != 1:
         _refuse(f"The address {address[:100]!r}")
     local, _, domain = address.partition("@")
     if not domain.isascii():
@@ -169,7 +169,10 @@ def _as_html(text: str) -> str:
 
 def _attach(mail: EmailMessage, file: OutboundFile) -> None:
     maintype, _, subtype = file.content_type.partition("/")
-    if not re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", file.content_type) or maintype in ("multipart", "message"):
+    if not re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}", file.content_type) or maintype in (
+        "multipart",
+        "message",
+    ):
         maintype, subtype = "application", "octet-stream"
     with open_stored(Path(file.path).name) as stored:
         content = stored.read()
@@ -187,7 +190,9 @@ def _server(facts: ChannelFacts) -> Server:
     except NotAllowed as error:
         raise DeliveryError(str(error), permanent=False, disconnected=True, code="tls") from None
     if server is None:
-        raise DeliveryError("This mailbox has no server for outgoing mail.", permanent=False, disconnected=True, code="setup")
+        raise DeliveryError(
+            "This mailbox has no server for outgoing mail.", permanent=False, disconnected=True, code="setup"
+        )
     return server
 
 
@@ -199,7 +204,25 @@ def _demo_server() -> Server:
         port = int((settings.DATA_DIR / "fakemail.port").read_text())
     except (OSError, ValueError):
         raise DeliveryError("The simulated mail server is not running.", permanent=False, code="connect") from None
-    return Server(host="127.0.0.1", port=port, security="none", user="", password="")
+    return Server(host="127.0.0.1", port=port, security="none", user="", password="", ours=True)
+
+
+class _Plain(smtplib.SMTP):
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        super().__init__(server.host, server.port, timeout=TIMEOUT)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return open_socket(self._server, timeout=timeout)
+
+
+class _OverTls(smtplib.SMTP_SSL):
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        super().__init__(server.host, server.port, timeout=TIMEOUT, context=tls())
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return tls().wrap_socket(open_socket(self._server, timeout=timeout), server_hostname=host)
 
 
 def _connect(server: Server) -> smtplib.SMTP:
@@ -207,9 +230,9 @@ def _connect(server: Server) -> smtplib.SMTP:
     client: smtplib.SMTP | None = None
     try:
         if server.security == "tls":
-            client = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT, context=tls())
+            client = _OverTls(server)
         else:
-            client = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
+            client = _Plain(server)
         client.ehlo_or_helo_if_needed()
         if server.security == "starttls":
             client.starttls(context=tls())
@@ -220,7 +243,10 @@ def _connect(server: Server) -> smtplib.SMTP:
     except ssl.SSLCertVerificationError as error:
         _end(client)
         raise DeliveryError(
-            f"The certificate of {server.host} is not valid: {error.verify_message}", permanent=False, disconnected=True, code="tls"
+            f"The certificate of {server.host} is not valid: {error.verify_message}",
+            permanent=False,
+            disconnected=True,
+            code="tls",
         ) from None
     except smtplib.SMTPAuthenticationError as error:
         _end(client)
@@ -235,7 +261,9 @@ def _connect(server: Server) -> smtplib.SMTP:
         raise DeliveryError(f"{server.host}: {error}", permanent=False, disconnected=True, code="tls") from None
     except (smtplib.SMTPException, OSError) as error:
         _end(client)
-        raise DeliveryError(f"{server.host} cannot be reached: {_reason(error)}", permanent=False, code="connect") from None
+        raise DeliveryError(
+            f"{server.host} cannot be reached: {_reason(error)}", permanent=False, code="connect"
+        ) from None
 
 
 def _end(client: smtplib.SMTP | None) -> None:
@@ -249,7 +277,7 @@ def _hand_over(
     unicode_needed = not (sender + "".join(recipients)).isascii()
     if unicode_needed and not client.has_extn("smtputf8"):
         raise DeliveryError("The mail server does not take addresses in this script.", permanent=True, code="smtputf8")
-    content = mail.as_bytes(policy=SMTP.clone(utf8=True) if unicode_needed else SMTP)
+    content = mail.as_bytes(policy=SMTP.clone(utf8=True) if unicode_needed else SMTP.clone(cte_type="7bit"))
     options = ["SMTPUTF8", "BODY=8BITMIME"] if unicode_needed else []
     if client.has_extn("size"):
         options.append(f"size={len(content)}")
@@ -267,7 +295,10 @@ def _hand_over(
         _expect((error.smtp_code, error.smtp_error), "mail")
     except (smtplib.SMTPException, OSError) as error:
         raise DeliveryError(
-            f"No answer after the mail was handed over: {_reason(error)}", permanent=False, may_have_left=True, code="no answer"
+            f"No answer after the mail was handed over: {_reason(error)}",
+            permanent=False,
+            may_have_left=True,
+            code="no answer",
         ) from None
     with suppress(smtplib.SMTPException, OSError):  # the mail was taken; how they say good-bye changes nothing
         client.quit()
@@ -293,7 +324,9 @@ def _expect(answer: tuple[int, bytes | str], about: str) -> None:
         raise DeliveryError(f"{code} {text}", permanent=False, code=str(code))
     dead = about == "recipient" and bool(status) and status[0] in _DEAD  # type: ignore[index]
     wants_sign_in = code in (530, 535) or (status is not None and status[0] == "5.7.0" and about == "sender")
-    raise DeliveryError(f"{code} {text}", permanent=not wants_sign_in, code=str(code), bad_address=dead, disconnected=wants_sign_in)
+    raise DeliveryError(
+        f"{code} {text}", permanent=not wants_sign_in, code=str(code), bad_address=dead, disconnected=wants_sign_in
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -252,10 +252,11 @@ def self_signed(tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture
-def tls_server(self_signed: tuple[str, str]) -> Iterator[SmtpServer]:
+def tls_server(self_signed: tuple[str, str], settings: Any) -> Iterator[SmtpServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*self_signed)
     server = SmtpServer(tls=context)
+    settings.SAFE_FETCH_ALLOW = [*settings.SAFE_FETCH_ALLOW, f"localhost:{server.port}"]
     yield server
     server.stop()
 
@@ -274,6 +275,15 @@ def test_a_certificate_that_is_vouched_for_is_taken(
     monkeypatch.setattr(smtp, "tls", lambda: ssl.create_default_context(cafile=self_signed[0]))
     send(mailbox_facts(smtp_host="localhost", smtp_port=tls_server.port, smtp_security="starttls"))
     assert len(tls_server.taken) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "[::1]"])
+def test_an_administrator_cannot_name_what_is_inside(host: str, tls_server: SmtpServer, mailbox_facts: Facts, settings: Any) -> None:
+    settings.SAFE_FETCH_ALLOW = []
+    with pytest.raises(DeliveryError) as caught:
+        send(mailbox_facts(smtp_host=host, smtp_port=tls_server.port, smtp_security="starttls"))
+    assert caught.value.code in ("connect", "tls", "setup")
+    assert tls_server.taken == []
 
 
 def test_plain_text_goes_to_named_ports_of_this_machine_only(smtp_server: SmtpServer, mailbox_facts: Facts, settings: Any) -> None:
