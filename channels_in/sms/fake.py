@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import json
 import re
 import secrets
@@ -299,7 +300,9 @@ def _authorised(request: HttpRequest, channel: Channel) -> bool:
         user, _colon, password = base64.b64decode(encoded).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return False
-    return scheme == "Basic" and user == _account_of(channel) and password == channel.facts().secrets.get("auth_token")
+    expected = channel.facts().secrets.get("auth_token", "")
+    known = scheme == "Basic" and user == _account_of(channel)
+    return known and hmac.compare_digest(password.encode(), expected.encode())
 
 
 def _error(status_code: int, code: int, headers: dict[str, str] | None = None) -> HttpResponse:
