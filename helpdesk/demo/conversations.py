@@ -1,6 +1,6 @@
 """What the demo's customers and agents said. All people are invented.
 
-A conversation begins `hours` before now; each line follows the one before by its own minutes.
+The first four are people of the simulator too. A conversation begins `hours` before now; each line follows the one before by its own minutes.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def rates(score: int, text: str = "", minutes: int = 25) -> Line:
 
 
 PEOPLE = {
-    "seoyeon": Person("김서연", "ko", "+821020010001", "seoyeon.kim@example.com", "vip", 2022),
-    "jihoon": Person("박지훈", "ko", "+821020010002", "jihoon.park@example.com"),
-    "mikyung": Person("이미경", "ko", "+821020010003", "mikyung.lee@example.com", since=2023),
+    "seoyeon": Person("김서연", "ko", "+821055510001", "seoyeon.kim@mail.example", "vip", 2022),
+    "jihoon": Person("박지훈", "ko", "+821055510002", "jihoon.park@mail.example"),
+    "mikyung": Person("이미경", "ko", "+821055510003", "mikyung.lee@mail.example", since=2023),
     "haneul": Person("정하늘", "ko", "+821020010004", "haneul.jung@example.com"),
     "minho": Person("최민호", "ko", "+821020010005", "minho.choi@example.com", since=2021),
     "yuna": Person("강유나", "ko", "+821020010006", "yuna.kang@example.com"),
@@ -89,7 +89,7 @@ PEOPLE = {
     "bomi": Person("서보미", "ko", "+821020010014", "bomi.seo@example.com"),
     "amelia": Person("Amelia Hart", "en", "+447700900101", "amelia.hart@example.com", "vip", 2021),
     "noah": Person("Noah Bennett", "en", "+447700900102", "noah.bennett@example.com"),
-    "priya": Person("Priya Nair", "en", "+447700900103", "priya.nair@example.com", since=2024),
+    "priya": Person("Priya Nair", "en", "+14155550187", "priya.nair@mail.example", since=2024),
     "lucas": Person("Lucas Meyer", "en", "+447700900104", "lucas.meyer@example.com", organisation="Meyer & Co"),
     "zoe": Person("Zoë Martin", "en", "+447700900105", "zoe.martin@example.com"),
     "omar": Person("Omar Haddad", "en", "+447700900106", "omar.haddad@example.com"),

@@ -50,7 +50,7 @@ STAFF = {
     "manager": ("Grace Park", "manager@moa.example", Agent.Role.MANAGER, "en", ()),
     "sua": ("이수아", "sua@moa.example", Agent.Role.AGENT, "ko", ("orders",)),
     "jun": ("박준", "jun@moa.example", Agent.Role.AGENT, "ko", ("orders", "products")),
-    "emma": ("Emma Clarke", "emma@moa.example", Agent.Role.AGENT, "en", ("orders",)),
+    "olivia": ("Olivia Reed", "olivia@moa.example", Agent.Role.AGENT, "en", ("orders",)),
     "daniel": ("Daniel Kim", "daniel@moa.example", Agent.Role.AGENT, "en", ("products",)),
     "hana": ("최하나", "hana@moa.example", Agent.Role.AGENT, "ko", ("products",)),
 }
