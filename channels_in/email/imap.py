@@ -11,10 +11,11 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from time import monotonic
+from typing import Any
 
 from django.db import DatabaseError, connection
 from django.utils import translation
@@ -165,7 +166,8 @@ def _read(client: IMAPClient, channel: Channel, cursor: MailboxCursor, *, now: d
         # is recognised by its content later.
         since = _since(channel, cursor)
         uids = list(client.search(["SINCE", since]))
-        cursor.uidvalidity, cursor.last_uid = uidvalidity, 0
+        # Where it begins is kept before anything is read: the next poll asks by UID, and must not find what lies before.
+        cursor.uidvalidity, cursor.last_uid = uidvalidity, min(uids, default=_next_uid(client, folder)) - 1
         cursor.save(update_fields=["uidvalidity", "last_uid"])
     uids.sort()
     kept, until = 0, monotonic() + seconds
@@ -183,6 +185,13 @@ def _read(client: IMAPClient, channel: Channel, cursor: MailboxCursor, *, now: d
             if mark_seen and uid in sizes:
                 client.add_flags([uid], [b"\\Seen"], silent=True)
     return kept
+
+
+def _next_uid(client: IMAPClient, folder: Mapping[bytes, Any]) -> int:
+    """What the next mail of this folder will be numbered; a server that does not say so (RFC 3501 6.3.1) is asked."""
+    if b"UIDNEXT" in folder:
+        return int(folder[b"UIDNEXT"])
+    return max(client.search(["ALL"]), default=0) + 1
 
 
 def _since(channel: Channel, cursor: MailboxCursor) -> date:

@@ -115,6 +115,38 @@ def test_a_mailbox_of_many_years_does_not_become_tickets(
     assert subjects() == ["mail 2"]
 
 
+@pytest.mark.parametrize("tells_next", [True, False])
+def test_a_mailbox_without_recent_mail_begins_with_the_next_one(
+    imap_server: ImapServer, make_mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, tells_next: bool
+) -> None:
+    if not tells_next:
+        select = imap.IMAPClient.select_folder
+        monkeypatch.setattr(
+            imap.IMAPClient,
+            "select_folder",
+            lambda *a, **k: {name: said for name, said in select(*a, **k).items() if name != b"UIDNEXT"},
+        )
+    channel = make_mailbox(**imap_server.settings())
+    with imap_server.client() as other:
+        other.append("INBOX", mail(1), msg_time=timezone.now() - timedelta(days=30))
+    assert (poll(channel), poll(channel)) == (0, 0)
+    imap_server.deliver(mail(2))
+    assert poll(channel) == 1
+    assert subjects() == ["mail 2"]
+
+
+def test_a_first_reading_that_breaks_off_leaves_the_old_mail_alone(
+    imap_server: ImapServer, make_mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = make_mailbox(**imap_server.settings())
+    with imap_server.client() as other:
+        other.append("INBOX", mail(1), msg_time=timezone.now() - timedelta(days=30))
+    imap_server.deliver(mail(2))
+    assert poll(channel, seconds=-1) == 0
+    assert poll(channel) == 1
+    assert subjects() == ["mail 2"]
+
+
 def test_two_fetchers_keep_each_mail_once(imap_server: ImapServer, make_mailbox: Mailbox) -> None:
     channel = make_mailbox(**imap_server.settings())
     imap_server.deliver(*(mail(n) for n in range(12)))
