@@ -64,10 +64,17 @@ _ADVANCE = (S.QUEUED, S.SENDING, S.SENT, S.DELIVERED, S.READ)
 
 
 def deliver(*, kind: str | None = None, seconds: float = 60) -> int:
-    """Drain: send the parts that are due, for `seconds`. Returns how many were claimed. Not inside a transaction."""
+    """Drain: send the parts that are due, for `seconds`; then wake the successor. Returns how many were claimed.
+
+    Not inside a transaction.
+    """
     until, done = monotonic() + seconds, 0
     queue.reopen_abandoned(queue.PARTS)
-    while monotonic() < until:
+    while True:
+        if monotonic() >= until:
+            if kind:
+                wake("tickets.tasks.deliver", queue=f"outbound.{kind}", kind=kind)
+            break
         filters: dict[str, Any] = {"kind": kind} if kind else {}
         if waiting := _give_up_where_nothing_goes():
             filters["without_channels"] = waiting
