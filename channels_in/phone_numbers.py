@@ -7,7 +7,17 @@ import re
 import phonenumbers
 
 # Countries whose customers can be addressed in one language without asking. Others: nothing is guessed.
-_LANGUAGE_OF_REGION = {"KR": "ko", "JP": "ja", "US": "en", "GB": "en", "AU": "en", "NZ": "en", "IE": "en", "DE": "de", "FR": "fr"}
+_LANGUAGE_OF_REGION = {
+    "KR": "ko",
+    "JP": "ja",
+    "US": "en",
+    "GB": "en",
+    "AU": "en",
+    "NZ": "en",
+    "IE": "en",
+    "DE": "de",
+    "FR": "fr",
+}
 
 
 def e164(number: str, *, region: str | None = None) -> str:

@@ -12,7 +12,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/channels/<int:pk>/activity/", channels.activity, name="channel_activity"),
     path("settings/channels/<int:pk>/check/", channels.check, name="channel_check"),
     path("settings/channels/<int:pk>/secrets/<slug:name>/", channels.make_secret, name="channel_secret"),
-    path("settings/channels/<int:pk>/secrets/<slug:name>/removal/", channels.remove_secret, name="channel_secret_removal"),
+    path(
+        "settings/channels/<int:pk>/secrets/<slug:name>/removal/", channels.remove_secret, name="channel_secret_removal"
+    ),
     path("settings/channels/<int:pk>/identity-keys/", channels.make_identity_key, name="channel_identity_keys"),
     path(
         "settings/channels/<int:pk>/identity-keys/<slug:kid>/removal/",

@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
 from tickets import live
-from tickets.models import Event, Message, ReadMark, Tag, Ticket
+from tickets.models import Event, Message, ReadMark, Ticket
 from tickets.models.event import Actor, record
+from tickets.models.ticket import tags_named
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 
@@ -107,13 +108,6 @@ def set_priority(ticket: Ticket, priority: int, *, by: Actor, now: datetime) -> 
         clocks.priority_changed(locked, now=now)
     live.announce(event)
     return event
-
-
-def tags_named(names: Iterable[str]) -> list[Tag]:
-    """Tags by name, lower-cased, made where they are new."""
-    wanted = sorted({name.strip().lower()[:60] for name in names} - {""})
-    Tag.objects.bulk_create((Tag(name=name, hue=sum(name.encode()) % 8) for name in wanted), ignore_conflicts=True)
-    return list(Tag.objects.filter(name__in=wanted))
 
 
 @transaction.atomic

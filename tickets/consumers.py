@@ -27,7 +27,11 @@ log = logging.getLogger(__name__)
 
 LARGEST_FRAME = 4096  # bytes
 FRAMES_A_MINUTE = 240
-SIGNED_OUT, TOO_MUCH, TOO_SLOW = 4401, 4429, 4408  # close codes; the browser catches up and comes back after the last two
+SIGNED_OUT, TOO_MUCH, TOO_SLOW = (
+    4401,
+    4429,
+    4408,
+)  # close codes; the browser catches up and comes back after the last two
 
 # What a browser is told, and nothing else of an error.
 BAD_JSON, UNKNOWN, NOT_FOUND = "bad_json", "unknown_type", "not_found"

@@ -38,6 +38,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, Actor, record
 from tickets.models.message import DeliveryState as S
+from tickets.models.ticket import lock_survivor
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
@@ -515,7 +516,7 @@ def _move(
     """
     # What ends or mends a failure touches the ticket, and the ticket is locked first. A part under a claim has not
     # failed, so that its advance needs the message only.
-    ticket = _lock_survivor(part.ticket_id) if claim is None or to == S.FAILED else None
+    ticket = lock_survivor(part.ticket_id) if claim is None or to == S.FAILED else None
     message = Message.objects.select_for_update(no_key=True).get(pk=part.message_id)
     rows = DeliveryPart.objects.filter(pk=part.pk, state__in=MAY_BECOME[to])
     if claim is not None:
@@ -591,14 +592,6 @@ def _answer_changed(ticket: Ticket, message: Message, *, failed: bool, now: date
         if ticket.assignee_id is None:
             routing.owe(ticket, now=now)
     live.announce(event)
-
-
-def _lock_survivor(ticket_id: int) -> Ticket:
-    while True:
-        locked = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
-        if locked.merged_into_id is None:
-            return locked
-        ticket_id = locked.merged_into_id
 
 
 # receipts

@@ -146,7 +146,9 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "details": [] if deleted else list(_details(message.meta)),
         "quote": "" if deleted or has_page else message.quoted_text,
         "frame_url": reverse("message_body", args=[message.pk]) if has_page else "",
-        "attachments": [] if deleted else [
+        "attachments": []
+        if deleted
+        else [
             file_facts(file) for file in message.attachments.all() if not (has_page and file.inline and file.content_id)
         ],
         "state": (message.state or "") if message.direction == Message.Direction.OUT else "",
@@ -202,7 +204,9 @@ def _details(meta: Mapping[str, Any]) -> Iterable[str]:
 def _reactions(meta: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Emoji and how many gave it. Kept as {who: emoji} or as a list of {"emoji": ...}."""
     kept = meta.get("reactions") or {}
-    emojis = kept.values() if isinstance(kept, Mapping) else [one.get("emoji") for one in kept if isinstance(one, Mapping)]
+    emojis = (
+        kept.values() if isinstance(kept, Mapping) else [one.get("emoji") for one in kept if isinstance(one, Mapping)]
+    )
     counts: dict[str, int] = {}
     for emoji in emojis:
         if isinstance(emoji, str) and emoji:
@@ -261,10 +265,14 @@ def items_of(event: Event, message: Message | None) -> list[str]:
 
 def is_bubble(message: Message) -> bool:
     """Whether the thread shows it. A split's marker and a system line without words show through their events."""
-    return message.moved_to_id is None and (message.kind != Message.Kind.SYSTEM or bool(message.text or message.placeholder))
+    return message.moved_to_id is None and (
+        message.kind != Message.Kind.SYSTEM or bool(message.text or message.placeholder)
+    )
 
 
-def sorted_by_time(messages: Iterable[dict[str, Any]], lines: Iterable[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+def sorted_by_time(
+    messages: Iterable[dict[str, Any]], lines: Iterable[dict[str, Any]]
+) -> list[tuple[str, dict[str, Any]]]:
     """Bubbles and lines in one order: by time, a message before the events that it caused."""
     keyed: list[tuple[tuple[datetime, int, int], tuple[str, dict[str, Any]]]] = []
     keyed += [((one["at"], 0, one["id"]), ("message", one)) for one in messages]

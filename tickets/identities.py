@@ -136,7 +136,9 @@ def join(
     tickets = _lock_tickets(customer=joined)
     rows = {
         row.pk: row
-        for row in Customer.objects.select_for_update(no_key=True).filter(pk__in=[survivor.pk, joined.pk]).order_by("pk")
+        for row in Customer.objects.select_for_update(no_key=True)
+        .filter(pk__in=[survivor.pk, joined.pk])
+        .order_by("pk")
     }
     if len(rows) != 2 or any(row.joined_into_id for row in rows.values()):
         raise ValueError("one of these customers is joined already")

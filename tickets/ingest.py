@@ -35,7 +35,7 @@ from tickets.models import (
 )
 from tickets.models.event import CUSTOMER, SYSTEM, Actor
 from tickets.models.message import DeliveryState
-from tickets.models.ticket import UNSOLVED, next_number
+from tickets.models.ticket import UNSOLVED, lock_survivor, next_number
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
@@ -226,14 +226,6 @@ def unreadable(channel: Channel, *, raw_event_id: int, beside: int | None, now: 
     event = ticket.record("message_unreadable", now=now, message_id=line.pk, raw_event=raw_event_id)
     live.announce(event)
     return line
-
-
-def lock_survivor(ticket_id: int) -> Ticket:
-    """The ticket's row, locked, or that of the ticket which it was merged into. Inside a transaction."""
-    ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
-    while ticket.merged_into_id:
-        ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket.merged_into_id)
-    return ticket
 
 
 # -- Whose is it? -----------------------------------------------------------------------------------------------------

@@ -271,16 +271,21 @@ def fingerprint(ids: Iterable[int]) -> str:
 def read_beat(*, now: datetime) -> Beat:
     since = now - OVERLAP
     rows = list(
-        Event.objects.filter(at__gte=since, ticket__isnull=False).order_by("id")
+        Event.objects.filter(at__gte=since, ticket__isnull=False)
+        .order_by("id")
         .values_list("pk", "ticket", "ticket__merged_into", "ticket__brand", "ticket__team", "ticket__assignee")
     )
     merged = _survivors({ticket for _, ticket, into, *_ in rows if into})
-    sights = {
-        pk: (brand, team, assignee)
-        for pk, brand, team, assignee in Ticket.objects.filter(pk__in=set(merged.values())).values_list(
-            "pk", "brand", "team", "assignee"
-        )
-    } if merged else {}
+    sights = (
+        {
+            pk: (brand, team, assignee)
+            for pk, brand, team, assignee in Ticket.objects.filter(pk__in=set(merged.values())).values_list(
+                "pk", "brand", "team", "assignee"
+            )
+        }
+        if merged
+        else {}
+    )
     return Beat(
         since=since,
         events=[
@@ -341,7 +346,9 @@ class Hub:
     async def ask(self, question: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run something on the hub's own thread, whose database connection stays open."""
         assert self._thread is not None, "the hub runs only while it has sinks"
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: _persistent(question, args, kwargs))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: _persistent(question, args, kwargs)
+        )
 
     def _stop(self) -> None:
         for task in self._tasks:
@@ -402,7 +409,8 @@ class Hub:
         since = timezone.now() - OVERLAP
         return list(
             Event.objects.filter(Q(pk__gt=self._newest) | Q(at__gte=since, pk__lte=self._newest))
-            .order_by("id").values_list("pk", flat=True)[:MOST]
+            .order_by("id")
+            .values_list("pk", flat=True)[:MOST]
         )
 
     async def _deliver(self, ids: set[int]) -> None:
@@ -427,8 +435,11 @@ class Hub:
             self.rendered += len(rendered)
             prepared.append(
                 LoadedEvent(
-                    event=loaded.event, thread=loaded.thread, message=loaded.message,
-                    customer_tickets=loaded.customer_tickets, rendered=rendered,
+                    event=loaded.event,
+                    thread=loaded.thread,
+                    message=loaded.message,
+                    customer_tickets=loaded.customer_tickets,
+                    rendered=rendered,
                 )
             )
         return prepared

@@ -38,6 +38,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.message import DeliveryState
+from tickets.models.ticket import lock_survivor
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
@@ -107,7 +108,7 @@ def post(
     for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
     """
     with transaction.atomic():
-        locked = _lock_survivor(ticket.pk)
+        locked = lock_survivor(ticket.pk)
         return _post(
             locked,
             agent=agent,
@@ -138,7 +139,7 @@ def note(
     Raises Stale when `seen_message_id` is given and the thread has moved on, ValueError as `post` does.
     """
     with transaction.atomic():
-        locked = _lock_survivor(ticket.pk)
+        locked = lock_survivor(ticket.pk)
         attachments = list(attachments)
         if known := _posted(client_uuid, agent=agent, ticket=locked):
             return known
@@ -180,7 +181,7 @@ def automatic(
     Nothing automatic goes to an address that bounced for good or opted out.
     """
     with transaction.atomic():
-        locked = _lock_survivor(ticket.pk)
+        locked = lock_survivor(ticket.pk)
         if client_uuid and (known := Message.objects.filter(client_uuid=client_uuid).first()):
             return known
         used = _route_of(locked, route, now=now)
@@ -379,7 +380,7 @@ def _release(pk: int, *, now: datetime) -> bool:
             ticket_id = Draft.objects.filter(pk=pk).values_list("ticket", flat=True).first()
             if ticket_id is None:
                 return False
-            ticket = _lock_survivor(ticket_id)
+            ticket = lock_survivor(ticket_id)
             if not Draft.objects.filter(pk=pk, send_at__lte=now).update(send_at=None):
                 return False  # undone, or released by somebody else
             draft = Draft.objects.select_related("agent", "route").get(pk=pk)
@@ -530,15 +531,6 @@ def _post(
     live.announce(*events)
     _wake_delivery(used.channel)
     return message
-
-
-def _lock_survivor(ticket_id: int) -> Ticket:
-    """The ticket that now speaks for this one, locked. Must be inside a transaction."""
-    while True:
-        locked = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
-        if locked.merged_into_id is None:
-            return locked
-        ticket_id = locked.merged_into_id
 
 
 def _survivor(ticket: Ticket) -> Ticket:

@@ -120,7 +120,9 @@ class EmailAdapter:
 def item_of(raw: bytes) -> Item:
     """A mail from a pipe or a webhook: its key is the hash of its bytes without an mbox line, its order the sender's."""
     mail = scan.without_mbox_line(raw)
-    return Item(account="", dedupe_key=hashlib.sha256(mail).hexdigest(), ordering_key=scan.sender_of(mail)[:300], raw=mail)
+    return Item(
+        account="", dedupe_key=hashlib.sha256(mail).hexdigest(), ordering_key=scan.sender_of(mail)[:300], raw=mail
+    )
 
 
 def _basic_password(header: str) -> str:
@@ -153,7 +155,9 @@ def _message(channel: ChannelFacts, mail: Mapping[str, Any], headers: Mapping[st
     text = mail["text"]
     return InboundMessage(
         external_message_id=mail["message_id"][:300],
-        sender=Sender(identifiers=_identifiers(channel, mail), name=mail["from"]["name"][:200], locale=mail["language"][:5]),
+        sender=Sender(
+            identifiers=_identifiers(channel, mail), name=mail["from"]["name"][:200], locale=mail["language"][:5]
+        ),
         sent_at=_moment(mail["date"]),
         text=text,
         html=mail["html"],
@@ -187,7 +191,7 @@ def _identifiers(channel: ChannelFacts, mail: Mapping[str, Any]) -> tuple[Identi
 
 
 def _verdict(channel: ChannelFacts, mail: Mapping[str, Any], *, domain: str) -> str:
-    """"pass", "fail", or "" when the trusted server says nothing. Only its topmost header counts: it writes last."""
+    """ "pass", "fail", or "" when the trusted server says nothing. Only its topmost header counts: it writes last."""
     trusted = str(channel.settings.get("authserv_id", "")).strip().lower()
     found = next((one for one in mail["authentication"] if trusted and one["authserv_id"] == trusted), None)
     if found is None or found["dmarc"] in ("", "none"):
@@ -210,7 +214,11 @@ def _files(mail: Mapping[str, Any]) -> tuple[InboundFile, ...]:
     ]
     if mail["original_html"]:
         content = mail["original_html"].encode()
-        files.append(InboundFile(kind="original", name="message.html", content_type="text/html", size=len(content), content=content))
+        files.append(
+            InboundFile(
+                kind="original", name="message.html", content_type="text/html", size=len(content), content=content
+            )
+        )
     return tuple(files)
 
 
@@ -235,7 +243,9 @@ def _moment(date: str | None) -> datetime | None:
 
 def _is_our_own(channel: ChannelFacts, mail: Mapping[str, Any]) -> bool:
     """A mail that we sent ourselves has come back to us."""
-    return mail["from"]["email"].lower() == channel.address.lower() and bool(_OUR_MESSAGE_ID.fullmatch(mail["message_id"]))
+    return mail["from"]["email"].lower() == channel.address.lower() and bool(
+        _OUR_MESSAGE_ID.fullmatch(mail["message_id"])
+    )
 
 
 def _bounce(mail: Mapping[str, Any]) -> Normalised:

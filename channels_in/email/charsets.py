@@ -102,7 +102,9 @@ def _guess(data: bytes) -> str:
             return text
     for candidate in ("gb18030", "cp932"):
         text = _strict(data, candidate)
-        if text is not None and sum("\u3040" <= char <= "\u9fff" for char in text) * 3 >= sum(byte > 127 for byte in data):
+        if text is not None and sum("\u3040" <= char <= "\u9fff" for char in text) * 3 >= sum(
+            byte > 127 for byte in data
+        ):
             return text
     return data.decode("cp1252", "replace")
 

@@ -59,8 +59,16 @@ def customer_writes(
     verdict of the receiving server that the sender's domain vouches for it.
     """
     mail = build(
-        channel, sender=sender, name=name, subject=subject, text=text, html=html, files=files, answers=answers,
-        verified=verified, now=now or timezone.now(),
+        channel,
+        sender=sender,
+        name=name,
+        subject=subject,
+        text=text,
+        html=html,
+        files=files,
+        answers=answers,
+        verified=verified,
+        now=now or timezone.now(),
     )
     message_id = str(mail["Message-ID"])
     provider.record_message(
@@ -84,15 +92,26 @@ def customer_writes(
 
 
 def build(
-    channel: Channel, *, sender: str, name: str, subject: str, text: str, html: str, files: Sequence[FakeFile],
-    answers: str, verified: bool, now: datetime,
+    channel: Channel,
+    *,
+    sender: str,
+    name: str,
+    subject: str,
+    text: str,
+    html: str,
+    files: Sequence[FakeFile],
+    answers: str,
+    verified: bool,
+    now: datetime,
 ) -> EmailMessage:
     """The mail as the receiving server hands it on."""
     original = FakeRecord.objects.filter(provider=PROVIDER, kind="message", key=answers).first() if answers else None
     mail = EmailMessage(policy=policy.SMTP)
     domain = sender.rpartition("@")[2]
     if verified:
-        mail["Authentication-Results"] = f"{AUTHSERV_ID}; dmarc=pass header.from={domain}; spf=pass smtp.mailfrom={sender}"
+        mail["Authentication-Results"] = (
+            f"{AUTHSERV_ID}; dmarc=pass header.from={domain}; spf=pass smtp.mailfrom={sender}"
+        )
     mail["From"] = formataddr((name, sender))
     mail["To"] = channel.address
     mail["Date"] = format_datetime(now)
@@ -112,7 +131,9 @@ def build(
     if html:
         mail.add_alternative(html, subtype="html")
     for file in files:
-        maintype, _, subtype = (file.content_type or mimetypes.guess_type(file.name)[0] or "application/octet-stream").partition("/")
+        maintype, _, subtype = (
+            file.content_type or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        ).partition("/")
         mail.add_attachment(file.content, maintype=maintype, subtype=subtype, filename=file.name)
     return mail
 
@@ -184,7 +205,9 @@ def start_server() -> Controller:
 class _Mailboxes:
     """Takes every mail, unless the trouble of the account says otherwise (`simulator.provider.MODES`)."""
 
-    async def handle_MAIL(self, server: Server, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+    async def handle_MAIL(
+        self, server: Server, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         trouble = await _trouble(address)
         if trouble.mode == "unauthorised":
             return "530 5.7.0 Authentication required"
@@ -192,7 +215,9 @@ class _Mailboxes:
         envelope.mail_options.extend(options)
         return "250 OK"
 
-    async def handle_RCPT(self, server: Server, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: Server, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         trouble = await _trouble(envelope.mail_from or "", address)
         refusal = {
             "refused": trouble.code or "550 5.1.1 No such user here",
@@ -243,7 +268,8 @@ def _take(raw: bytes, sender: str, recipients: list[str], mode: str) -> None:
     channel = Channel.objects.filter(kind="email", address__iexact=account).first()
     body, html = mail.get_body(("plain",)), mail.get_body(("html",))
     files = [
-        {"name": part.get_filename() or "", "content_type": part.get_content_type(), "url": ""} for part in mail.iter_attachments()
+        {"name": part.get_filename() or "", "content_type": part.get_content_type(), "url": ""}
+        for part in mail.iter_attachments()
     ]
     more: dict[str, Any] = {
         "subject": str(mail["Subject"] or ""),

@@ -177,7 +177,11 @@ def _style_value(tokens: list[Any]) -> str:
             words.append(f"{token.value:g}")
         elif token.type == "percentage" and 0 <= token.value <= 200:
             words.append(f"{token.value:g}%")
-        elif token.type == "dimension" and 0 <= token.value <= 2000 and token.lower_unit in ("px", "pt", "em", "rem", "ex"):
+        elif (
+            token.type == "dimension"
+            and 0 <= token.value <= 2000
+            and token.lower_unit in ("px", "pt", "em", "rem", "ex")
+        ):
             words.append(f"{token.value:g}{token.lower_unit}")
         elif token.type == "literal" and token.value in (",", "/"):
             words.append(token.value)

@@ -66,7 +66,9 @@ class Idler:
         for pk, channel in wanted.items():
             if pk not in self._threads:
                 ended = threading.Event()
-                thread = threading.Thread(target=self._watch, args=(channel, ended), name=f"imap-{channel.slug}", daemon=True)
+                thread = threading.Thread(
+                    target=self._watch, args=(channel, ended), name=f"imap-{channel.slug}", daemon=True
+                )
                 self._threads[pk] = (_fingerprint(channel), ended, thread)
                 thread.start()
 
@@ -99,7 +101,11 @@ class Idler:
         waited = 0.0
         try:
             while waited < REISSUE and not said and not ended.is_set():
-                said = [word for word in client.idle_check(timeout=STEP) if len(word) > 1 and word[1] in (b"EXISTS", b"RECENT")]
+                said = [
+                    word
+                    for word in client.idle_check(timeout=STEP)
+                    if len(word) > 1 and word[1] in (b"EXISTS", b"RECENT")
+                ]
                 waited += STEP
         finally:
             client.idle_done()

@@ -105,7 +105,11 @@ def _fields(message: Message) -> dict[str, list[bytes]]:
 
 
 def _bytes(value: Any) -> bytes:
-    return str(value).encode("ascii", "surrogateescape") if str(value).isascii() else str(value).encode("utf-8", "surrogateescape")
+    return (
+        str(value).encode("ascii", "surrogateescape")
+        if str(value).isascii()
+        else str(value).encode("utf-8", "surrogateescape")
+    )
 
 
 def _ids(values: list[str]) -> list[str]:
@@ -127,7 +131,11 @@ def _date(value: str) -> str | None:
 def _recipients(fields: dict[str, list[bytes]]) -> list[str]:
     """Every address that this mail was sent to or delivered for, the envelope's first; there reply tokens are found."""
     found = [
-        address.email for name in _ENVELOPE for value in fields.get(name, ())[:20] for address in parse_addresses(value) if address.email
+        address.email
+        for name in _ENVELOPE
+        for value in fields.get(name, ())[:20]
+        for address in parse_addresses(value)
+        if address.email
     ]
     return list(dict.fromkeys(found))[:200]
 
@@ -184,7 +192,9 @@ class _Body:
 
     def shown(self) -> tuple[str, str, int]:
         """Cleaned HTML, the words, the number of remote pictures; and marks the files that the HTML shows."""
-        text = "\n".join(part for part in self.texts if part.strip()) if any(part.strip() for part in self.texts) else ""
+        text = (
+            "\n".join(part for part in self.texts if part.strip()) if any(part.strip() for part in self.texts) else ""
+        )
         if not self.htmls:
             return "", text, 0
         cids = {file["content_id"]: file["content_id"] for file in self.attachments if file["content_id"]}

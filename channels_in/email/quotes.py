@@ -40,7 +40,8 @@ _MAX_LINES = 3_000
 _MAX_LINE = 400  # characters of a line that are looked at: a heading is short, and time stays linear
 _SEPARATOR = re.compile(r"^[-_* ]{2,}\s?(?:original message|원본 ?메(?:일|시지|세지))\s?[-_* ]{2,}$", re.IGNORECASE)
 _FORWARDED = re.compile(
-    r"^(?:[-_* ]{2,}\s?(?:forwarded message|전달된 ?메(?:일|시지|세지))|begin forwarded message|전달된 메시지 시작)", re.IGNORECASE
+    r"^(?:[-_* ]{2,}\s?(?:forwarded message|전달된 ?메(?:일|시지|세지))|begin forwarded message|전달된 메시지 시작)",
+    re.IGNORECASE,
 )
 _FOOTER = re.compile(r"^(?:-- ?$|_{5,}|-{5,}|sent from |내 .*에서 보냄|get outlook)", re.IGNORECASE)
 

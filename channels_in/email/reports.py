@@ -15,7 +15,9 @@ Headers = Mapping[str, Sequence[str]]
 
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _ADDRESS = re.compile(r"[^\s<>,;:\"()@]{1,64}@[^\s<>,;:\"()@]{1,253}")
-_MESSAGE_ID = re.compile(r"^\s{0,8}(?:original-)?message-id\s{0,3}:\s{0,5}(<[^<>\s]{1,900}>)", re.IGNORECASE | re.MULTILINE)
+_MESSAGE_ID = re.compile(
+    r"^\s{0,8}(?:original-)?message-id\s{0,3}:\s{0,5}(<[^<>\s]{1,900}>)", re.IGNORECASE | re.MULTILINE
+)
 _ROBOT = re.compile(r"^(?:mailer-daemon|postmaster|mail-daemon|mailerdaemon|bounce|bounces)(?:[+@-]|$)", re.IGNORECASE)
 _BOUNCE_SUBJECT = re.compile(
     r"undeliver|failure notice|delivery status notification|returned mail|mail delivery (?:failed|failure|subsystem)"
@@ -23,7 +25,9 @@ _BOUNCE_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _DELAY_SUBJECT = re.compile(r"delayed|warning: could not send|still being retried|지연", re.IGNORECASE)
-_FAILED_ADDRESS_WORDS = re.compile(r"permanent|user unknown|unknown user|rejected|no such user|failed|존재하지", re.IGNORECASE)
+_FAILED_ADDRESS_WORDS = re.compile(
+    r"permanent|user unknown|unknown user|rejected|no such user|failed|존재하지", re.IGNORECASE
+)
 _AUTO_SUBJECT = re.compile(
     r"^\s*(?:auto(?:matic)?[ -]?(?:reply|response)|autorespon|out of (?:the )?office|abwesenheit|자동 ?(?:응답|회신)|부재 ?중"
     r"|(?:réponse|risposta) automati|respuesta autom)",
@@ -125,12 +129,18 @@ def _fields(group: str) -> dict[str, str]:
 def _read_words(report: Report, headers: Headers, text: str) -> None:
     """A bounce that is written in prose only. What no status says counts as permanent: the mail came back."""
     report.kind = "bounce"
-    before_original = re.split(r"(?:original message|returned message|copy of the message|원본 메시지)", text, flags=re.IGNORECASE)[0]
+    before_original = re.split(
+        r"(?:original message|returned message|copy of the message|원본 메시지)", text, flags=re.IGNORECASE
+    )[0]
     status = _STATUS.search(before_original)
     named = _first(headers, "x-failed-recipients") or before_original
     address = _ADDRESS.search(named)
     report.recipients.append(
-        {"recipient": address[0].rstrip(".>") if address else "", "action": "failed", "status": status[1] if status else None}
+        {
+            "recipient": address[0].rstrip(".>") if address else "",
+            "action": "failed",
+            "status": status[1] if status else None,
+        }
     )
     report.permanent = not (status and status[1].startswith("4"))
     report.bad_address = bool(status and status[1] in _BAD_ADDRESS)
@@ -155,7 +165,10 @@ def is_automatic_answer(headers: Headers, subject: str) -> bool:
         or bool(_first(headers, "x-ms-exchange-inbox-rules-loop"))
         or _first(headers, "x-apple-action").strip().upper() == "VACATION"
         or _first(headers, "precedence").strip().lower() in ("auto_reply", "auto-reply")
-        or bool(_AUTO_SUBJECT.search(subject) and (submitted not in ("", "no") or _first(headers, "return-path").strip() == "<>"))
+        or bool(
+            _AUTO_SUBJECT.search(subject)
+            and (submitted not in ("", "no") or _first(headers, "return-path").strip() == "<>")
+        )
         or (bool(_AUTO_SUBJECT.search(subject)) and bool(_first(headers, "x-auto-response-suppress")))
     )
 
@@ -163,7 +176,10 @@ def is_automatic_answer(headers: Headers, subject: str) -> bool:
 def is_out_of_office(headers: Headers, subject: str) -> bool:
     submitted = _first(headers, "auto-submitted").lower()
     return (
-        ("all" in _first(headers, "x-auto-response-suppress").lower() and bool(_first(headers, "x-ms-exchange-inbox-rules-loop")))
+        (
+            "all" in _first(headers, "x-auto-response-suppress").lower()
+            and bool(_first(headers, "x-ms-exchange-inbox-rules-loop"))
+        )
         or "vacation" in submitted
         or "owner-email=" in submitted
         or "VACATION" in _first(headers, "x-apple-action").upper()

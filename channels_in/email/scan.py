@@ -18,7 +18,9 @@ MAX_DEPTH = 50
 
 _BOUNDARY = re.compile(rb'boundary\s{0,5}=\s{0,5}(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _HEADER_START = re.compile(rb"[!-9;-~]{1,76}[ \t]{0,3}:")
-_ATTACHED_MAIL = re.compile(rb"^content-type[ \t]{0,3}:[ \t\r\n]{0,5}message/(?:rfc822|global)", re.IGNORECASE | re.MULTILINE)
+_ATTACHED_MAIL = re.compile(
+    rb"^content-type[ \t]{0,3}:[ \t\r\n]{0,5}message/(?:rfc822|global)", re.IGNORECASE | re.MULTILINE
+)
 _ADDRESS = re.compile(rb"[^\s<>,;:\"()@]{1,64}@[^\s<>,;:\"()@]{1,253}")
 
 

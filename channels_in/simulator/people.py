@@ -56,7 +56,9 @@ def invent(*, name: str, phone: str, email: str, language: str) -> Person:
     if not number:
         raise ValueError(phone)
     key = secrets.token_hex(4)
-    person = Person(key, name.strip()[:80], number, email.strip().lower()[:254] or f"person-{key}@mail.example", language)
+    person = Person(
+        key, name.strip()[:80], number, email.strip().lower()[:254] or f"person-{key}@mail.example", language
+    )
     payload = {field: value for field, value in asdict(person).items() if field != "key"}
     FakeRecord.objects.create(provider=PROVIDER, kind="person", key=key, payload=payload)
     return person

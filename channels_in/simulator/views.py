@@ -61,7 +61,10 @@ def page(request: HttpRequest) -> HttpResponse:
     config = {
         "person": {"key": person.key, "name": person.name, "phone": person.phone, "email": person.email},
         "channels": {
-            kind: [{"slug": it.slug, "name": it.name, "address": it.address, "brand": it.brand.name} for it in channels[kind]]
+            kind: [
+                {"slug": it.slug, "name": it.name, "address": it.address, "brand": it.brand.name}
+                for it in channels[kind]
+            ]
             for kind in tabs
         },
         "urls": {
@@ -242,7 +245,8 @@ def _shown(kind: str, record: FakeRecord) -> dict[str, Any]:
             {
                 "name": file.get("name", ""),
                 "type": file.get("content_type", ""),
-                "url": file.get("url") or (reverse("simulator_media", args=[kind, file["media"]]) if file.get("media") else ""),
+                "url": file.get("url")
+                or (reverse("simulator_media", args=[kind, file["media"]]) if file.get("media") else ""),
             }
             for file in it["files"]
         ],

@@ -47,7 +47,20 @@ LARGEST_MEDIA = 16_000_000
 
 # Twilio blocks a number after these words on its own; the Korean ones are what people write here.
 STOP_WORDS = frozenset(
-    {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "수신거부", "수신 거부", "문자거부", "문자 거부"}
+    {
+        "stop",
+        "stopall",
+        "unsubscribe",
+        "cancel",
+        "end",
+        "quit",
+        "revoke",
+        "optout",
+        "수신거부",
+        "수신 거부",
+        "문자거부",
+        "문자 거부",
+    }
 )
 START_WORDS = frozenset({"start", "unstop", "수신동의", "수신 동의", "수신허용", "수신 허용"})
 HELP_WORDS = frozenset({"help", "info", "도움말"})
@@ -390,7 +403,9 @@ def _meta(form: Mapping[str, str]) -> Iterable[tuple[str, Any]]:
         yield "postback", {"payload": form.get("ButtonPayload", ""), "title": form.get("ButtonText", "")}
     if form.get("Forwarded") == "true" or form.get("FrequentlyForwarded") == "true":
         yield "forwarded", True
-    if referral := {name[8:]: value for name, value in form.items() if name.startswith("Referral") and value not in ("", "0")}:
+    if referral := {
+        name[8:]: value for name, value in form.items() if name.startswith("Referral") and value not in ("", "0")
+    }:
         yield "referral", referral
 
 
@@ -412,7 +427,9 @@ def _fields(channel: ChannelFacts, message: OutboundMessage) -> list[tuple[str, 
     else:
         fields += [("MediaUrl", file.url) for file in message.files]
     if len(text) > TwilioSms.capabilities.text_max:  # type: ignore[operator]
-        raise DeliveryError("The text and the links of its files are too long for one SMS.", permanent=True, code="too_long")
+        raise DeliveryError(
+            "The text and the links of its files are too long for one SMS.", permanent=True, code="too_long"
+        )
     if message.template:
         fields.append(("ContentSid", str(message.template.get("name", ""))))
         if variables := message.template.get("variables"):

@@ -251,7 +251,11 @@ def _refusal(
 
 def _has_opted_out(person: str) -> bool:
     """Twilio itself blocks a number after STOP, until START."""
-    words = [it.payload["opt"] for it in provider.messages_with(PROVIDER, person) if it.payload.get("opt") in ("stop", "start")]
+    words = [
+        it.payload["opt"]
+        for it in provider.messages_with(PROVIDER, person)
+        if it.payload.get("opt") in ("stop", "start")
+    ]
     return bool(words) and words[-1] == "stop"
 
 

@@ -188,14 +188,18 @@ class WhatsAppCloud:
         }
         if message.reply_to_external_id:
             payload["context"] = {"message_id": message.reply_to_external_id}
-        response = _call(channel, "POST", _url(channel, channel.account_id, "messages"), json=payload, on_sending=committed)
+        response = _call(
+            channel, "POST", _url(channel, channel.account_id, "messages"), json=payload, on_sending=committed
+        )
         answer = _json(response.body)
         if response.status != 200:
             raise _refusal(response, answer)
         try:
             return SendResult(provider_id=str(answer["messages"][0]["id"]))
         except (KeyError, IndexError, TypeError) as error:
-            raise DeliveryError("WhatsApp accepted without naming the message.", permanent=False, may_have_left=True) from error
+            raise DeliveryError(
+                "WhatsApp accepted without naming the message.", permanent=False, may_have_left=True
+            ) from error
 
     def _content(self, channel: ChannelFacts, message: OutboundMessage) -> dict[str, Any]:
         if message.template:
@@ -332,7 +336,11 @@ def _account(channel: ChannelFacts, entry: Mapping[str, Any], value: Mapping[str
 
 def _contacts_of(thing: Mapping[str, Any], contacts: list[Any]) -> list[Any]:
     """Its own entry of `contacts`, or all of them where they cannot be told apart."""
-    mine = {str(thing[key]) for key in ("from", "from_user_id", "to", "to_user_id", "recipient_id", "wa_id") if thing.get(key)}
+    mine = {
+        str(thing[key])
+        for key in ("from", "from_user_id", "to", "to_user_id", "recipient_id", "wa_id")
+        if thing.get(key)
+    }
     return [it for it in contacts if {str(it.get("wa_id")), str(it.get("user_id"))} & mine] or contacts
 
 

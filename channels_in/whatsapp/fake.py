@@ -50,7 +50,11 @@ def demo_settings() -> tuple[dict[str, Any], dict[str, str]]:
     """(settings, secrets) of a new channel that is connected with this WhatsApp."""
     return (
         {"waba_id": str(10**14 + secrets.randbelow(10**14)), "base_url": base_url()},
-        {"app_secret": secrets.token_hex(16), "verify_token": secrets.token_hex(16), "access_token": secrets.token_hex(32)},
+        {
+            "app_secret": secrets.token_hex(16),
+            "verify_token": secrets.token_hex(16),
+            "access_token": secrets.token_hex(32),
+        },
     )
 
 
@@ -63,7 +67,9 @@ def user_id_of(number: str) -> str:
     return f"{'KR' if number.startswith('+82') else 'US'}.{digest}"
 
 
-def message(sender: str, *, kind: str = "text", at: datetime | None = None, wamid: str = "", **content: Any) -> dict[str, Any]:
+def message(
+    sender: str, *, kind: str = "text", at: datetime | None = None, wamid: str = "", **content: Any
+) -> dict[str, Any]:
     """One element of `messages[]`. `content` is what stands under its type, and `context` beside it."""
     context = content.pop("context", None)
     found = {
@@ -94,7 +100,10 @@ def signed(channel: Channel, *changes: Mapping[str, Any]) -> Call:
         "entry": [{"id": str(channel.settings.get("waba_id", "0")), "changes": list(changes)}],
     }
     raw = json.dumps(body, ensure_ascii=False).encode()
-    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": signature(channel.facts().secrets["app_secret"], raw)}
+    headers = {
+        "Content-Type": "application/json",
+        "X-Hub-Signature-256": signature(channel.facts().secrets["app_secret"], raw),
+    }
     return Call(provider.hook_path(channel.facts().hook_url), headers, raw)
 
 
@@ -143,7 +152,14 @@ def customer_writes(
     call = build(channel, sender=sender, text=text, name=name, media=media, at=now, wamid=wamid, reply_to=reply_to)
     files = [{"name": file.name, "content_type": file.content_type, "url": ""} for file in media]
     provider.record_message(
-        PROVIDER, channel.account_id, wamid, person=sender, direction="to_us", text=text, files=files, user_id=user_id_of(sender)
+        PROVIDER,
+        channel.account_id,
+        wamid,
+        person=sender,
+        direction="to_us",
+        text=text,
+        files=files,
+        user_id=user_id_of(sender),
     )
     _post(channel, sender, call, duplicate=duplicate, post=post, key=wamid)
     return wamid
@@ -156,9 +172,7 @@ def customer_reacts(channel: Channel, *, sender: str, to: str, emoji: str, post:
 
 
 def customer_edits(channel: Channel, *, sender: str, wamid: str, text: str, post: Post | None = None) -> None:
-    edit = message(
-        sender, kind="edit", original_message_id=wamid, message={"type": "text", "text": {"body": text}}
-    )
+    edit = message(sender, kind="edit", original_message_id=wamid, message={"type": "text", "text": {"body": text}})
     _post(channel, sender, signed(channel, change(channel, contacts=[contact(sender)], messages=[edit])), post=post)
 
 
@@ -381,14 +395,14 @@ def _shown(body: Mapping[str, Any]) -> tuple[str, list[dict[str, str]]]:
     if kind == "text":
         return str(content.get("body", "")), []
     if kind == "template":
-        words = [
-            str(it.get("text", "")) for part in content.get("components", []) for it in part.get("parameters", [])
-        ]
+        words = [str(it.get("text", "")) for part in content.get("components", []) for it in part.get("parameters", [])]
         return " · ".join([str(content.get("name", "")), *words]), []
     found = provider.media(PROVIDER, str(content.get("id", "")))
     name = content.get("filename") or (found[0].name if found else "")
     content_type = found[0].content_type if found else ""
-    return str(content.get("caption", "")), [{"name": name, "content_type": content_type, "media": str(content.get("id", ""))}]
+    return str(content.get("caption", "")), [
+        {"name": name, "content_type": content_type, "media": str(content.get("id", ""))}
+    ]
 
 
 def _channel_of(phone: str) -> Channel | None:
@@ -400,7 +414,9 @@ def _authorised(request: HttpRequest, channel: Channel) -> bool:
 
 
 def _known_token(request: HttpRequest) -> bool:
-    return any(_authorised(request, channel) for channel in Channel.objects.select_related("brand").filter(kind=PROVIDER))
+    return any(
+        _authorised(request, channel) for channel in Channel.objects.select_related("brand").filter(kind=PROVIDER)
+    )
 
 
 def _base64_hash(content: bytes) -> str:

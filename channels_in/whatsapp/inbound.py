@@ -74,7 +74,9 @@ def _inbound(message: Mapping[str, Any], contacts: list[Any], value: Mapping[str
             original = str(message["edit"].get("original_message_id", ""))
             changed = {**message, **(message["edit"].get("message") or {}), "context": {}}
             fallback = _message(changed, sender, value)
-            return Applied("edited", external_message_id=original, sender=sender, text=fallback.text, at=at, fallback=fallback)
+            return Applied(
+                "edited", external_message_id=original, sender=sender, text=fallback.text, at=at, fallback=fallback
+            )
         case "revoke":
             original = str(message["revoke"].get("original_message_id", ""))
             return Applied("deleted", external_message_id=original, sender=sender, at=at)
@@ -86,7 +88,9 @@ def _inbound(message: Mapping[str, Any], contacts: list[Any], value: Mapping[str
     return _message(message, sender, value)
 
 
-def _message(message: Mapping[str, Any], sender: Sender, value: Mapping[str, Any], *, is_echo: bool = False) -> InboundMessage:
+def _message(
+    message: Mapping[str, Any], sender: Sender, value: Mapping[str, Any], *, is_echo: bool = False
+) -> InboundMessage:
     """Everything that is a message of its own; a type without words gets a placeholder."""
     text, files, meta, placeholder = _content(message, value)
     context = message.get("context") or {}
@@ -132,8 +136,16 @@ def _content(
     if kind == "interactive" and body:
         return _interactive(body)
     if kind == "order":
-        items = [_words(it, "product_retailer_id", "quantity", "item_price", "currency") for it in body.get("product_items") or []]
-        return _clean(body.get("text")), (), {"order": {"catalog": str(body.get("catalog_id", "")), "items": items}}, "order"
+        items = [
+            _words(it, "product_retailer_id", "quantity", "item_price", "currency")
+            for it in body.get("product_items") or []
+        ]
+        return (
+            _clean(body.get("text")),
+            (),
+            {"order": {"catalog": str(body.get("catalog_id", "")), "items": items}},
+            "order",
+        )
     errors = message.get("errors") or value.get("errors") or []
     meta = {"errors": [_words(it, "code", "title") for it in errors]} if errors else {}
     return "", (), meta, "unsupported" if errors or kind == "unsupported" else "unknown"
@@ -159,7 +171,9 @@ def _interactive(body: Mapping[str, Any]) -> tuple[str, tuple[InboundFile, ...],
 def _system(message: Mapping[str, Any], sender: Sender, at: datetime | None) -> Normalised:
     system = message.get("system") or {}
     change = str(system.get("type", ""))
-    if change in ("user_changed_number", "customer_changed_number") and (new := system.get("wa_id") or system.get("new_wa_id")):
+    if change in ("user_changed_number", "customer_changed_number") and (
+        new := system.get("wa_id") or system.get("new_wa_id")
+    ):
         number = phone_numbers.from_wa_id(str(new))
         old = [it.value for it in sender.identifiers if it.kind == "phone"]
         found = tuple(Identifier("phone", "", it, True, "whatsapp") for it in [number] if it)
@@ -171,7 +185,9 @@ def _system(message: Mapping[str, Any], sender: Sender, at: datetime | None) -> 
         found = tuple(Identifier("whatsapp", "", it, True, "whatsapp") for it in ids)
         changed = Sender((*sender.identifiers, *found), name=sender.name)
         return Applied("identity", sender=changed, at=at, particulars={"change": "user_id"})
-    return Applied("identity", sender=sender, at=at, particulars={"change": change or "unknown", "text": system.get("body", "")})
+    return Applied(
+        "identity", sender=sender, at=at, particulars={"change": change or "unknown", "text": system.get("body", "")}
+    )
 
 
 def _echo(echo: Mapping[str, Any], contacts: list[Any]) -> Normalised:
@@ -190,7 +206,12 @@ def _echo(echo: Mapping[str, Any], contacts: list[Any]) -> Normalised:
         fallback = _message({**echo, **(edit.get("message") or {}), "context": {}}, customer, {}, is_echo=True)
         original = str(edit.get("original_message_id", ""))
         return Applied(
-            "edited", external_message_id=original, sender=customer, text=fallback.text, at=_time(echo), fallback=fallback
+            "edited",
+            external_message_id=original,
+            sender=customer,
+            text=fallback.text,
+            at=_time(echo),
+            fallback=fallback,
         )
     return _message(echo, customer, {}, is_echo=True)
 
@@ -223,7 +244,9 @@ def _of_the_account(field: str, value: Mapping[str, Any], entry: Mapping[str, An
     )
     if field == "user_id_update":
         changed = {"from": value.get("wa_id"), "from_user_id": value.get("user_id")}
-        return Applied("identity", sender=_sender(changed, value.get("contacts") or []), particulars={"change": "user_id"})
+        return Applied(
+            "identity", sender=_sender(changed, value.get("contacts") or []), particulars={"change": "user_id"}
+        )
     if field in known:
         return Applied("account", at=_time({"timestamp": entry.get("time")}), particulars={"field": field, **value})
     return Suppressed("unknown kind")

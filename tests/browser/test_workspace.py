@@ -39,7 +39,9 @@ def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
         client = Client()
         client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
         context = new_context()
-        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}])
+        context.add_cookies(
+            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
+        )
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 800})
         page.errors = []
@@ -130,7 +132,8 @@ def test_the_keys_work_with_other_layouts(crew, screen, down, up):
 
     def press(key, code):
         page.evaluate(
-            "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, code, bubbles: true}))", [key, code]
+            "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, code, bubbles: true}))",
+            [key, code],
         )
 
     press(*down)
@@ -194,7 +197,10 @@ def test_a_reply_that_crosses_another_is_stopped_though_the_screen_knew_nothing(
         guard.get_by_text("Send anyway").click()
     assert answer.value.status == 201
     expect(guard).to_be_hidden()
-    assert list(Message.objects.filter(direction="out").order_by("pk").values_list("text", flat=True)) == [theirs.text, "I can!"]
+    assert list(Message.objects.filter(direction="out").order_by("pk").values_list("text", flat=True)) == [
+        theirs.text,
+        "I can!",
+    ]
 
 
 def test_a_screen_that_was_asleep_catches_up(crew, screen):
@@ -228,7 +234,11 @@ def test_on_a_phone_one_pane_at_a_time(crew, screen):
 def test_a_mail_runs_nothing_fetches_nothing_and_hears_our_keys(crew, screen):
     first, _second, _third = three_tickets(crew)
     message = first.messages.get()
-    html = '<p style="color:#ff0000" id="red">Red words</p>' + "<p>line</p>" * 40 + '<img data-remote="https://track.example/x.png" alt="">'
+    html = (
+        '<p style="color:#ff0000" id="red">Red words</p>'
+        + "<p>line</p>" * 40
+        + '<img data-remote="https://track.example/x.png" alt="">'
+    )
     Message.objects.filter(pk=message.pk).update(html=html + "<script>parent.document.title='owned'</script>")
     page = screen(crew.agent)
     asked: list[str] = []

@@ -38,10 +38,13 @@ class Kind:
 
 def make_channel(kind: str, **changes: Any) -> Channel:
     """A channel that is connected with its simulated provider."""
-    brand, _made = Brand.objects.get_or_create(
-        key="haneul", defaults={"name": "하늘상점", "domain": "haneul.example"}
-    )
-    base: dict[str, Any] = {"kind": kind, "slug": f"{kind}-{secrets.token_hex(4)}", "name": kind.upper(), "brand": brand}
+    brand, _made = Brand.objects.get_or_create(key="haneul", defaults={"name": "하늘상점", "domain": "haneul.example"})
+    base: dict[str, Any] = {
+        "kind": kind,
+        "slug": f"{kind}-{secrets.token_hex(4)}",
+        "name": kind.upper(),
+        "brand": brand,
+    }
     if kind == "sms":
         settings, hidden = sms.demo_settings()
         base |= {"account_id": "+827041230001", "address": "070-4123-0001", "app_id": settings["account_sid"]}
@@ -85,7 +88,9 @@ def _whatsapp_malformed(channel: Channel) -> Call:
 
 
 def _whatsapp_other_account(channel: Channel, account: str) -> Call:
-    change = whatsapp.change(channel, contacts=[whatsapp.contact(PERSON)], messages=[whatsapp.message(PERSON, body="hi")])
+    change = whatsapp.change(
+        channel, contacts=[whatsapp.contact(PERSON)], messages=[whatsapp.message(PERSON, body="hi")]
+    )
     change["value"]["metadata"]["phone_number_id"] = account
     return whatsapp.signed(channel, change)
 
@@ -98,7 +103,9 @@ KINDS = {
         # A form cannot be malformed: whatever it is, it is a form of something else.
         malformed=lambda channel: sms.signed(channel, channel.facts().hook_url, {"nonsense": "\x00=&", "": "x"}),
         malformed_outcome="suppressed",
-        unknown=lambda channel: sms.signed(channel, channel.facts().hook_url, {"CallSid": "CA1", "CallStatus": "ringing"}),
+        unknown=lambda channel: sms.signed(
+            channel, channel.facts().hook_url, {"CallSid": "CA1", "CallStatus": "ringing"}
+        ),
         unknown_outcome="suppressed",
         other_account=lambda channel, account: sms.build(channel, sender=PERSON, text="hi", To=account),
     ),
@@ -110,7 +117,9 @@ KINDS = {
         unknown=lambda channel: whatsapp.signed(
             channel,
             whatsapp.change(
-                channel, contacts=[whatsapp.contact(PERSON)], messages=[whatsapp.message(PERSON, kind="hologram", beam=1)]
+                channel,
+                contacts=[whatsapp.contact(PERSON)],
+                messages=[whatsapp.message(PERSON, kind="hologram", beam=1)],
             ),
         ),
         unknown_outcome="ticketed",

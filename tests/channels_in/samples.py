@@ -35,9 +35,7 @@ def facts(kind: str, **changes: Any) -> ChannelFacts:
     return ChannelFacts(**{**base, **changes})
 
 
-def request(
-    call: tuple[str, Mapping[str, str], bytes], *, method: str = "POST", query: str = ""
-) -> HttpRequest:
+def request(call: tuple[str, Mapping[str, str], bytes], *, method: str = "POST", query: str = "") -> HttpRequest:
     """A request as the hook gets it: the Host header is never the public one, nobody may trust it."""
     path, headers, body = call
     content_type = headers.get("Content-Type", "application/octet-stream")

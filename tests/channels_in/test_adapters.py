@@ -157,6 +157,8 @@ def test_a_receipt_that_matches_nothing_waits_ten_minutes_and_is_then_not_ours(c
     posted(client, whatsapp.status(channels["whatsapp"], wamid="wamid.other", state="read", to=PERSON))
     assert {event.state for event in drained()} == {"new"}
     with time_machine.travel(timezone.now() + timedelta(minutes=11), tick=True):
-        RawEvent.objects.update(received_at=timezone.now() - timedelta(minutes=11), next_attempt_at=timezone.now() - timedelta(minutes=11))
+        RawEvent.objects.update(
+            received_at=timezone.now() - timedelta(minutes=11), next_attempt_at=timezone.now() - timedelta(minutes=11)
+        )
         events = list(drained())
     assert [(event.outcome, event.outcome_reason) for event in events] == [("suppressed", "not ours")] * 2

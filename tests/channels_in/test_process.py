@@ -458,7 +458,12 @@ def test_an_upload_that_a_waiting_chat_line_names_outlives_its_day(line, cast):
     mine = {"visitor_session_id": session.pk, "created_at": now - timedelta(hours=30)}
     upload = Attachment.objects.create(**mine)
     waits = RawEvent.objects.create(
-        channel=line, dedupe_key="said", ordering_key=session.uuid.hex, raw_sha256="0" * 64, body_sha256="0" * 64, raw=b"{}"
+        channel=line,
+        dedupe_key="said",
+        ordering_key=session.uuid.hex,
+        raw_sha256="0" * 64,
+        body_sha256="0" * 64,
+        raw=b"{}",
     )
     assert ledger.drop_unclaimed_uploads(now=now) == 0
     RawEvent.objects.filter(pk=waits.pk).update(state="done", outcome="ticketed")

@@ -33,7 +33,14 @@ both = pytest.mark.parametrize("kind", sorted(KINDS))
 
 
 def outgoing(**changes):
-    base = {"part_id": 1, "part_uuid": str(uuid.uuid4()), "n": 0, "first_attempt": True, "to": PERSON, "to_kind": "phone"}
+    base = {
+        "part_id": 1,
+        "part_uuid": str(uuid.uuid4()),
+        "n": 0,
+        "first_attempt": True,
+        "to": PERSON,
+        "to_kind": "phone",
+    }
     return OutboundMessage(**{**base, "to_name": "", "remote_thread_id": "", "text": "네, 가능합니다.", **changes})
 
 
@@ -121,7 +128,12 @@ def test_our_photo_goes_to_whatsapp_by_upload_and_appears_on_the_phone(live_serv
     stored = files.store(PHOTO.content)
     agent = people_of_tests.make_agent("Theo")
     ours = Attachment.objects.create(
-        uploaded_by=agent, kind="image", name="label.png", content_type="image/png", size=stored.size, sha256=stored.sha256
+        uploaded_by=agent,
+        kind="image",
+        name="label.png",
+        content_type="image/png",
+        size=stored.size,
+        sha256=stored.sha256,
     )
     ticket = Ticket.objects.get()
     route = replies.routes_for(ticket, now=timezone.now())[0]
@@ -187,7 +199,10 @@ def test_after_a_day_whatsapp_takes_templates_only(live_server):
 
 
 @both
-@pytest.mark.parametrize(("mode", "state"), [("doubled", "delivered"), ("reordered", "delivered"), ("undelivered", "failed"), ("silent", "sent")])
+@pytest.mark.parametrize(
+    ("mode", "state"),
+    [("doubled", "delivered"), ("reordered", "delivered"), ("undelivered", "failed"), ("silent", "sent")],
+)
 def test_receipts_early_late_twice_or_never(kind, mode, state, live_server, client):
     fake, _adapter = KINDS[kind]
     channel = make_channel(kind)
@@ -263,7 +278,12 @@ def test_known_customers_can_be_played_too(db, client):
 
 def test_what_is_written_on_the_phone_becomes_a_ticket(live_server, client, media_folder):
     channel = make_channel("whatsapp")
-    given = {"person": "seoyeon", "channel": channel.slug, "text": "사진이에요", "files": SimpleUploadedFile("a.png", PHOTO.content, "image/png")}
+    given = {
+        "person": "seoyeon",
+        "channel": channel.slug,
+        "text": "사진이에요",
+        "files": SimpleUploadedFile("a.png", PHOTO.content, "image/png"),
+    }
     assert client.post(reverse("simulator_messages"), given).status_code == 201
     process.drain(seconds=10)
     message = Message.objects.get()
@@ -277,7 +297,12 @@ def test_what_cannot_be_sent_is_said(db, client):
     nothing = client.post(reverse("simulator_messages"), {"person": "seoyeon", "channel": channel.slug, "text": "  "})
     assert nothing.status_code == 422
     assert nothing.json()["error"]
-    assert client.post(reverse("simulator_messages"), {"person": "nobody", "channel": channel.slug, "text": "x"}).status_code == 404
+    assert (
+        client.post(
+            reverse("simulator_messages"), {"person": "nobody", "channel": channel.slug, "text": "x"}
+        ).status_code
+        == 404
+    )
 
 
 def test_the_switch_of_troubles_concerns_this_person(db, client):

@@ -28,7 +28,13 @@ def test_one_writes_as_the_customer_and_sees_the_answer(live_server, page: Page)
 
     for kind in ("sms", "whatsapp"):
         provider.record_message(
-            kind, channels[kind].account_id, f"{kind}-1", person=PERSON, direction="to_person", text="<b>네</b>", part=""
+            kind,
+            channels[kind].account_id,
+            f"{kind}-1",
+            person=PERSON,
+            direction="to_person",
+            text="<b>네</b>",
+            part="",
         )
     expect(page.locator("#app-sms .bub").nth(1)).to_contain_text("<b>네</b>")  # as text, never as markup
     badge = page.get_by_role("tab", name="WhatsApp").locator("[data-badge]")

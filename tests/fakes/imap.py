@@ -94,7 +94,11 @@ class ImapServer:
     def settings(self, **more: Any) -> dict[str, Any]:
         """Channel settings with which this server is read."""
         return {
-            "imap_host": "127.0.0.1", "imap_port": self.port, "imap_security": "none", "imap_user": USER, **more,
+            "imap_host": "127.0.0.1",
+            "imap_port": self.port,
+            "imap_security": "none",
+            "imap_user": USER,
+            **more,
         }
 
 

@@ -129,7 +129,9 @@ async def test_the_heartbeat_carries_the_fingerprint_of_what_this_person_may_see
         mine, all_ = await mina.until("beat"), await grace.until("beat")
 
         def seen(**facts):
-            return list(live.Event.objects.filter(ticket__isnull=False, **facts).order_by("id").values_list("pk", flat=True))
+            return list(
+                live.Event.objects.filter(ticket__isnull=False, **facts).order_by("id").values_list("pk", flat=True)
+            )
 
         ours = await database_sync_to_async(seen)(ticket__team=crew.support)
         everything = await database_sync_to_async(seen)()

@@ -28,7 +28,9 @@ class Wire(ApplicationCommunicator):
     async def hear(self) -> dict[str, Any]:
         """The next frame; {"type": "closed", "code"} when the server hangs up."""
         out = await self.receive_output(WAIT)
-        return json.loads(out["text"]) if out["type"] == "websocket.send" else {"type": "closed", "code": out.get("code")}
+        return (
+            json.loads(out["text"]) if out["type"] == "websocket.send" else {"type": "closed", "code": out.get("code")}
+        )
 
     async def until(self, what: str, /, **facts: Any) -> dict[str, Any]:
         """The next frame of this type with these facts."""

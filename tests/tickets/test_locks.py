@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from tests import cast
-from tickets import actions, ingest
+from tickets import actions
 from tickets.models import SlaClock, Ticket
 from tickets.models.event import SYSTEM
 from tickets.models.ticket import next_number
@@ -20,10 +20,12 @@ NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("lock", [actions.lock, ingest.lock_survivor])
+@pytest.mark.parametrize("lock", [actions.lock, lock_survivor])
 def test_a_sweep_writes_its_breach_while_somebody_else_holds_the_ticket(lock) -> None:  # type: ignore[no-untyped-def]
     ticket = Ticket.objects.create(number=next_number(), brand=cast.make_brand(), customer=cast.make_customer(now=NOW))
-    SlaClock.objects.create(ticket=ticket, metric="first_reply", seconds=60, started_at=NOW, due_at=NOW + timedelta(minutes=1))
+    SlaClock.objects.create(
+        ticket=ticket, metric="first_reply", seconds=60, started_at=NOW, due_at=NOW + timedelta(minutes=1)
+    )
     held, done = Signal(), Signal()
 
     def hold() -> None:

@@ -414,6 +414,11 @@ def test_one_number_is_answered_on_each_channel_that_reaches_it(stage):
     first = replies.routes_for(stage.ticket, now=stage.now)[0]
     answer(stage, route=replace(first, route=None, channel=stage.add_channel("scripted", slug="first-used-by-us")))
     theirs = stage.add_channel("scripted", slug="first-used-by-them")
-    answer(stage, route=Route.objects.create(ticket=stage.ticket, channel=theirs, identity=stage.identity, last_used_at=stage.now))
+    answer(
+        stage,
+        route=Route.objects.create(
+            ticket=stage.ticket, channel=theirs, identity=stage.identity, last_used_at=stage.now
+        ),
+    )
     tokens = list(Route.objects.values_list("reply_token", flat=True))
     assert len(set(tokens)) == 3 and all(reply_tokens.find_route(token) for token in tokens)

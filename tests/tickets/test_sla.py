@@ -166,7 +166,9 @@ def test_the_first_policy_whose_conditions_hold_applies(people: Cast, policy: Sl
     assert (clock.policy, clock.due_at) == (vip, FRIDAY + timedelta(minutes=1))
 
 
-def test_a_policy_that_cannot_be_understood_is_passed_over_and_holds_no_message_up(people: Cast, policy: SlaPolicy) -> None:
+def test_a_policy_that_cannot_be_understood_is_passed_over_and_holds_no_message_up(
+    people: Cast, policy: SlaPolicy
+) -> None:
     policy.position = 1
     policy.save()
     SlaPolicy.objects.create(name="Old", position=0, conditions={"field": "no_such_field", "op": "is", "value": [1]})
@@ -190,7 +192,9 @@ def test_an_edit_of_the_hours_leaves_running_clocks_alone_and_new_ones_name_the_
     assert (new.due_at, new.calendar_version) == (at("2026-09-18T18:50"), 2)
 
 
-def test_what_a_customer_writes_starts_the_promise_and_more_of_it_starts_no_other(people: Cast, policy: SlaPolicy) -> None:
+def test_what_a_customer_writes_starts_the_promise_and_more_of_it_starts_no_other(
+    people: Cast, policy: SlaPolicy
+) -> None:
     who = scene.sender("Jiwoo", phone="+821011112222")
     ticket = scene.says(people.sms, who, "Where is it?", at=FRIDAY).ticket
     scene.says(people.sms, who, "Hello?", at=FRIDAY + timedelta(minutes=1))

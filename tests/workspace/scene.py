@@ -21,7 +21,9 @@ _numbers = itertools.count(1)
 def sender(name: str, *, phone: str = "", email: str = "", visitor: str = "") -> Sender:
     known = [("phone", phone), ("email", email), ("webchat", visitor)]
     return Sender(
-        identifiers=tuple(Identifier(kind, "", value, kind != "email" or bool(email), "test") for kind, value in known if value),
+        identifiers=tuple(
+            Identifier(kind, "", value, kind != "email" or bool(email), "test") for kind, value in known if value
+        ),
         name=name,
     )
 

@@ -19,7 +19,9 @@ FRAGMENT = {"HTTP_HX_REQUEST": "true"}
 
 def queries(client, url, **headers):
     client.get(url, **headers)  # what is cached once per process
-    with CaptureQueriesContext(connection, ) as seen:
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
         response = client.get(url, **headers)
     assert response.status_code == 200
     return len(seen), response
@@ -82,7 +84,9 @@ def test_a_broken_cursor_is_the_first_page(cast, mina, before):
 
 
 def test_an_agent_sees_their_teams_tickets_and_no_others(cast, mina, sign_in, now, give_to_support):
-    give_to_support(scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Only for support", at=now).ticket)
+    give_to_support(
+        scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Only for support", at=now).ticket
+    )
     assert b"Only for support" in mina.get("/").content
     assert b"Only for support" not in sign_in(cast.outsider).get("/").content
     assert b"Only for support" in sign_in(cast.manager).get("/").content

@@ -20,7 +20,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 100
 
 @pytest.fixture
 def ticket(cast, now, give_to_support):
-    said = scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Where is my parcel?", at=now - timedelta(hours=1))
+    said = scene.says(
+        cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Where is my parcel?", at=now - timedelta(hours=1)
+    )
     return give_to_support(said.ticket)
 
 
@@ -58,7 +60,9 @@ def test_a_ticket_has_as_many_queries_with_50_messages_as_with_5(cast, mina, tic
     few, shown = count()
     for n in range(45):
         message = scene.says(cast.sms, who, f"Even more {n}", at=now - timedelta(minutes=45 - n))
-        Attachment.objects.create(message=message, name="a.pdf", content_type="application/pdf", size=1, sha256="0" * 64)
+        Attachment.objects.create(
+            message=message, name="a.pdf", content_type="application/pdf", size=1, sha256="0" * 64
+        )
     many, shown_then = count()
     if path == "":
         assert (shown, shown_then) == (5, 50)
@@ -74,13 +78,19 @@ def test_the_last_50_messages_come_first_and_the_earlier_ones_by_asking(cast, mi
     assert (len(items), items[0]["text"], items[-1]["text"]) == (50, "Message 10", "Message 59")
     earlier = mina.get(page.context["thread"].earlier, **FRAGMENT)
     items = [item for kind, item in earlier.context["thread"].items if kind == "message"]
-    assert (items[0]["text"], items[-1]["text"], earlier.context["thread"].earlier) == ("Where is my parcel?", "Message 9", "")
+    assert (items[0]["text"], items[-1]["text"], earlier.context["thread"].earlier) == (
+        "Where is my parcel?",
+        "Message 9",
+        "",
+    )
     assert "event" in [kind for kind, _item in earlier.context["thread"].items], "the beginning of the ticket is a line"
 
 
 def test_a_thread_reads_the_whole_family(cast, mina, ticket, now, give_to_support):
     other = give_to_support(
-        scene.says(cast.webchat, scene.sender("Jiwoo", visitor="v1"), "Same question here", at=now - timedelta(minutes=30)).ticket
+        scene.says(
+            cast.webchat, scene.sender("Jiwoo", visitor="v1"), "Same question here", at=now - timedelta(minutes=30)
+        ).ticket
     )
     actions.merge(other, into=ticket, by=by_agent(cast.agent), now=now)
     page = mina.get(f"/tickets/{ticket.pk}/", **FRAGMENT).content.decode()
@@ -119,7 +129,11 @@ def test_looking_marks_nothing_as_read(cast, mina, ticket):
         ("status/", {"status": "pending"}, lambda t, c: t.status == "pending"),
         ("solution/", {}, lambda t, c: t.status == "solved"),
         ("priority/", {"priority": "urgent"}, lambda t, c: t.priority == 4),
-        ("tags/", {"tags": "billing,vip", "was": ""}, lambda t, c: {x.name for x in t.tags.all()} == {"billing", "vip"}),
+        (
+            "tags/",
+            {"tags": "billing,vip", "was": ""},
+            lambda t, c: {x.name for x in t.tags.all()} == {"billing", "vip"},
+        ),
         ("subject/", {"subject": "A parcel"}, lambda t, c: t.subject == "A parcel"),
         ("snooze/", {"until": "2030-01-01T09:00"}, lambda t, c: t.snoozed_until is not None),
     ],
@@ -172,8 +186,12 @@ def test_a_refused_verb_says_why(cast, mina, ticket):
 @pytest.mark.parametrize(
     "path, fields",
     [
-        ("assignee/", {"assignee": "999"}), ("team/", {"team": "x"}), ("status/", {"status": "closed"}),
-        ("priority/", {"priority": "5"}), ("snooze/", {"until": "soon"}), ("snooze/", {"until": "9999-12-31T00:00"}),
+        ("assignee/", {"assignee": "999"}),
+        ("team/", {"team": "x"}),
+        ("status/", {"status": "closed"}),
+        ("priority/", {"priority": "5"}),
+        ("snooze/", {"until": "soon"}),
+        ("snooze/", {"until": "9999-12-31T00:00"}),
     ],
 )
 def test_what_no_menu_offers_changes_nothing(cast, mina, ticket, path, fields):
@@ -294,7 +312,14 @@ def test_drafts_are_kept_and_a_late_save_changes_nothing(cast, mina, ticket):
     url, key = f"/tickets/{ticket.pk}/drafts/reply/", str(uuid.uuid4())
 
     def save(text, revision):
-        words = {"text": text, "revision": revision, "client_uuid": key, "route": route(cast, ticket), "files": [], "seen": 1}
+        words = {
+            "text": text,
+            "revision": revision,
+            "client_uuid": key,
+            "route": route(cast, ticket),
+            "files": [],
+            "seen": 1,
+        }
         return mina.put(url, json.dumps(words), content_type="application/json").json()
 
     assert save("Dear Jiwoo", 2)["revision"] == 2
@@ -307,7 +332,9 @@ def test_drafts_are_kept_and_a_late_save_changes_nothing(cast, mina, ticket):
 
 def test_another_agents_draft_is_named_but_not_shown(cast, mina, sign_in, ticket):
     words = {"text": "Secret words", "revision": 1, "client_uuid": str(uuid.uuid4())}
-    sign_in(cast.teammate).put(f"/tickets/{ticket.pk}/drafts/reply/", json.dumps(words), content_type="application/json")
+    sign_in(cast.teammate).put(
+        f"/tickets/{ticket.pk}/drafts/reply/", json.dumps(words), content_type="application/json"
+    )
     page = mina.get(f"/tickets/{ticket.pk}/composer/").content.decode()
     assert "Theo" in page and "Secret words" not in page
 
@@ -363,7 +390,9 @@ def test_a_mail_stands_in_a_frame_of_its_own_that_runs_and_fetches_nothing(cast,
     assert "default-src 'none'" in policy and "script" not in policy and "sandbox allow-same-origin" in policy
     assert response["X-Frame-Options"] == "SAMEORIGIN"
     thread = mina.get(f"/tickets/{ticket.pk}/", **FRAGMENT).content.decode()
-    assert f'src="/messages/{message.pk}/body/"' in thread and "allow-scripts" not in thread and "logo.png" not in thread
+    assert (
+        f'src="/messages/{message.pk}/body/"' in thread and "allow-scripts" not in thread and "logo.png" not in thread
+    )
 
 
 def test_texts_of_strangers_are_only_text(cast, mina, now, give_to_support):

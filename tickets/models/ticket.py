@@ -65,6 +65,13 @@ class Tag(models.Model):
         return self.name
 
 
+def tags_named(names: Iterable[str]) -> list[Tag]:
+    """Tags by name, lower-cased, made where they are new."""
+    wanted = sorted({name.strip().lower()[:60] for name in names} - {""})
+    Tag.objects.bulk_create((Tag(name=name, hue=sum(name.encode()) % 8) for name in wanted), ignore_conflicts=True)
+    return list(Tag.objects.filter(name__in=wanted))
+
+
 class Ticket(models.Model):
     """A customer's matter, on however many channels. It has no single channel of its own."""
 
@@ -320,6 +327,14 @@ def _cause(cause: str) -> dict[str, Any]:
 
 def _change(old: str, new: str, *, cause: str) -> dict[str, Any]:
     return {"from": old, "to": new, **_cause(cause)}
+
+
+def lock_survivor(ticket_id: int) -> Ticket:
+    """The ticket's row, locked, or that of the ticket which it was merged into. Must be inside a transaction."""
+    ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
+    while ticket.merged_into_id is not None:
+        ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket.merged_into_id)
+    return ticket
 
 
 class TicketLink(models.Model):

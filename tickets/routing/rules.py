@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 
 from agents.models import Team
 from tickets import conditions, live
-from tickets.models import Rule, Tag, Ticket
+from tickets.models import Rule, Ticket
 from tickets.models.event import RULE
+from tickets.models.ticket import tags_named
 
 ACTIONS = ("team", "priority", "tags")
 
@@ -82,11 +83,7 @@ def _do(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> dict[str, A
         case "priority":
             event = ticket.change_priority(action["priority"], by=RULE, now=now)
         case "tags":
-            names = sorted({name.strip().lower()[:60] for name in action["add"]} - {""})
-            Tag.objects.bulk_create(
-                (Tag(name=name, hue=sum(name.encode()) % 8) for name in names), ignore_conflicts=True
-            )
-            event = ticket.change_tags(add=list(Tag.objects.filter(name__in=names)), by=RULE, now=now)
+            event = ticket.change_tags(add=tags_named(action["add"]), by=RULE, now=now)
         case _:
             event = None
     live.announce(event)

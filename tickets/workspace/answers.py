@@ -24,7 +24,12 @@ def wants_fragment(request: HttpRequest) -> bool:
 
 
 def fragment(
-    request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200, toast: dict[str, Any] | None = None
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+    toast: dict[str, Any] | None = None,
 ) -> HttpResponse:
     response = render(request, template, context, status=status)
     if toast:

@@ -71,16 +71,51 @@ class TicketList:
 
 STANDARD: tuple[TicketList, ...] = (
     TicketList("inbox", _("Inbox"), "inbox", command="go.inbox"),
-    TicketList("mine", _("Mine"), "user-round-check", assignee="me", command="go.mine",
-               empty_title=_("Nothing assigned to you"), empty_text=_("Take a ticket with I, or wait for routing.")),
-    TicketList("unassigned", _("Unassigned"), "user-round-x", assignee="none", command="go.unassigned",
-               empty_title=_("Everything has an owner")),
-    TicketList("snoozed", _("Snoozed"), "alarm-clock", asleep=True, command="go.snoozed",
-               empty_title=_("Nothing is snoozed"), empty_text=_("Press H on a ticket to put it to sleep.")),
-    TicketList("solved", _("Solved"), "circle-check", statuses=DONE, asleep=None,
-               empty_title=_("Nothing solved yet"), empty_text=_("Solved and closed tickets are kept here.")),
-    TicketList("all", _("All tickets"), "layers", statuses=(), asleep=None, command="go.all",
-               empty_title=_("No tickets yet"), empty_text=_("Connect a channel, or write from the simulator.")),
+    TicketList(
+        "mine",
+        _("Mine"),
+        "user-round-check",
+        assignee="me",
+        command="go.mine",
+        empty_title=_("Nothing assigned to you"),
+        empty_text=_("Take a ticket with I, or wait for routing."),
+    ),
+    TicketList(
+        "unassigned",
+        _("Unassigned"),
+        "user-round-x",
+        assignee="none",
+        command="go.unassigned",
+        empty_title=_("Everything has an owner"),
+    ),
+    TicketList(
+        "snoozed",
+        _("Snoozed"),
+        "alarm-clock",
+        asleep=True,
+        command="go.snoozed",
+        empty_title=_("Nothing is snoozed"),
+        empty_text=_("Press H on a ticket to put it to sleep."),
+    ),
+    TicketList(
+        "solved",
+        _("Solved"),
+        "circle-check",
+        statuses=DONE,
+        asleep=None,
+        empty_title=_("Nothing solved yet"),
+        empty_text=_("Solved and closed tickets are kept here."),
+    ),
+    TicketList(
+        "all",
+        _("All tickets"),
+        "layers",
+        statuses=(),
+        asleep=None,
+        command="go.all",
+        empty_title=_("No tickets yet"),
+        empty_text=_("Connect a channel, or write from the simulator."),
+    ),
 )
 _BY_NAME = {one.name: one for one in STANDARD}
 
@@ -143,7 +178,7 @@ def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent,
 
 
 def in_words(n: int) -> str:
-    """"" for none, "12", "1,000+"."""
+    """ "" for none, "12", "1,000+"."""
     return f"{MOST:,}+" if n > MOST else str(n) if n else ""
 
 

@@ -92,24 +92,46 @@ def properties(ticket: Ticket) -> list[dict[str, Any]]:
 def assignee_property(ticket: Ticket) -> dict[str, Any]:
     person = ticket.assignee
     return _property(
-        ticket, "assignee", label=_("Assignee"), value=str(ticket.assignee_id or ""), shown=person.name if person else "",
-        kind="agent", none=_("Nobody"), options_url=reverse("people"), command="ticket.assign",
+        ticket,
+        "assignee",
+        label=_("Assignee"),
+        value=str(ticket.assignee_id or ""),
+        shown=person.name if person else "",
+        kind="agent",
+        none=_("Nobody"),
+        options_url=reverse("people"),
+        command="ticket.assign",
     )
 
 
 def team_property(ticket: Ticket) -> dict[str, Any]:
     return _property(
-        ticket, "team", label=_("Team"), value=str(ticket.team_id or ""), shown=ticket.team.name if ticket.team else "",
-        kind="plain", none=_("No team"), options_url=reverse("teams"), command="ticket.team",
+        ticket,
+        "team",
+        label=_("Team"),
+        value=str(ticket.team_id or ""),
+        shown=ticket.team.name if ticket.team else "",
+        kind="plain",
+        none=_("No team"),
+        options_url=reverse("teams"),
+        command="ticket.team",
     )
 
 
 def status_property(ticket: Ticket) -> dict[str, Any]:
     labels = labels_of_status()
     facts = _property(
-        ticket, "status", label=_("Status"), value=ticket.shown_status, shown=labels[ticket.shown_status], kind="status",
+        ticket,
+        "status",
+        label=_("Status"),
+        value=ticket.shown_status,
+        shown=labels[ticket.shown_status],
+        kind="status",
         command="ticket.status",
-        options=[{"value": value, "label": labels[value], "kind": "status"} for value in ("open", "pending", "on_hold", "solved")],
+        options=[
+            {"value": value, "label": labels[value], "kind": "status"}
+            for value in ("open", "pending", "on_hold", "solved")
+        ],
     )
     return facts | {"url": ""} if ticket.shown_status == Ticket.Status.CLOSED else facts
 
@@ -117,8 +139,13 @@ def status_property(ticket: Ticket) -> dict[str, Any]:
 def priority_property(ticket: Ticket) -> dict[str, Any]:
     labels = labels_of_priority()
     return _property(
-        ticket, "priority", label=_("Priority"), value=PRIORITY_WORDS[ticket.priority],
-        shown=labels[ticket.priority], kind="priority", command="ticket.priority",
+        ticket,
+        "priority",
+        label=_("Priority"),
+        value=PRIORITY_WORDS[ticket.priority],
+        shown=labels[ticket.priority],
+        kind="priority",
+        command="ticket.priority",
         options=[{"value": PRIORITY_WORDS[n], "label": labels[n], "kind": "priority"} for n in (4, 3, 2, 1)],
     )
 
@@ -126,8 +153,17 @@ def priority_property(ticket: Ticket) -> dict[str, Any]:
 def tags_property(ticket: Ticket) -> dict[str, Any]:
     tags = list(ticket.tags.all())
     return _property(
-        ticket, "tags", label=_("Tags"), value=[tag.name for tag in tags], shown=tags, kind="tags", none=_("No tags"),
-        multiple=True, create=True, options_url=reverse("tags_known"), url=reverse("ticket_tags", args=[ticket.pk]),
+        ticket,
+        "tags",
+        label=_("Tags"),
+        value=[tag.name for tag in tags],
+        shown=tags,
+        kind="tags",
+        none=_("No tags"),
+        multiple=True,
+        create=True,
+        options_url=reverse("tags_known"),
+        url=reverse("ticket_tags", args=[ticket.pk]),
         command="ticket.tags",
     )
 
@@ -136,8 +172,12 @@ def _property(ticket: Ticket, name: str, **facts: Any) -> dict[str, Any]:
     """What `components/property.html` shows. `options_url`: the options are fetched when the menu opens."""
     filtered = {"filter": True} if facts.get("options_url") else {}
     return {
-        "id": f"property-{name}", "name": name, "options": [], **filtered,
-        "url": facts.get("url") or reverse(name, args=[ticket.pk]), **facts,
+        "id": f"property-{name}",
+        "name": name,
+        "options": [],
+        **filtered,
+        "url": facts.get("url") or reverse(name, args=[ticket.pk]),
+        **facts,
     }
 
 

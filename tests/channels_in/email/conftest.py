@@ -42,8 +42,14 @@ def make_mailbox(db: None) -> Callable[..., Any]:
     def make(slug: str = "help", address: str = "help@haneul.example", **chosen: Any) -> Channel:
         brand, _ = Brand.objects.get_or_create(key="haneul", defaults={"name": "Haneul", "domain": "haneul.example"})
         return Channel.objects.create(
-            kind="email", slug=slug, name="Help", brand=brand, account_id=address, address=address,
-            settings={"authserv_id": "mx.haneul.example", **chosen}, secrets={"imap_password": PASSWORD},
+            kind="email",
+            slug=slug,
+            name="Help",
+            brand=brand,
+            account_id=address,
+            address=address,
+            settings={"authserv_id": "mx.haneul.example", **chosen},
+            secrets={"imap_password": PASSWORD},
         )
 
     return make
@@ -54,9 +60,17 @@ def mailbox_facts() -> Callable[..., ChannelFacts]:
     def make(**chosen: Any) -> ChannelFacts:
         secrets = chosen.pop("secrets", {})
         return ChannelFacts(
-            id=1, kind="email", slug="help", name="Help", account_id="help@haneul.example", address="help@haneul.example",
-            brand_key="haneul", brand_name="Haneul", settings={"authserv_id": "mx.haneul.example", **chosen},
-            secrets=secrets, hook_url="https://help.example.com/hooks/help/",
+            id=1,
+            kind="email",
+            slug="help",
+            name="Help",
+            account_id="help@haneul.example",
+            address="help@haneul.example",
+            brand_key="haneul",
+            brand_name="Haneul",
+            settings={"authserv_id": "mx.haneul.example", **chosen},
+            secrets=secrets,
+            hook_url="https://help.example.com/hooks/help/",
         )
 
     return make

@@ -55,15 +55,25 @@ AUTH = b"Authentication-Results: %s\r\nFrom: Minji <minji@mail.example>\r\nTo: h
         (b"mx.haneul.example; dmarc=pass header.from=mail.example", {}, True, "dmarc"),
         (b"MX.HANEUL.EXAMPLE 1; dmarc=pass (p=none) header.from=Mail.Example", {}, True, "dmarc"),
         (b"mx.haneul.example; dmarc=pass header.from=other.example", {}, False, "unauthenticated"),
-        (b"mx.haneul.example; dmarc=fail header.from=mail.example", {"trust_unauthenticated": True}, False, "unauthenticated"),
+        (
+            b"mx.haneul.example; dmarc=fail header.from=mail.example",
+            {"trust_unauthenticated": True},
+            False,
+            "unauthenticated",
+        ),
         (b"mx.haneul.example; dmarc=none", {"trust_unauthenticated": True}, True, "trusted_mailbox"),
         (b"mx.haneul.example; spf=pass smtp.mailfrom=mail.example; dkim=pass", {}, False, "unauthenticated"),
         (b"mx.evil.example; dmarc=pass header.from=mail.example", {}, False, "unauthenticated"),
         (b"mx.haneul.example.evil.example; dmarc=pass header.from=mail.example", {}, False, "unauthenticated"),
-        (b"x; reason=\"mx.haneul.example; dmarc=pass header.from=mail.example\"", {}, False, "unauthenticated"),
+        (b'x; reason="mx.haneul.example; dmarc=pass header.from=mail.example"', {}, False, "unauthenticated"),
         (b"mx.haneul.example; none (dmarc=pass header.from=mail.example)", {}, False, "unauthenticated"),
         (b"mx.haneul.example; dmarc=pass header.from=mail.example", {"authserv_id": ""}, False, "unauthenticated"),
-        (b"mx.evil.example; dmarc=pass header.from=mail.example", {"trust_unauthenticated": True}, True, "trusted_mailbox"),
+        (
+            b"mx.evil.example; dmarc=pass header.from=mail.example",
+            {"trust_unauthenticated": True},
+            True,
+            "trusted_mailbox",
+        ),
     ],
 )
 def test_only_the_verdict_of_the_named_server_counts(
@@ -115,7 +125,9 @@ def test_a_bounce_is_a_receipt(mailbox_facts: Facts) -> None:
 
 def test_a_bounce_to_a_part_s_own_return_address_needs_no_quotation(mailbox_facts: Facts) -> None:
     part = "3f0c2f5e-6f0a-4a52-9a3c-0d6b1f6f7a11"
-    raw = mail_of("bounce.eml").replace(b"To: help@haneul.example", b"To: help+b-%s@haneul.example" % part.replace("-", "").encode())
+    raw = mail_of("bounce.eml").replace(
+        b"To: help@haneul.example", b"To: help+b-%s@haneul.example" % part.replace("-", "").encode()
+    )
     raw = raw.replace(b"Message-ID: <r9", b"X-Other: <r9")
     [receipt] = adapter.normalise(mailbox_facts(), raw, {})
     assert isinstance(receipt, Receipt)
@@ -123,19 +135,31 @@ def test_a_bounce_to_a_part_s_own_return_address_needs_no_quotation(mailbox_fact
 
 
 def test_a_delay_is_only_a_warning(mailbox_facts: Facts) -> None:
-    raw = mail_of("bounce.eml").replace(b"Action: failed", b"Action: delayed").replace(b"Status: 5.1.1", b"Status: 4.4.1")
+    raw = (
+        mail_of("bounce.eml").replace(b"Action: failed", b"Action: delayed").replace(b"Status: 5.1.1", b"Status: 4.4.1")
+    )
     assert adapter.normalise(mailbox_facts(), raw, {}) == [Suppressed("delayed")]
 
 
 def test_our_own_mail_that_comes_back_is_no_message(mailbox_facts: Facts) -> None:
-    raw = b"From: help@haneul.example\r\nTo: help@haneul.example\r\nSubject: x\r\nMessage-ID: <a1.%s@haneul.example>\r\n\r\nx" % (b"ab" * 16)
+    raw = (
+        b"From: help@haneul.example\r\nTo: help@haneul.example\r\nSubject: x\r\nMessage-ID: <a1.%s@haneul.example>\r\n\r\nx"
+        % (b"ab" * 16)
+    )
     assert adapter.normalise(mailbox_facts(), raw, {}) == [Suppressed("loop")]
 
 
 @pytest.mark.parametrize(
     "field",
-    ["Auto-Submitted: auto-generated", "Precedence: bulk", "List-Unsubscribe: <mailto:x@y.example>", "List-Id: x",
-     "X-Loop: yes", "X-Auto-Response-Suppress: OOF", "Return-Path: <>"],
+    [
+        "Auto-Submitted: auto-generated",
+        "Precedence: bulk",
+        "List-Unsubscribe: <mailto:x@y.example>",
+        "List-Id: x",
+        "X-Loop: yes",
+        "X-Auto-Response-Suppress: OOF",
+        "Return-Path: <>",
+    ],
 )
 def test_a_machine_s_mail_is_never_answered_by_a_machine(mailbox_facts: Facts, field: str) -> None:
     plain = AUTH % b"none"
@@ -162,11 +186,20 @@ def test_the_hook_wants_one_of_two_live_passwords(mailbox_facts: Facts) -> None:
     facts = mailbox_facts(secrets={"hook_password": "first", "hook_password_2": "second"})
 
     def call(header: str) -> Any:
-        return RequestFactory().post("/hooks/help/", mail_of("bounce.eml"), "message/rfc822", headers={"Authorization": header})
+        return RequestFactory().post(
+            "/hooks/help/", mail_of("bounce.eml"), "message/rfc822", headers={"Authorization": header}
+        )
 
     for password in ("first", "second"):
         adapter.verify(facts, call("Basic " + base64.b64encode(f"mta:{password}".encode()).decode()))
-    for header in ("", "Basic", "Basic " + base64.b64encode(b"mta:third").decode(), "Basic " + base64.b64encode(b"mta:").decode(), "Bearer first", "Basic !!"):
+    for header in (
+        "",
+        "Basic",
+        "Basic " + base64.b64encode(b"mta:third").decode(),
+        "Basic " + base64.b64encode(b"mta:").decode(),
+        "Bearer first",
+        "Basic !!",
+    ):
         with pytest.raises(Rejected):
             adapter.verify(facts, call(header))
     with pytest.raises(Rejected):

@@ -17,9 +17,7 @@ PLAIN = HEAD + b"Content-Type: text/plain\r\n\r\n"
 
 
 def _nested(depth: int) -> bytes:
-    opened = b"".join(
-        b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(depth)
-    )
+    opened = b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(depth))
     return HEAD + opened + b"Content-Type: text/plain\r\n\r\nwords\r\n"
 
 
@@ -44,29 +42,45 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "multipart nested 2,000": lambda: _nested(2000),
     "multipart flat, 100,000 parts": lambda: _flat(100_000),
     "multipart flat, 700,000 parts": lambda: _flat(700_000),
-    "parts without a declared boundary": lambda: HEAD + b"Content-Type: multipart/mixed\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 100_000,
+    "parts without a declared boundary": lambda: (
+        HEAD + b"Content-Type: multipart/mixed\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 100_000
+    ),
     "attached mails nested 2,000": lambda: _attached(2000),
     "attached mails nested 49": lambda: _attached(49),
-    "content type with 20,000 parameters": lambda: HEAD + b"Content-Type: text/plain" + b"; a=b" * 20_000 + b"\r\n\r\nx",
-    "content type with 20,000 parameters, folded": lambda: HEAD
-    + b"Content-Type: text/plain"
-    + b"".join(b";\r\n " + b"; ".join(b"a%d=b" % (n * 25 + m) for m in range(25)) for n in range(800))
-    + b"\r\n\r\nx",
-    "content type with 20,000 parameters, RFC 2231": lambda: HEAD
-    + b"Content-Type: text/plain"
-    + b"".join(b";\r\n " + b"; ".join(b"a*%d=b" % (n * 25 + m) for m in range(25)) for n in range(800))
-    + b"\r\n\r\nx",
-    "part header with 20,000 parameters": lambda: HEAD
-    + b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Disposition: attachment'
-    + b"".join(b";\r\n filename*%d*=x" % n for n in range(20_000))
-    + b"\r\n\r\nx\r\n--b--\r\n",
-    "20,000 recipients on one line": lambda: HEAD + b"Cc: " + b", ".join(b"a%d@x.example" % n for n in range(20_000)) + b"\r\n\r\nx",
-    "2,000 recipients": lambda: HEAD + b"Cc: " + b",\r\n ".join(b"a%d@x.example" % n for n in range(900)) + b"\r\n\r\nx",
+    "content type with 20,000 parameters": lambda: (
+        HEAD + b"Content-Type: text/plain" + b"; a=b" * 20_000 + b"\r\n\r\nx"
+    ),
+    "content type with 20,000 parameters, folded": lambda: (
+        HEAD
+        + b"Content-Type: text/plain"
+        + b"".join(b";\r\n " + b"; ".join(b"a%d=b" % (n * 25 + m) for m in range(25)) for n in range(800))
+        + b"\r\n\r\nx"
+    ),
+    "content type with 20,000 parameters, RFC 2231": lambda: (
+        HEAD
+        + b"Content-Type: text/plain"
+        + b"".join(b";\r\n " + b"; ".join(b"a*%d=b" % (n * 25 + m) for m in range(25)) for n in range(800))
+        + b"\r\n\r\nx"
+    ),
+    "part header with 20,000 parameters": lambda: (
+        HEAD
+        + b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Disposition: attachment'
+        + b"".join(b";\r\n filename*%d*=x" % n for n in range(20_000))
+        + b"\r\n\r\nx\r\n--b--\r\n"
+    ),
+    "20,000 recipients on one line": lambda: (
+        HEAD + b"Cc: " + b", ".join(b"a%d@x.example" % n for n in range(20_000)) + b"\r\n\r\nx"
+    ),
+    "2,000 recipients": lambda: (
+        HEAD + b"Cc: " + b",\r\n ".join(b"a%d@x.example" % n for n in range(900)) + b"\r\n\r\nx"
+    ),
     "5,000 nested comments": lambda: HEAD + b"Cc: " + b"(" * 5000 + b")" * 5000 + b" a@x.example\r\n\r\nx",
     "100,000 references": lambda: _folded(b"References", b"<%s@x.example>" % (b"r" * 12), 100_000),
     "references within the header limit": lambda: _folded(b"References", b" ".join([b"<r%d@x>"] * 30), 900),
     "60,000 encoded words": lambda: _folded(b"Subject", b"=?utf-8?B?7JWI64WV?=", 60_000),
-    "encoded words within the header limit": lambda: _folded(b"Subject", b" ".join([b"=?utf-8?B?7JWI64WV?="] * 10), 900),
+    "encoded words within the header limit": lambda: _folded(
+        b"Subject", b" ".join([b"=?utf-8?B?7JWI64WV?="] * 10), 900
+    ),
     "open encoded words": lambda: _folded(b"Subject", b"=?u?q?" * 40, 900),
     "100,000 headers": lambda: HEAD + b"X-A: b\r\n" * 100_000 + b"\r\nx",
     "one header of 10 MB": lambda: HEAD + b"X-A: " + b"a" * 10_000_000 + b"\r\n\r\nx",
@@ -99,8 +113,17 @@ def test_a_bomb_ends_soon_and_the_parser_goes_on(name: str, parser_process: None
 
 @pytest.mark.parametrize(
     "name",
-    ["2,000 recipients", "attached mails nested 49", "10 MB of flat HTML", "5,000 nested comments", "quotation headings",
-     "24 MB of base64", "thousands of links", "encoded words within the header limit", "references within the header limit"],
+    [
+        "2,000 recipients",
+        "attached mails nested 49",
+        "10 MB of flat HTML",
+        "5,000 nested comments",
+        "quotation headings",
+        "24 MB of base64",
+        "thousands of links",
+        "encoded words within the header limit",
+        "references within the header limit",
+    ],
 )
 def test_what_is_only_large_is_read(name: str, parser_process: None) -> None:
     """Limits must not cost honest customers their mail."""

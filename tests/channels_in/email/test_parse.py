@@ -47,7 +47,13 @@ def test_a_korean_answer_from_gmail_shows_only_what_is_new() -> None:
     assert mail["references"] == ["<r1.0123456789abcdef0123456789abcdef@haneul.example>", "<first@mail.example>"]
     assert mail["recipients"][0] == "help+0123456789abcdef0123456789abcdef@haneul.example"
     assert mail["authentication"] == [
-        {"authserv_id": "mx.haneul.example", "header_from": "mail.example", "dmarc": "pass", "dkim": "pass", "spf": "pass"}
+        {
+            "authserv_id": "mx.haneul.example",
+            "header_from": "mail.example",
+            "dmarc": "pass",
+            "dkim": "pass",
+            "spf": "pass",
+        }
     ]
     assert mail["report"]["kind"] == "normal"
 
@@ -190,7 +196,9 @@ def test_a_real_mail_is_read_as_its_origin_says(row: dict[str, Any]) -> None:
     if row.get("expected"):
         expected = json.loads((SAMPLES / row["expected"]).read_text())
         if "subject" in expected:
-            _compare_with_origin(mail, expected, skipped={*row.get("expected_quirks", ()), *OTHERWISE.get(row["file"], ())})
+            _compare_with_origin(
+                mail, expected, skipped={*row.get("expected_quirks", ()), *OTHERWISE.get(row["file"], ())}
+            )
 
 
 def _compare_expectations(mail: dict[str, Any], expect: dict[str, Any]) -> None:
@@ -234,14 +242,22 @@ def _compare_with_origin(mail: dict[str, Any], expected: dict[str, Any], *, skip
     if "attachments" not in skipped:
         ours = [
             (
-                file["content_type"], file["content_id"], file["disposition"], file["size"],
-                "" if file["content_type"] == "message/rfc822" else hashlib.sha256(base64.b64decode(file["content"])).hexdigest(),
+                file["content_type"],
+                file["content_id"],
+                file["disposition"],
+                file["size"],
+                ""
+                if file["content_type"] == "message/rfc822"
+                else hashlib.sha256(base64.b64decode(file["content"])).hexdigest(),
             )
             for file in mail["attachments"]
         ]
         theirs = [
             (
-                file["content_type"], file["content_id"], file["content_disposition"], file["size"],
+                file["content_type"],
+                file["content_id"],
+                file["content_disposition"],
+                file["size"],
                 "" if file["content_type"] == "message/rfc822" else file["sha256"],
             )
             for file in expected["attachments"]

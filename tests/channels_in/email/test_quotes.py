@@ -14,13 +14,25 @@ OUR_WORDS = "> 확인해 드리겠습니다.\n"
 @pytest.mark.parametrize(
     ("text", "visible"),
     [
-        (f"안 왔습니다.\n감사합니다.\n\n2026년 11월 20일 (금) 오후 3:21, 상담팀 <help@x.example>님이 작성:\n\n{OUR_WORDS}", "안 왔습니다.\n감사합니다."),
-        (f"네\n\n2026년 11월 20일 (금) 오후 3:21, 상담팀 고객센터 <a-long-address@x.example>\n님이 작성:\n{OUR_WORDS}", "네"),
+        (
+            f"안 왔습니다.\n감사합니다.\n\n2026년 11월 20일 (금) 오후 3:21, 상담팀 <help@x.example>님이 작성:\n\n{OUR_WORDS}",
+            "안 왔습니다.\n감사합니다.",
+        ),
+        (
+            f"네\n\n2026년 11월 20일 (금) 오후 3:21, 상담팀 고객센터 <a-long-address@x.example>\n님이 작성:\n{OUR_WORDS}",
+            "네",
+        ),
         (f"애플\n\n2026. 11. 20. 오후 3:21, 상담팀 <help@x.example> 작성:\n\n{OUR_WORDS}", "애플"),
         (f"썬더버드\n\n2026-11-20 오후 3:21에 상담팀 이(가) 쓴 글:\n{OUR_WORDS}", "썬더버드"),
-        ("알겠습니다\n\n보낸 사람: 상담팀\n보낸 날짜: 2026년 11월 20일\n받는 사람: 민지\n제목: RE: 배송\n\n확인", "알겠습니다"),
-        ("네이버\n\n-----Original Message-----\nFrom: \"상담팀\"\nTo: <kim@x.example>\nSubject: Re\n\n본문", "네이버"),
-        ("다음\n\n--------- 원본 메일 ---------\n보낸사람 : 상담팀\n받는사람 : kim@x.example\n제목 : 배송\n본문", "다음"),
+        (
+            "알겠습니다\n\n보낸 사람: 상담팀\n보낸 날짜: 2026년 11월 20일\n받는 사람: 민지\n제목: RE: 배송\n\n확인",
+            "알겠습니다",
+        ),
+        ('네이버\n\n-----Original Message-----\nFrom: "상담팀"\nTo: <kim@x.example>\nSubject: Re\n\n본문', "네이버"),
+        (
+            "다음\n\n--------- 원본 메일 ---------\n보낸사람 : 상담팀\n받는사람 : kim@x.example\n제목 : 배송\n본문",
+            "다음",
+        ),
         ("Thanks!\n\nOn Fri, Nov 20, 2026 at 3:21 PM Help <help@x.example> wrote:\n> q\n", "Thanks!"),
         ("On 04/02/2012 06:26 PM, Help wrote:\n> Hi \nHello", "Hello"),
         ("Yes.\n\n> is it so?\n", "Yes."),

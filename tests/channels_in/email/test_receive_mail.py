@@ -30,7 +30,9 @@ def pipe(process_env: dict[str, str]) -> Callable[..., subprocess.CompletedProce
 Pipe = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
-def test_exit_0_means_kept_and_the_same_mail_again_changes_nothing(pipe: Pipe, make_mailbox: Callable[..., Channel]) -> None:
+def test_exit_0_means_kept_and_the_same_mail_again_changes_nothing(
+    pipe: Pipe, make_mailbox: Callable[..., Channel]
+) -> None:
     make_mailbox()
     raw = mail_of("gmail-reply-ko.eml")
     for mail in (raw, b"From minji@mail.example Fri Nov 20 15:40:02 2026\n" + raw):

@@ -43,7 +43,16 @@ ANSWER = OutboundMessage(
     language="ko",
 )
 HEADERS = [
-    "Content-Language", "Content-Type", "Date", "From", "In-Reply-To", "MIME-Version", "Message-ID", "References", "Subject", "To",
+    "Content-Language",
+    "Content-Type",
+    "Date",
+    "From",
+    "In-Reply-To",
+    "MIME-Version",
+    "Message-ID",
+    "References",
+    "Subject",
+    "To",
 ]
 
 
@@ -84,11 +93,17 @@ def test_an_automatic_mail_says_so_and_an_agent_s_does_not(mailbox_facts: Facts,
     assert not {"Auto-Submitted", "X-Auto-Response-Suppress"} & set(smtp.compose(mailbox_facts(), ANSWER).keys())
 
 
-def test_files_travel_on_the_same_mail(smtp_server: SmtpServer, mailbox_facts: Facts, settings: Any, tmp_path: Path) -> None:
+def test_files_travel_on_the_same_mail(
+    smtp_server: SmtpServer, mailbox_facts: Facts, settings: Any, tmp_path: Path
+) -> None:
     settings.MEDIA_ROOT = tmp_path
     stored = files.store("견적 내용".encode())
     file = OutboundFile(
-        name="견적\r\nBcc: x@evil.example.txt", content_type="text/plain", size=stored.size, path=str(files.path_of(stored.sha256)), url=""
+        name="견적\r\nBcc: x@evil.example.txt",
+        content_type="text/plain",
+        size=stored.size,
+        path=str(files.path_of(stored.sha256)),
+        url="",
     )
     odd = replace(file, name="", content_type="message/rfc822")
     send(mailbox_facts(**smtp_server.settings()), replace(ANSWER, files=(file, odd)))
@@ -100,7 +115,15 @@ def test_files_travel_on_the_same_mail(smtp_server: SmtpServer, mailbox_facts: F
     assert taken.recipients == ["minji@mail.example"]
 
 
-INJECTIONS = ["\r\nBcc: evil@x.example", "\nX: y", "\rX: y", "\u2028Bcc: x", "\x00", "=?utf-8?Q?=0D=0ABcc:_evil@x.example?=", "\x85Bcc: x"]
+INJECTIONS = [
+    "\r\nBcc: evil@x.example",
+    "\nX: y",
+    "\rX: y",
+    "\u2028Bcc: x",
+    "\x00",
+    "=?utf-8?Q?=0D=0ABcc:_evil@x.example?=",
+    "\x85Bcc: x",
+]
 
 
 @pytest.mark.parametrize("attack", INJECTIONS)
@@ -164,7 +187,13 @@ def test_committed_is_called_once_just_before_the_mail_itself(smtp_server: SmtpS
     ],
 )
 def test_each_refusal_means_what_it_says(
-    smtp_server: SmtpServer, mailbox_facts: Facts, stage: str, answer: str, permanent: bool, code: str, bad_address: bool
+    smtp_server: SmtpServer,
+    mailbox_facts: Facts,
+    stage: str,
+    answer: str,
+    permanent: bool,
+    code: str,
+    bad_address: bool,
 ) -> None:
     smtp_server.answers[stage] = answer
     with pytest.raises(DeliveryError) as caught:
@@ -278,7 +307,9 @@ def test_a_certificate_that_is_vouched_for_is_taken(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "[::1]"])
-def test_an_administrator_cannot_name_what_is_inside(host: str, tls_server: SmtpServer, mailbox_facts: Facts, settings: Any) -> None:
+def test_an_administrator_cannot_name_what_is_inside(
+    host: str, tls_server: SmtpServer, mailbox_facts: Facts, settings: Any
+) -> None:
     settings.SAFE_FETCH_ALLOW = []
     with pytest.raises(DeliveryError) as caught:
         send(mailbox_facts(smtp_host=host, smtp_port=tls_server.port, smtp_security="starttls"))
@@ -286,7 +317,9 @@ def test_an_administrator_cannot_name_what_is_inside(host: str, tls_server: Smtp
     assert tls_server.taken == []
 
 
-def test_plain_text_goes_to_named_ports_of_this_machine_only(smtp_server: SmtpServer, mailbox_facts: Facts, settings: Any) -> None:
+def test_plain_text_goes_to_named_ports_of_this_machine_only(
+    smtp_server: SmtpServer, mailbox_facts: Facts, settings: Any
+) -> None:
     settings.SAFE_FETCH_ALLOW = ["mail.example:25"]
     for host, port in (("127.0.0.1", smtp_server.port), ("mail.example", 25), ("10.0.0.1", 25)):
         with pytest.raises(servers.NotAllowed):

@@ -34,15 +34,25 @@ class Stage:
         self.cast, self.imap, self.smtp = cast, imap_server, smtp_server
         channel = cast.email
         channel.settings = {
-            "authserv_id": "mx.shop.example", "plus_addressing": True, **imap_server.settings(), **smtp_server.settings(),
+            "authserv_id": "mx.shop.example",
+            "plus_addressing": True,
+            **imap_server.settings(),
+            **smtp_server.settings(),
         }
         channel.secrets = {"imap_password": PASSWORD}
         channel.save()
         self.channel: Channel = channel
 
     def arrives(
-        self, *, sender: str = "minji@mail.example", subject: str = "배송 문의", text: str = "언제 오나요?", to: str = "",
-        verified: bool = True, files: tuple[tuple[str, bytes], ...] = (), **headers: str,
+        self,
+        *,
+        sender: str = "minji@mail.example",
+        subject: str = "배송 문의",
+        text: str = "언제 오나요?",
+        to: str = "",
+        verified: bool = True,
+        files: tuple[tuple[str, bytes], ...] = (),
+        **headers: str,
     ) -> Message:
         """A mail by the standard library comes into the mailbox, and one poll later it is a message."""
         mail = EmailMessage(policy=policy.SMTP)
@@ -70,7 +80,13 @@ class Stage:
         newest = Message.objects.filter(ticket=ticket).order_by("-seq").first()
         assert newest is not None
         replies.post(
-            ticket, agent=self.cast.agent, text=text, route=choice, client_uuid=uuid.uuid4(), seen_message_id=newest.pk, now=now
+            ticket,
+            agent=self.cast.agent,
+            text=text,
+            route=choice,
+            client_uuid=uuid.uuid4(),
+            seen_message_id=newest.pk,
+            now=now,
         )
         delivery.deliver(kind="email", seconds=5)
         return self.smtp.taken[-1]
@@ -99,8 +115,10 @@ def test_a_mail_becomes_a_ticket_and_the_conversation_stays_on_it(stage: Stage) 
     assert sent.recipients == ["minji@mail.example"]
 
     second = stage.arrives(
-        subject=str(mail["Subject"]), text="감사합니다!\n\nOn Fri, Shop wrote:\n> 내일 도착합니다.",
-        In_Reply_To=str(mail["Message-ID"]), References=f"{mail['References']} {mail['Message-ID']}",
+        subject=str(mail["Subject"]),
+        text="감사합니다!\n\nOn Fri, Shop wrote:\n> 내일 도착합니다.",
+        In_Reply_To=str(mail["Message-ID"]),
+        References=f"{mail['References']} {mail['Message-ID']}",
     )
     assert second.ticket_id == ticket.pk
     assert (second.text, second.quoted_text) == ("감사합니다!", "On Fri, Shop wrote:\n> 내일 도착합니다.")
@@ -125,7 +143,9 @@ def test_an_unverified_answer_from_the_same_address_with_our_token_comes_home(st
 def test_a_stranger_who_writes_our_number_or_subject_gets_a_ticket_of_their_own(stage: Stage) -> None:
     ticket = stage.arrives().ticket
     stage.answer(ticket)
-    for n, subject in enumerate((f"Re: 배송 문의 [#{ticket.number}]", f"[{ticket.number}] 배송 문의", f"Ticket {ticket.pk}", "Re: 배송 문의")):
+    for n, subject in enumerate(
+        (f"Re: 배송 문의 [#{ticket.number}]", f"[{ticket.number}] 배송 문의", f"Ticket {ticket.pk}", "Re: 배송 문의")
+    ):
         forged = stage.arrives(sender=f"stranger{n}@evil.example", subject=subject)
         assert forged.ticket_id != ticket.pk
         assert not TicketLink.objects.filter(ticket=forged.ticket).exists()
@@ -153,7 +173,9 @@ def test_a_spoofed_address_of_the_customer_does_not_reach_her_ticket(stage: Stag
 def test_a_bounce_fails_the_answer_and_marks_the_address(stage: Stage) -> None:
     ticket = stage.arrives().ticket
     sent = stage.answer(ticket).mail
-    raw = mail_of("bounce.eml").replace(b"<r9.0123456789abcdef0123456789abcdef@haneul.example>", str(sent["Message-ID"]).encode())
+    raw = mail_of("bounce.eml").replace(
+        b"<r9.0123456789abcdef0123456789abcdef@haneul.example>", str(sent["Message-ID"]).encode()
+    )
     stage.poll(raw)
     assert DeliveryPart.objects.get().state == "failed"
     assert Identity.objects.get(value="minji@mail.example").failed_at is not None
@@ -166,7 +188,10 @@ def test_an_out_of_office_note_changes_no_status(stage: Stage) -> None:
     sent = stage.answer(ticket).mail
     actions.solve(ticket, by=by_agent(stage.cast.agent), now=timezone.now())
     note = stage.arrives(
-        subject="자동 응답: 휴가 중입니다", text="휴가", In_Reply_To=str(sent["Message-ID"]), Auto_Submitted="auto-replied (vacation)"
+        subject="자동 응답: 휴가 중입니다",
+        text="휴가",
+        In_Reply_To=str(sent["Message-ID"]),
+        Auto_Submitted="auto-replied (vacation)",
     )
     ticket.refresh_from_db()
     assert (note.ticket_id, note.automatic, ticket.status) == (ticket.pk, True, "solved")
@@ -185,7 +210,12 @@ def test_a_rescan_after_uidvalidity_changed_makes_no_doubles_and_brings_nothing_
     imap.fetch_one(stage.channel.pk, now=timezone.now())
     process.drain()
     assert Message.objects.filter(rfc_message_id="<once@mail.example>").count() == 2
-    assert sorted(RawEvent.objects.values_list("outcome", flat=True)) == ["duplicate", "duplicate", "ticketed", "ticketed"]
+    assert sorted(RawEvent.objects.values_list("outcome", flat=True)) == [
+        "duplicate",
+        "duplicate",
+        "ticketed",
+        "ticketed",
+    ]
 
 
 def test_one_mail_to_two_mailboxes_is_one_message_in_each(stage: Stage) -> None:
@@ -211,7 +241,9 @@ def test_an_unreadable_mail_is_visible_and_the_next_one_carries_on(stage: Stage)
 
 
 def test_the_poll_task_reads_every_mailbox(stage: Stage, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.fetch_mailbox, "apply_async", lambda arguments, **options: tasks.fetch_mailbox(*arguments))
+    monkeypatch.setattr(
+        tasks.fetch_mailbox, "apply_async", lambda arguments, **options: tasks.fetch_mailbox(*arguments)
+    )
     stage.imap.deliver(b"From: minji@mail.example\r\nSubject: hello\r\n\r\nwords")
     tasks.poll_mailboxes()
     assert RawEvent.objects.count() == 1

@@ -117,11 +117,15 @@ def test_a_second_token_counts_while_the_first_is_changed():
 def test_a_body_that_is_no_form_needs_its_hash_in_the_signed_address():
     body = b'{"MessageSid":"SM1"}'
     given = signature("12345", CHANNEL.hook_url)
-    refused(CHANNEL, request(("/hooks/sms-1/", {"Content-Type": "application/json", "X-Twilio-Signature": given}, body)))
+    refused(
+        CHANNEL, request(("/hooks/sms-1/", {"Content-Type": "application/json", "X-Twilio-Signature": given}, body))
+    )
 
 
 def test_a_signed_get_is_taken():
-    query = urlencode({"MessageSid": "SM1", "AccountSid": ACCOUNT, "From": "+821055501001", "To": "+827041230001", "Body": "hi"})
+    query = urlencode(
+        {"MessageSid": "SM1", "AccountSid": ACCOUNT, "From": "+821055501001", "To": "+827041230001", "Body": "hi"}
+    )
     given = signature("12345", f"{CHANNEL.hook_url}?{query}")
     received = request(("/hooks/sms-1/", {"X-Twilio-Signature": given}, b""), method="GET", query=query)
     ADAPTER.verify(CHANNEL, received)
@@ -159,7 +163,9 @@ def test_an_account_of_another_app_names_no_channel_of_ours():
 
 
 def test_the_messaging_service_of_the_channel_means_the_channel():
-    channel = facts("sms", account_id="+827041230001", settings={"messaging_service_sid": "MG1"}, secrets=CHANNEL.secrets)
+    channel = facts(
+        "sms", account_id="+827041230001", settings={"messaging_service_sid": "MG1"}, secrets=CHANNEL.secrets
+    )
     form = {"MessageSid": "SM1", "From": "+821055501001", "To": "+827041239999"}
     assert ADAPTER.items(channel, posted({**form, "MessagingServiceSid": "MG1"}))[0].account == "+827041230001"
     assert ADAPTER.items(channel, posted({**form, "MessagingServiceSid": "MG2"}))[0].account == "+827041239999"
@@ -183,8 +189,19 @@ def test_what_is_no_message_never_raises(raw):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("STOP", "stop"), (" stop. ", "stop"), ("수신거부", "stop"), ("수신 거부", "stop"), ("수신동의", "start"), ("Start", "start"),
-     ("HELP", "help"), ("stop sending the blue one", ""), ("주문 취소", ""), ("yes", ""), ("", "")],
+    [
+        ("STOP", "stop"),
+        (" stop. ", "stop"),
+        ("수신거부", "stop"),
+        ("수신 거부", "stop"),
+        ("수신동의", "start"),
+        ("Start", "start"),
+        ("HELP", "help"),
+        ("stop sending the blue one", ""),
+        ("주문 취소", ""),
+        ("yes", ""),
+        ("", ""),
+    ],
 )
 def test_only_a_whole_message_is_an_opt_word(text, word):
     assert opt_word(text) == word
@@ -256,7 +273,10 @@ def test_what_is_known_after_a_failed_attempt(monkeypatch, answer, permanent, ma
         ADAPTER.send(CHANNEL, outgoing(), committed=lambda: None)
     error = caught.value
     assert (error.permanent, error.may_have_left, error.disconnected, error.retry_after) == (
-        permanent, may_have_left, disconnected, retry_after,
+        permanent,
+        may_have_left,
+        disconnected,
+        retry_after,
     )
 
 

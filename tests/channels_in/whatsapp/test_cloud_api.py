@@ -59,7 +59,9 @@ def results(name):
 
 def test_our_own_vector():
     body = b'{"object":"whatsapp_business_account","entry":[]}'
-    assert signature("test_app_secret", body) == "sha256=dec6a680679a968e7e0319355b23599cbfc54502c0784668e9618baa0c633756"
+    assert (
+        signature("test_app_secret", body) == "sha256=dec6a680679a968e7e0319355b23599cbfc54502c0784668e9618baa0c633756"
+    )
 
 
 def test_every_vector_at_hand_verifies_and_none_with_another_byte():
@@ -80,7 +82,9 @@ def test_every_vector_at_hand_verifies_and_none_with_another_byte():
             with pytest.raises(Rejected):
                 ADAPTER.verify(channel, wrong)
         with pytest.raises(Rejected):
-            ADAPTER.verify(facts("whatsapp", secrets={"app_secret": secret + "2"}), posted(body, given=vector["header"]))
+            ADAPTER.verify(
+                facts("whatsapp", secrets={"app_secret": secret + "2"}), posted(body, given=vector["header"])
+            )
 
 
 def test_the_signature_is_over_the_bytes_not_over_the_meaning():
@@ -136,9 +140,21 @@ def test_a_batch_is_cut_into_everything_it_holds():
 def test_an_item_is_the_same_bytes_in_whatever_batch_it_comes():
     batch = load("batch")
     value = batch["entry"][0]["changes"][0]["value"]
-    alone = {**batch, "entry": [{"id": batch["entry"][0]["id"], "time": 1, "changes": [
-        {"field": "messages", "value": {**value, "contacts": value["contacts"][:1], "messages": value["messages"][:1]}}
-    ]}]}
+    alone = {
+        **batch,
+        "entry": [
+            {
+                "id": batch["entry"][0]["id"],
+                "time": 1,
+                "changes": [
+                    {
+                        "field": "messages",
+                        "value": {**value, "contacts": value["contacts"][:1], "messages": value["messages"][:1]},
+                    }
+                ],
+            }
+        ],
+    }
     assert ADAPTER.items(CHANNEL, posted(alone))[0] == ADAPTER.items(CHANNEL, posted(batch))[0]
 
 
@@ -164,8 +180,17 @@ def test_a_business_account_that_is_not_ours_is_named():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"nonsense", b"[]", b"null", b'{"object":"page"}', b'{"entry":[1]}', b'{"entry":[{"changes":[[]]}]}',
-     b'{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"type":"text"}]}}]}]}', b"[" * 100_000],
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"null",
+        b'{"object":"page"}',
+        b'{"entry":[1]}',
+        b'{"entry":[{"changes":[[]]}]}',
+        b'{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"type":"text"}]}}]}]}',
+        b"[" * 100_000,
+    ],
 )
 def test_what_cannot_be_cut_is_unreadable_and_no_error(body):
     with pytest.raises(Unreadable):
@@ -226,7 +251,12 @@ def test_an_unknown_type_from_a_customer_is_a_message_and_an_unknown_field_is_no
 
 
 def test_edits_deletions_and_reactions_point_at_a_message_and_hold_nothing_up():
-    for name, kind in (("edit", "edited"), ("revoke", "deleted"), ("reaction", "reaction"), ("reaction_removed", "reaction_removed")):
+    for name, kind in (
+        ("edit", "edited"),
+        ("revoke", "deleted"),
+        ("reaction", "reaction"),
+        ("reaction_removed", "reaction_removed"),
+    ):
         (item,) = ADAPTER.items(CHANNEL, posted(load(name)))
         (result,) = ADAPTER.normalise(CHANNEL, item.raw, {})
         assert isinstance(result, Applied)
@@ -338,7 +368,9 @@ def test_a_template_gets_its_variables_in_order(monkeypatch):
     assert sent[0][2]["json"]["template"] == {
         "name": "delivery",
         "language": {"code": "ko"},
-        "components": [{"type": "body", "parameters": [{"type": "text", "text": "지원"}, {"type": "text", "text": "7"}]}],
+        "components": [
+            {"type": "body", "parameters": [{"type": "text", "text": "지원"}, {"type": "text", "text": "7"}]}
+        ],
     }
 
 

@@ -67,7 +67,9 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
     except replies.Unreachable as error:
         return _guard(request, shown, status=422, reason=str(error))
     except LookupError:
-        return _guard(request, shown, status=422, reason=_("The customer cannot be reached this way. Choose another channel."))
+        return _guard(
+            request, shown, status=422, reason=_("The customer cannot be reached this way. Choose another channel.")
+        )
     except ValueError:
         return _guard(request, shown, status=422, reason=_("There is nothing to send."))
     return _posted(request, shown, message)
@@ -115,7 +117,9 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     written = _written(request)
     if written is None:
         return HttpResponse(status=422)
-    kept = replies.save_draft(shown, agent=agent, kind=kind, route=_route(shown, written["route"]), now=now, **written["words"])
+    kept = replies.save_draft(
+        shown, agent=agent, kind=kind, route=_route(shown, written["route"]), now=now, **written["words"]
+    )
     words = " ".join(kept.text[:300].split())[:80] if kept else ""
     live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": words})
     return JsonResponse(_draft_facts(kept))
@@ -124,7 +128,11 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
 def _written(request: HttpRequest) -> dict[str, Any] | None:
     """What a draft's save carries, checked; None when it is none of ours."""
     try:
-        said = json.loads(request.body) if request.content_type == "application/json" else json.loads(request.POST["draft"])
+        said = (
+            json.loads(request.body)
+            if request.content_type == "application/json"
+            else json.loads(request.POST["draft"])
+        )
         return {
             "route": str(said.get("route") or ""),
             "words": {

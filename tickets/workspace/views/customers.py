@@ -40,7 +40,9 @@ def panel(request: HttpRequest, pk: int) -> HttpResponse:
             "ticket": shown,
             "customer": customer_facts(customer, identities, now=timezone.now()),
             "notes": customer.notes,
-            "attributes": [(key, value) for key, value in customer.attributes.items() if isinstance(value, str | int)][:20],
+            "attributes": [(key, value) for key, value in customer.attributes.items() if isinstance(value, str | int)][
+                :20
+            ],
             "links": _links(agent, shown),
             "timeline": timeline(agent, shown),
         },
@@ -74,7 +76,10 @@ def customer_facts(customer: Customer, identities: list[Identity], *, now: datet
 def timeline(agent: Agent, shown: Ticket) -> list[dict[str, Any]]:
     """The customer's tickets on all channels, and what happened to the person itself, newest first."""
     tickets = (
-        tickets_for(agent).survivors().filter(customer=shown.customer_id).select_related("last_channel")
+        tickets_for(agent)
+        .survivors()
+        .filter(customer=shown.customer_id)
+        .select_related("last_channel")
         .order_by("-updated_at", "-pk")[:MOST]
     )
     items = [
@@ -93,7 +98,8 @@ def timeline(agent: Agent, shown: Ticket) -> list[dict[str, Any]]:
     ]
     events = list(
         Event.objects.filter(customer=shown.customer_id, ticket__isnull=True, kind__in=PERSONAL_KINDS)
-        .select_related("actor").order_by("-pk")[:MOST]
+        .select_related("actor")
+        .order_by("-pk")[:MOST]
     )
     names = Names(agents={event.actor.pk: event.actor.name for event in events if event.actor}, teams={})
     for event in events:
@@ -111,9 +117,9 @@ def timeline(agent: Agent, shown: Ticket) -> list[dict[str, Any]]:
 
 def _links(agent: Agent, shown: Ticket) -> list[dict[str, Any]]:
     """Linked tickets that this agent may see, from either end."""
-    pairs = [
-        (link.other_id, link.get_kind_display()) for link in TicketLink.objects.filter(ticket=shown)
-    ] + [(link.ticket_id, _("linked from")) for link in TicketLink.objects.filter(other=shown)]
+    pairs = [(link.other_id, link.get_kind_display()) for link in TicketLink.objects.filter(ticket=shown)] + [
+        (link.ticket_id, _("linked from")) for link in TicketLink.objects.filter(other=shown)
+    ]
     seen = tickets_for(agent).in_bulk([pk for pk, _kind in pairs]) if pairs else {}
     return [{"ticket": seen[pk], "kind": kind, "url": reverse("ticket", args=[pk])} for pk, kind in pairs if pk in seen]
 

@@ -114,7 +114,11 @@ def marks(request: HttpRequest) -> HttpResponse:
     `{"marks": {"7": {"read": 120, "draft": "first words"}}, "people": {"7": [{"id", "name", "doing"}]}}`
     """
     agent = agent_of(request)
-    asked = {int(pk) for pk in request.GET.get("ids", "").split(",")[:MOST_MARKS] if pk.isascii() and pk.isdigit() and len(pk) < 19}
+    asked = {
+        int(pk)
+        for pk in request.GET.get("ids", "").split(",")[:MOST_MARKS]
+        if pk.isascii() and pk.isdigit() and len(pk) < 19
+    }
     ids = set(tickets_in(visibility_of(agent)).filter(pk__in=asked).values_list("pk", flat=True)) if asked else set()
     found: dict[int, dict[str, Any]] = {pk: {} for pk in ids}
     for pk, message_id in ReadMark.objects.filter(agent=agent, ticket__in=ids).values_list("ticket", "message_id"):

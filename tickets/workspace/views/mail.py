@@ -37,7 +37,11 @@ def body(request: HttpRequest, pk: int) -> HttpResponse:
     response = render(
         request,
         "workspace/mail.html",
-        {"html": mark_safe(with_pictures(message)), "language": message.language, "remote": message.html.count(" data-remote=")},
+        {
+            "html": mark_safe(with_pictures(message)),
+            "language": message.language,
+            "remote": message.html.count(" data-remote="),
+        },
     )
     host = urlsplit(settings.FILES_BASE_URL)
     response["Content-Security-Policy"] = (

@@ -41,7 +41,9 @@ def assignee(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=422)
     words = _("Assigned to %(name)s.") % {"name": person.name} if person else _("Nobody is assigned now.")
     return _do(
-        request, pk, words,
+        request,
+        pk,
+        words,
         lambda ticket, by, now: actions.assign(ticket, assignee=person, team=ticket.team, by=by, now=now),
         shows=thread.assignee_property,
     )
@@ -74,7 +76,10 @@ def status(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=422)
     words = _("Status: %(status)s.") % {"status": labels_of_status()[chosen]}
     return _do(
-        request, pk, words, lambda ticket, by, now: actions.set_status(ticket, chosen, by=by, now=now),
+        request,
+        pk,
+        words,
+        lambda ticket, by, now: actions.set_status(ticket, chosen, by=by, now=now),
         shows=thread.status_property,
     )
 
@@ -84,11 +89,18 @@ def solution(request: HttpRequest, pk: int) -> HttpResponse:
     """POST solves, DELETE reopens."""
     if request.method == "POST":
         return _do(
-            request, pk, _("Solved."), lambda ticket, by, now: actions.solve(ticket, by=by, now=now), shows=thread.status_property
+            request,
+            pk,
+            _("Solved."),
+            lambda ticket, by, now: actions.solve(ticket, by=by, now=now),
+            shows=thread.status_property,
         )
     if request.method == "DELETE":
         return _do(
-            request, pk, _("Reopened."), lambda ticket, by, now: actions.reopen(ticket, by=by, now=now),
+            request,
+            pk,
+            _("Reopened."),
+            lambda ticket, by, now: actions.reopen(ticket, by=by, now=now),
             shows=thread.status_property,
         )
     return HttpResponseNotAllowed(["POST", "DELETE"])
@@ -102,7 +114,10 @@ def priority(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=422)
     words = _("Priority: %(priority)s.") % {"priority": labels_of_priority()[number]}
     return _do(
-        request, pk, words, lambda ticket, by, now: actions.set_priority(ticket, number, by=by, now=now),
+        request,
+        pk,
+        words,
+        lambda ticket, by, now: actions.set_priority(ticket, number, by=by, now=now),
         shows=thread.priority_property,
     )
 
@@ -113,7 +128,9 @@ def tags(request: HttpRequest, pk: int) -> HttpResponse:
     """`tags`: what is chosen now, `was`: what was shown. Only the difference is applied, so that others' tags stay."""
     chosen, shown = _names(request.POST.get("tags", "")), _names(request.POST.get("was", ""))
     return _do(
-        request, pk, _("Tags changed."),
+        request,
+        pk,
+        _("Tags changed."),
         lambda ticket, by, now: actions.change_tags(ticket, add=chosen - shown, remove=shown - chosen, by=by, now=now),
         shows=thread.tags_property,
     )
@@ -205,7 +222,9 @@ def people(request: HttpRequest) -> HttpResponse:
         }
         for agent in everyone
     ]
-    return render(request, "workspace/options.html", {"options": [{"value": "", "label": _("Nobody"), "kind": "plain"}, *options]})
+    return render(
+        request, "workspace/options.html", {"options": [{"value": "", "label": _("Nobody"), "kind": "plain"}, *options]}
+    )
 
 
 def _load() -> dict[int, int]:
@@ -213,8 +232,11 @@ def _load() -> dict[int, int]:
     known = cache.get("load")
     if known is None:
         counted = (
-            Ticket.objects.survivors().filter(status__in=("new", "open"), assignee__isnull=False, snoozed_until__isnull=True)
-            .values("assignee").annotate(n=Count("pk")).order_by()
+            Ticket.objects.survivors()
+            .filter(status__in=("new", "open"), assignee__isnull=False, snoozed_until__isnull=True)
+            .values("assignee")
+            .annotate(n=Count("pk"))
+            .order_by()
         )
         known = {row["assignee"]: row["n"] for row in counted}
         cache.set("load", known, 10)
@@ -228,13 +250,18 @@ def teams(request: HttpRequest) -> HttpResponse:
         {"value": str(team.pk), "label": team.name, "kind": "tag", "hue": team.hue}
         for team in Team.objects.order_by("position", "name", "pk")
     ]
-    return render(request, "workspace/options.html", {"options": [{"value": "", "label": _("No team"), "kind": "plain"}, *known]})
+    return render(
+        request, "workspace/options.html", {"options": [{"value": "", "label": _("No team"), "kind": "plain"}, *known]}
+    )
 
 
 @login_required
 @require_safe
 def tags_known(request: HttpRequest) -> HttpResponse:
-    known = [{"value": tag.name, "label": tag.name, "kind": "tag", "hue": tag.hue} for tag in Tag.objects.order_by("name")[:500]]
+    known = [
+        {"value": tag.name, "label": tag.name, "kind": "tag", "hue": tag.hue}
+        for tag in Tag.objects.order_by("name")[:500]
+    ]
     return render(request, "workspace/options.html", {"options": known})
 
 

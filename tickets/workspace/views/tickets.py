@@ -31,7 +31,9 @@ def ticket(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "workspace/ticket.html", context)
     chosen = lists.list_named(request.GET.get("view", "inbox")) or lists.STANDARD[0]
     return render(
-        request, "workspace/page.html", context | page_context(chosen) | {"list": chosen, "facts": chosen.facts(), "pane": "thread"}
+        request,
+        "workspace/page.html",
+        context | page_context(chosen) | {"list": chosen, "facts": chosen.facts(), "pane": "thread"},
     )
 
 
