@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -79,7 +80,7 @@ def test_segments_leave_no_gap() -> None:
     pieces = list(hours.segments(calendar, since, until))
     assert pieces[0][1].starts_at == since
     assert pieces[-1][1].ends_at == until
-    assert all(a[1].ends_at == b[1].starts_at for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a[1].ends_at == b[1].starts_at for a, b in itertools.pairwise(pieces))
     running = sum(span.seconds for kind, span in pieces if kind == "running")
     assert running == hours.between(calendar, since, until)
 
