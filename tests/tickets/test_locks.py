@@ -13,7 +13,7 @@ from tests import cast
 from tickets import actions
 from tickets.models import SlaClock, Ticket
 from tickets.models.event import SYSTEM
-from tickets.models.ticket import next_number
+from tickets.models.ticket import lock_survivor, next_number
 from tickets.sla import clocks
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
