@@ -74,6 +74,7 @@ class AgentForm(forms.ModelForm):
             roles = [choice for choice in Agent.Role.choices if choice[0] != Agent.Role.OWNER]
             if self.instance.role == Agent.Role.OWNER and self.instance.pk:
                 del self.fields["role"], self.fields["is_active"]
+                self.fields["email"].disabled = True  # whoever has the address can have a new password sent to it
             else:
                 self.fields["role"] = forms.ChoiceField(choices=roles, label=gettext_lazy("Role"))
         if self.instance.pk == by.pk:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from agents.models import Agent
@@ -20,6 +21,12 @@ def agent_of(request: HttpRequest) -> Agent:
     if not isinstance(request.user, Agent) or not request.user.is_active:
         raise PermissionDenied
     return request.user
+
+
+def people_for(by: Agent) -> QuerySet[Agent]:
+    """Whom an admin may manage: nobody who sees a brand that they do not see themselves."""
+    people = Agent.objects.filter(is_bot=False)
+    return people if by.brand_ids is None else people.filter(brand_ids__contained_by=by.brand_ids)
 
 
 def admins_only(view: View) -> View:

@@ -18,7 +18,7 @@ from agents import hours, presence
 from agents.accounts import invitation
 from agents.forms import AgentForm, CalendarForm, ProfileForm, TeamForm
 from agents.models import Agent, AuditEntry, Calendar, Membership, Team
-from agents.permissions import admins_only, agent_of
+from agents.permissions import admins_only, agent_of, people_for
 
 
 @login_required
@@ -32,7 +32,7 @@ def settings_home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def people(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    agents = Agent.objects.filter(is_bot=False).prefetch_related("teams").order_by("-is_active", "name", "id")
+    agents = people_for(agent_of(request)).prefetch_related("teams").order_by("-is_active", "name", "id")
     rows = [{"agent": agent, "presence": presence.shown(agent, now=now)} for agent in agents]
     return render(request, "agents/people.html", {"page": "people", "rows": rows})
 
@@ -42,7 +42,7 @@ def people(request: HttpRequest) -> HttpResponse:
 def person(request: HttpRequest, agent_id: int | None = None) -> HttpResponse:
     """Add or edit a colleague. A new one gets an invitation, shown to be copied: mail may not be set up yet."""
     by = agent_of(request)
-    agent = get_object_or_404(Agent, pk=agent_id, is_bot=False) if agent_id else Agent()
+    agent = get_object_or_404(people_for(by), pk=agent_id) if agent_id else Agent(brand_ids=by.brand_ids)
     before = _facts(agent) if agent_id else {}
     form = AgentForm(request.POST or None, instance=agent, by=by)
     if request.method == "POST" and form.is_valid():
@@ -67,7 +67,7 @@ def person(request: HttpRequest, agent_id: int | None = None) -> HttpResponse:
 def person_invitation(request: HttpRequest, agent_id: int) -> HttpResponse:
     """The link by which they set a password. POST makes it visible, and is audited; GET after adding shows it once."""
     by = agent_of(request)
-    agent = get_object_or_404(Agent, pk=agent_id, is_bot=False, is_active=True)
+    agent = get_object_or_404(people_for(by), pk=agent_id, is_active=True)
     if agent.role == Agent.Role.OWNER and by.role != Agent.Role.OWNER:
         messages.error(request, _("Only an owner can do this for an owner."))
         return redirect("people")

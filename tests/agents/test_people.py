@@ -1,0 +1,66 @@
+"""Who may manage whom: nobody comes to more than they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from agents.models import Agent
+from tests.cast import Cast, assemble, make_agent
+
+pytestmark = pytest.mark.django_db
+SignIn = Callable[[Agent], Client]
+
+
+@pytest.fixture
+def people() -> Cast:
+    return assemble()
+
+
+def signed_in(agent: Agent) -> Client:
+    client = Client()
+    client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def edited(client: Client, agent: Agent, **changes: str) -> int:
+    fields = {
+        "name": agent.name, "email": agent.email, "role": agent.role, "sight": agent.sight, "capacity": "5",
+        "language": "en", "time_zone": "Asia/Seoul", "is_active": "on", **changes,
+    }  # fmt: skip
+    return client.post(f"/settings/people/{agent.pk}/", fields).status_code
+
+
+def test_an_admin_does_not_take_an_owners_address(people: Cast) -> None:
+    """With it would come a new password, and the account."""
+    owner = make_agent("Ona", role=Agent.Role.OWNER)
+    assert edited(signed_in(people.admin), owner, email="ada+2@helpdesk.example", name="Ona B.") == 302
+    owner.refresh_from_db()
+    assert (owner.email, owner.name, owner.role) == ("ona@helpdesk.example", "Ona B.", Agent.Role.OWNER)
+    assert edited(signed_in(owner), owner, email="ona.b@helpdesk.example") == 302
+    owner.refresh_from_db()
+    assert owner.email == "ona.b@helpdesk.example"
+
+
+def test_an_admin_of_one_brand_manages_nobody_who_sees_more(people: Cast) -> None:
+    bounded = make_agent("Bo", role=Agent.Role.ADMIN, brand_ids=[people.brand.pk])
+    equal = make_agent("Eve", brand_ids=[people.brand.pk])
+    client = signed_in(bounded)
+    page = client.get("/settings/people/").content.decode()
+    assert equal.email in page
+    assert people.manager.email not in page
+    assert edited(client, equal, name="Eva") == 302
+    for address in ("", "invitation/"):
+        assert client.post(f"/settings/people/{people.manager.pk}/{address}").status_code == 404, address
+
+
+def test_whom_an_admin_of_one_brand_adds_sees_that_brand_only(people: Cast) -> None:
+    bounded = make_agent("Bo", role=Agent.Role.ADMIN, brand_ids=[people.brand.pk])
+    fields = {
+        "name": "New", "email": "new@helpdesk.example", "role": "admin", "sight": "all", "capacity": "5",
+        "language": "en", "time_zone": "Asia/Seoul", "is_active": "on",
+    }  # fmt: skip
+    assert signed_in(bounded).post("/settings/people/new/", fields).status_code == 302
+    assert Agent.objects.get(email="new@helpdesk.example").brand_ids == [people.brand.pk]
