@@ -25,6 +25,7 @@ from tickets import queue
 from tickets.crash import crash_here
 from tickets.http import FetchError, Refused, safe_fetch
 from tickets.models import Event, Message, Outbox, Webhook
+from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +90,13 @@ def signed_headers(webhook: Webhook, *, message_id: str, body: bytes, now: datet
     }
 
 
-def redeliver(row: Outbox) -> None:
-    """Once more, at once, from the delivery log."""
-    Outbox.objects.filter(pk=row.pk, state__in=[Outbox.State.SENT, Outbox.State.QUARANTINED]).update(
-        state=Outbox.State.QUEUED, attempts=0, next_attempt_at=timezone.now(), finished_at=None, last_error=""
-    )
+def redeliver(row: Outbox, *, now: datetime) -> bool:
+    """Once more, at once, with the same id. False when it is under way already."""
+    ended = Outbox.objects.filter(pk=row.pk, state__in=[Outbox.State.SENT, Outbox.State.QUARANTINED])
+    again = ended.update(state=Outbox.State.QUEUED, attempts=0, next_attempt_at=now, finished_at=None, last_error="")
+    if again:
+        wake("tickets.tasks.deliver_outbox")
+    return bool(again)
 
 
 def _call(claim: queue.Claim) -> None:

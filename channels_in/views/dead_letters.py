@@ -20,12 +20,11 @@ from agents.permissions import admins_only, agent_of
 from channels_in import process
 from channels_in.models import RawEvent
 from channels_in.webhooks import raw_of
-from tickets import delivery
+from tickets import delivery, outbox
 from tickets.access import tickets_for
 from tickets.contract import Unreadable
 from tickets.models import Channel, DeliveryPart, Message, Outbox
 from tickets.models.event import by_agent
-from tickets.wake import wake
 
 PAGE = 50
 CAP = 1000
@@ -111,12 +110,9 @@ def redeliver(request: HttpRequest, pk: int) -> HttpResponse:
     """Queue an outgoing webhook again, with the same id."""
     row = _found(_webhooks(agent_of(request)), pk)
     with transaction.atomic():
-        again = Outbox.objects.filter(pk=row.pk, state=Outbox.State.QUARANTINED).update(
-            state=Outbox.State.QUEUED, attempts=0, next_attempt_at=timezone.now(), finished_at=None, last_error=""
-        )
+        again = outbox.redeliver(row, now=timezone.now())
         if again:
             AuditEntry.write("outbox_replayed", actor=agent_of(request), target=row, facts={"kind": row.kind})
-            wake("tickets.tasks.deliver_outbox")
     if again:
         messages.success(request, _("It is queued again."))
     else:
