@@ -67,6 +67,7 @@ class RawEvent(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="new"), name="rawevent_due"),
             models.Index(fields=["lease_until"], condition=Q(state="processing"), name="rawevent_leased"),
+            models.Index(fields=["id"], condition=Q(state__in=["new", "processing"]), name="rawevent_line"),
             models.Index(
                 fields=["channel", "ordering_key", "id"],
                 condition=Q(state__in=["new", "processing"]) & ~Q(ordering_key=""),

@@ -90,6 +90,7 @@ class Outbox(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="outbox_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="outbox_leased"),
+            models.Index(fields=["id"], condition=Q(state__in=["queued", "sending"]), name="outbox_line"),
             models.Index(
                 fields=["shard_key", "id"],
                 condition=Q(state__in=["queued", "sending"]),

@@ -162,6 +162,7 @@ class Attachment(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="fetching"), name="attachment_due"),
+            models.Index(fields=["id"], condition=Q(state="fetching"), name="attachment_line"),
             models.Index(fields=["sha256"], condition=~Q(sha256=""), name="attachment_by_hash"),
             models.Index(fields=["created_at"], condition=Q(message__isnull=True), name="attachment_unclaimed"),
         ]
@@ -203,6 +204,7 @@ class DeliveryPart(models.Model):
             models.Index(fields=["rfc_message_id"], condition=~Q(rfc_message_id=""), name="part_by_rfc_id"),
             models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="part_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="part_leased"),
+            models.Index(fields=["id"], condition=Q(state__in=["queued", "sending"]), name="part_line"),
             models.Index(
                 fields=["ticket", "channel", "id"],
                 condition=Q(state__in=["queued", "sending"]),
