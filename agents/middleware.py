@@ -23,13 +23,12 @@ class AgentLocaleMiddleware:
         agent = request.user
         if not isinstance(agent, Agent):
             return self.get_response(request)
-        translation.activate(agent.language)
         request.LANGUAGE_CODE = agent.language
         try:
             zone = zoneinfo.ZoneInfo(agent.time_zone)
         except (ValueError, zoneinfo.ZoneInfoNotFoundError):
             zone = zoneinfo.ZoneInfo("UTC")
-        with timezone.override(zone):
+        with timezone.override(zone), translation.override(agent.language):
             response = self.get_response(request)
         response.headers["Content-Language"] = agent.language
         return response

@@ -164,7 +164,8 @@ def _survey(request: HttpRequest, asked: Survey) -> HttpResponse:
         },
         status=422 if problem else 410 if over else 200,
     )
-    response["Referrer-Policy"] = "no-referrer"  # the token is in the address
+    # The token is in the address, so no other site may learn it; "no-referrer" would also hide the origin of our own form.
+    response["Referrer-Policy"] = "same-origin"
     response["X-Robots-Tag"] = "noindex"
     return response
 

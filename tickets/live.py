@@ -502,6 +502,8 @@ class _Feed:
                     await self.sink.on_event(*rest)
                 else:
                     await self.sink.on_whisper(*rest)
+            except OSError:  # the browser is gone; its disconnect is on the way
+                log.debug("a socket went away")
             except Exception:
                 log.exception("a socket could not be told")
 

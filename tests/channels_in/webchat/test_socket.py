@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -15,17 +16,15 @@ from tickets.models import Ticket
 
 @pytest.fixture
 def open_socket(live_server, cast):
-    opened = []
+    address = f"{live_server.ws_url}/chat/{cast.webchat.slug}/socket/"
+    with ExitStack() as opened:
 
-    def open_one(visitor, *, after: str = ""):
-        socket = connect(f"{live_server.ws_url}/chat/{cast.webchat.slug}/socket/", origin=live_server.url)
-        opened.append(socket)
-        socket.send(json.dumps({"type": "hello", "token": visitor.token, "after": after}))
-        return socket
+        def open_one(visitor, *, after: str = ""):
+            socket = opened.enter_context(connect(address, origin=live_server.url))
+            socket.send(json.dumps({"type": "hello", "token": visitor.token, "after": after}))
+            return socket
 
-    yield open_one
-    for socket in opened:
-        socket.close()
+        yield open_one
 
 
 def until(socket, kind: str, *, timeout: float = 10):
@@ -135,6 +134,7 @@ def test_a_frame_that_is_no_word_of_ours_gets_a_fixed_code(visitor, open_socket,
     "origin", [None, "http://shop.example", "https://evil.example", "null", "http://127.0.0.1.evil.example"]
 )
 def test_only_our_own_pages_open_sockets(live_server, cast, origin):
-    with pytest.raises(InvalidStatus) as refused:
-        connect(f"{live_server.ws_url}/chat/{cast.webchat.slug}/socket/", origin=origin)
+    address = f"{live_server.ws_url}/chat/{cast.webchat.slug}/socket/"
+    with pytest.raises(InvalidStatus) as refused, connect(address, origin=origin):
+        pass
     assert refused.value.response.status_code == 403
