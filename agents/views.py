@@ -50,7 +50,9 @@ def person(request: HttpRequest, agent_id: int | None = None) -> HttpResponse:
             agent = form.save(commit=False)
             if agent_id is None:
                 agent.set_unusable_password()
-            agent.save()
+                agent.save()
+            else:  # a heartbeat writes this row too
+                agent.save(update_fields=[name for name in form.fields if name != "teams"])
             _set_teams(agent, form.cleaned_data["teams"])
             facts = {"before": before, "after": _facts(agent)}
             AuditEntry.write("agent_changed" if agent_id else "agent_added", actor=by, target=agent, facts=facts)
@@ -150,7 +152,7 @@ def calendar(request: HttpRequest, calendar_id: int | None = None) -> HttpRespon
 def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=agent_of(request))
     if request.method == "POST" and form.is_valid():
-        form.save()
+        form.save(commit=False).save(update_fields=list(form.fields))  # a heartbeat writes this row too
         messages.success(request, _("Saved."))
         return redirect("profile")
     return render(

@@ -56,6 +56,8 @@ def answer(token: str, *, score: int, comment: str = "", now: datetime) -> bool:
         given = Answer.objects.filter(survey=survey).first()
         if given is None:
             Answer.objects.create(survey=survey, score=score, comment=comment[:5000], answered_at=now)
+        elif (given.score, given.comment) == (score, comment[:5000]):
+            return True  # the same answer again is no news
         elif given.answered_at + EDITABLE > now:
             given.score, given.comment, given.changed_at = score, comment[:5000], now
             given.save(update_fields=["score", "comment", "changed_at"])

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -41,6 +42,9 @@ OVERLAP = timedelta(seconds=60)  # longer than any transaction may take
 OLDEST = timedelta(hours=72)
 MOST = 5000  # events of one catch-up
 MOST_ROWS = 300  # tickets of one catch-up
+REST = 2.0  # seconds without further tries after Redis did not answer: a black hole must not slow every commit
+_resting_until = 0.0
+
 QUEUE = 1000  # events that wait for one slow socket before it is dropped
 
 T = TypeVar("T")
@@ -67,9 +71,13 @@ def whisper(topic: str, payload: dict[str, Any]) -> None:
 
 
 def _publish(message: dict[str, Any]) -> None:
+    global _resting_until
+    if monotonic() < _resting_until:
+        return
     try:
         _redis().publish(CHANNEL, json.dumps(message))
     except redis.RedisError as error:
+        _resting_until = monotonic() + REST
         log.warning("live push skipped: %s", type(error).__name__)
 
 
