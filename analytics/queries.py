@@ -130,7 +130,7 @@ def rated(scope: Scope) -> QuerySet[Answer]:
     answers = Answer.objects.filter(
         survey__ticket__in=tickets_in(scope.visibility), answered_at__gte=scope.since, answered_at__lt=scope.until
     )
-    return answers.filter(survey__channel__kind=scope.channel) if scope.channel else answers
+    return answers.filter(survey__ticket__first_channel__kind=scope.channel) if scope.channel else answers
 
 
 def first_reply_time(scope: Scope) -> Speed:
@@ -148,7 +148,7 @@ def satisfaction(scope: Scope) -> Satisfaction:
         ticket__in=tickets_in(scope.visibility), skipped="", sent_at__gte=scope.since, sent_at__lt=scope.until
     )
     if scope.channel:
-        sent = sent.filter(channel__kind=scope.channel)
+        sent = sent.filter(ticket__first_channel__kind=scope.channel)
     asked = sent.aggregate(sent=Count("pk"), answered=Count("answer"))
     low, high = wilson(row["good"], row["n"]) if 0 < row["n"] < 30 else (None, None)
     share = row["good"] / row["n"] if row["n"] else None
@@ -165,12 +165,12 @@ def by_channel(scope: Scope) -> list[dict[str, Any]]:
         created(scope).values(kind=began).annotate(created=Count("pk")).order_by(),
         solved(scope).values(kind=began).annotate(solved=Count("pk")).order_by(),
         answered(scope).values(kind=began).annotate(median=median, p90=p90).order_by(),
-        rated(scope).values(kind=F("survey__channel__kind")).annotate(n=Count("pk"), good=good).order_by(),
+        rated(scope).values(kind=F("survey__ticket__first_channel__kind")).annotate(n=Count("pk"), good=good).order_by(),
     ]
     for part in parts:
         for row in part:
             kind = row["kind"] or ""
-            rows.setdefault(kind, {"created": 0, "solved": 0, "n": 0}).update(row, kind=kind)
+            rows.setdefault(kind, {"created": 0, "solved": 0, "median": None, "p90": None, "n": 0}).update(row, kind=kind)
     for found in rows.values():
         if found["n"]:
             found["share"] = found["good"] / found["n"]

@@ -116,6 +116,21 @@ def test_numbers_by_channel_go_where_the_ticket_began(people: Cast) -> None:
     assert queries.created(scope(people, channel="email")).count() == 2
 
 
+def test_a_rating_goes_where_the_ticket_began_and_a_channel_without_answers_is_shown(people: Cast, client: Client) -> None:
+    now = timezone.now()
+    ticket = made(people, at=now - timedelta(hours=2), reply=4, kind="sms")
+    made(people, at=now - timedelta(hours=1), kind="whatsapp")
+    rate(ticket, people, 5, at=now)
+    Survey.objects.update(channel=people.email)  # the customer had moved to mail
+    client.force_login(people.manager)
+    page = client.get("/reports/")
+    rows = {row["kind"]: row for row in page.context["by_channel"]}
+    assert set(rows) == {"sms", "whatsapp"}
+    assert (rows["sms"]["share"], rows["whatsapp"]["median"]) == (1.0, None)
+    assert client.get("/reports/?channel=sms").context["csat"].n == 1
+    assert client.get("/reports/?channel=email").context["csat"].n == 0
+
+
 def test_days_are_those_of_the_workspace(people: Cast) -> None:
     made(people, at=datetime(2026, 11, 2, 16, 0, tzinfo=UTC))  # the 3rd in Seoul
     days = {day.strftime("%m-%d"): made_then for day, made_then, _solved in queries.per_day(scope(people, days=5))}
