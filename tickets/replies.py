@@ -159,7 +159,7 @@ def note(
         )
         _attach(attachments, message, agent=agent)
         locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
-        locked.save(update_fields=["last_message_id", "last_message_at", "updated_at"])
+        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
         _has_read(agent, locked, message)
         Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()
         live.announce(locked.record("note_posted", by=by_agent(agent), now=now, message_id=message.pk))
@@ -201,6 +201,7 @@ def automatic(
             client_uuid=client_uuid,
             now=now,
         )
+        locked.save(update_fields=["last_seq"])
         _queue_parts(message, used, [], capabilities)
         live.announce(locked.record("automatic_message", by=SYSTEM, now=now, message_id=message.pk))
         _wake_delivery(used.channel)
@@ -465,7 +466,8 @@ def _post(
     capabilities = capabilities_of(used.channel.kind)
     _check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
 
-    had_public = Message.objects.filter(ticket=ticket, kind=Message.Kind.PUBLIC).exists()
+    # An agent's opening message of a new ticket answers nobody; the next one counts (metrics.md 2.1).
+    is_first_reply = ticket.first_reply_at is None and Message.objects.filter(ticket=ticket).public().exists()
     message = _write(
         ticket,
         kind=Message.Kind.PUBLIC,
@@ -503,12 +505,11 @@ def _post(
     ticket.last_channel, ticket.last_message_id, ticket.last_message_at = used.channel, message.pk, now
     ticket.last_author_id, ticket.last_direction, ticket.updated_at = agent.pk, Message.Direction.OUT, now
     ticket.waiting_since = None
-    if had_public and ticket.first_reply_at is None:
-        # An agent's opening message of a new ticket answers nobody; the next one counts (metrics.md 2.1).
+    if is_first_reply:
         ticket.first_reply_at = now
     ticket.save(
         update_fields=[
-            "snippet", "last_channel", "last_message_id", "last_message_at", "last_author_id", "last_direction",
+            "last_seq", "snippet", "last_channel", "last_message_id", "last_message_at", "last_author_id", "last_direction",
             "updated_at", "waiting_since", "first_reply_at",
         ]
     )  # fmt: skip
@@ -586,7 +587,7 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
     else:
         known = choice.route if isinstance(choice, RouteChoice) and choice.route else choice  # type: ignore[assignment]
     route = Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=known.pk)
-    if route.ticket_id not in ticket.family_ids():
+    if route.ticket_id != ticket.pk and route.ticket_id not in ticket.family_ids():
         raise ValueError("this route belongs to another ticket")
     if route.identity.customer.blocked:
         raise Unreachable("blocked", sentence_of("blocked"))
@@ -665,9 +666,8 @@ def _check(
 
 
 def _write(ticket: Ticket, *, kind: str, route: Route | None = None, now: datetime, **columns: Any) -> Message:
-    """The next message of the ticket. Must hold its row lock."""
+    """The next message of the ticket. Must hold its row lock; the caller saves `last_seq` with what else it changes."""
     ticket.last_seq += 1
-    ticket.save(update_fields=["last_seq"])
     if route is not None:
         capabilities = capabilities_of(route.channel.kind)
         columns |= {
@@ -676,7 +676,7 @@ def _write(ticket: Ticket, *, kind: str, route: Route | None = None, now: dateti
             "author_address": route.channel.address,
             "to": [route.reply_address or route.identity.value],
             "cc": route.cc if capabilities.cc else [],
-            "subject": _subject(ticket) if capabilities.subject else "",
+            "subject": _subject(ticket, route.channel) if capabilities.subject else "",
             "state": DeliveryState.QUEUED,
             "state_at": now,
         }
@@ -691,10 +691,11 @@ def _write(ticket: Ticket, *, kind: str, route: Route | None = None, now: dateti
     )
 
 
-def _subject(ticket: Ticket) -> str:
+def _subject(ticket: Ticket, channel: Channel) -> str:
     subject = ticket.subject or ticket.brand.name
-    started_by_us = not Message.objects.filter(ticket=ticket, direction=Message.Direction.IN).exists()
-    return (subject if started_by_us or subject.lower().startswith("re:") else f"Re: {subject}")[:300]
+    # "Re:" answers a mail of theirs; to a customer who wrote by chat so far, ours is the first.
+    is_first = not Message.objects.filter(ticket=ticket, channel=channel, direction=Message.Direction.IN).exists()
+    return (subject if is_first or subject.lower().startswith("re:") else f"Re: {subject}")[:300]
 
 
 def _attach(attachments: list[Attachment], message: Message, *, agent: Agent) -> None:
@@ -759,12 +760,16 @@ def _has_read(agent: Agent, ticket: Ticket, message: Message) -> None:
 
 def _retire_drafts(ticket: Ticket, *, agent: Agent, now: datetime) -> None:
     """The author's reply draft ends; those of others are overtaken, and what they had scheduled stops."""
-    drafts = Draft.objects.filter(ticket__in=ticket.family_ids(), kind=Draft.Kind.REPLY)
-    drafts.filter(agent=agent).delete()
-    overtaken = list(
-        drafts.exclude(agent=agent).exclude(send_at__isnull=False, send_anyway=True).exclude(text="", attachment_ids=[])
-        .values_list("pk", flat=True)
-    )  # fmt: skip
+    drafts = list(Draft.objects.filter(ticket__in=ticket.family_ids(), kind=Draft.Kind.REPLY))
+    if own := [draft.pk for draft in drafts if draft.agent_id == agent.pk]:
+        Draft.objects.filter(pk__in=own).delete()
+    overtaken = [
+        draft.pk
+        for draft in drafts
+        if draft.agent_id != agent.pk
+        and not (draft.send_at and draft.send_anyway)
+        and (draft.text or draft.attachment_ids)
+    ]
     if overtaken:
         Draft.objects.filter(pk__in=overtaken).update(stopped="newer_message", send_at=None, updated_at=now)
         _tell_stopped(overtaken)

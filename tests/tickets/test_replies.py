@@ -193,6 +193,12 @@ def test_mail_has_a_subject_and_a_message_id_with_our_token_before_it_is_tried(m
     assert part.rfc_message_id.endswith(f".{mail.route.reply_token}@acme.example>")
 
 
+def test_our_first_mail_on_a_ticket_that_began_by_chat_answers_no_mail(mail):
+    chat = mail.add_channel("scripted")
+    Message.objects.update(channel=chat)
+    assert answer(mail).subject == "Parcel"
+
+
 def test_files_ride_along_and_one_that_is_not_taken_goes_as_a_link(stage):
     taken, refused = (
         Attachment.objects.create(
