@@ -165,12 +165,17 @@ def by_channel(scope: Scope) -> list[dict[str, Any]]:
         created(scope).values(kind=began).annotate(created=Count("pk")).order_by(),
         solved(scope).values(kind=began).annotate(solved=Count("pk")).order_by(),
         answered(scope).values(kind=began).annotate(median=median, p90=p90).order_by(),
-        rated(scope).values(kind=F("survey__ticket__first_channel__kind")).annotate(n=Count("pk"), good=good).order_by(),
+        rated(scope)
+        .values(kind=F("survey__ticket__first_channel__kind"))
+        .annotate(n=Count("pk"), good=good)
+        .order_by(),
     ]
     for part in parts:
         for row in part:
             kind = row["kind"] or ""
-            rows.setdefault(kind, {"created": 0, "solved": 0, "median": None, "p90": None, "n": 0}).update(row, kind=kind)
+            rows.setdefault(kind, {"created": 0, "solved": 0, "median": None, "p90": None, "n": 0}).update(
+                row, kind=kind
+            )
     for found in rows.values():
         if found["n"]:
             found["share"] = found["good"] / found["n"]

@@ -116,7 +116,9 @@ def test_numbers_by_channel_go_where_the_ticket_began(people: Cast) -> None:
     assert queries.created(scope(people, channel="email")).count() == 2
 
 
-def test_a_rating_goes_where_the_ticket_began_and_a_channel_without_answers_is_shown(people: Cast, client: Client) -> None:
+def test_a_rating_goes_where_the_ticket_began_and_a_channel_without_answers_is_shown(
+    people: Cast, client: Client
+) -> None:
     now = timezone.now()
     ticket = made(people, at=now - timedelta(hours=2), reply=4, kind="sms")
     made(people, at=now - timedelta(hours=1), kind="whatsapp")
