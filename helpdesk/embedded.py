@@ -109,7 +109,6 @@ def start_postgres(data_dir: Path, *, durable: bool = True, die_with_parent: boo
             "log_checkpoints": "off",
             "timezone": "UTC",
         }
-        _drop_stale_locks(pgdata, sockets)
         command = [_pg("postgres"), "-D", str(pgdata)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
@@ -119,6 +118,7 @@ def start_postgres(data_dir: Path, *, durable: bool = True, die_with_parent: boo
             ready=is_ready,
             death_signal=signal.SIGINT if die_with_parent else None,
             as_nobody=True,
+            before=lambda: _drop_stale_locks(pgdata, sockets),  # the children of a dead one may take a moment to go
         )
         service = _postgres(pgdata, sockets, is_ready, process=process)
         try:
@@ -341,7 +341,13 @@ def _pg(program: str) -> str:
 
 
 def _start_until_ready(
-    command: list[str], *, log: Path, ready: Callable[[], bool], death_signal: signal.Signals | None, as_nobody: bool
+    command: list[str],
+    *,
+    log: Path,
+    ready: Callable[[], bool],
+    death_signal: signal.Signals | None,
+    as_nobody: bool,
+    before: Callable[[], None] = lambda: None,
 ) -> subprocess.Popen[bytes]:
     """Start and wait until `ready`. A server that ends early is started again: after a kill -9 of the postmaster its
     children still hold the shared memory for a moment."""
@@ -349,6 +355,7 @@ def _start_until_ready(
     if as_nobody:
         command = _as_server_user(command, death_signal=death_signal)
     while True:
+        before()
         with _log_file(log) as out:
             process = subprocess.Popen(
                 command,
