@@ -67,7 +67,7 @@ class Stage:
         commands = {
             "parser": ["manage.py", "parser"],
             "web": [
-                *("-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", web, "--workers", "2", "--blocking-threads", "4"),
+                *("-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", web, "--workers", "4", "--blocking-threads", "2"),
                 *("--no-access-log", "--log-level", "warning", "helpdesk.wsgi:application"),
             ],
             "live": [
