@@ -235,6 +235,8 @@ PROFILES: dict[str, Callable[[dict[str, Any], int], Callable[[], Any]]] = {
     "3": _profile_page("/", True),
     "4": _profile_page("/", False),
     "5": _profile_page("/tickets/{long}/", True),
+    "6": _profile_page("/", True),  # eight clients share the cores: it is the page's own time that they wait for
+    "6b": _profile_page("/", True),
     "9": _profile_reply,
 }
 
