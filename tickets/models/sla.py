@@ -10,11 +10,20 @@ from django.utils.translation import gettext_lazy as _
 class SlaMetric(models.TextChoices):
     FIRST_REPLY = "first_reply", _("First reply")
     NEXT_REPLY = "next_reply", _("Next reply")
+    PERIODIC_UPDATE = "periodic_update", _("Periodic update")
     RESOLUTION = "resolution", _("Resolution")
 
 
+PAUSABLE = (SlaMetric.PERIODIC_UPDATE, SlaMetric.RESOLUTION)  # a promise to reply is not kept by waiting
+
+WAITING_STATUSES = ("pending", "on_hold")  # in which it is not we whom the ticket waits for
+
+
 class SlaPolicy(models.Model):
-    """Promises for the tickets that match. The first active policy by position applies."""
+    """Promises for the tickets that match. The first active policy by position applies.
+
+    `pauses_in` are those of WAITING_STATUSES in which the clocks of PAUSABLE metrics stand still.
+    """
 
     name = models.CharField(_("name"), max_length=120)
     position = models.PositiveIntegerField(default=0)
@@ -22,6 +31,7 @@ class SlaPolicy(models.Model):
     conditions = models.JSONField(default=dict)
     calendar = models.ForeignKey("agents.Calendar", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     warn_percents = ArrayField(models.PositiveSmallIntegerField(), default=list)
+    pauses_in = ArrayField(models.CharField(max_length=10), default=list)
     version = models.PositiveIntegerField(default=1)
 
     def __str__(self) -> str:
@@ -48,7 +58,11 @@ class SlaClockQuerySet(models.QuerySet["SlaClock"]):
 
 
 class SlaClock(models.Model):
-    """One promise on one ticket. `breached_at` stands apart from `state`: a breached clock runs on until met."""
+    """One promise on one ticket. `breached_at` stands apart from `state`: a breached clock runs on until met.
+
+    What was promised is copied into it, so that editing the policy changes no running clock. `due_at` of a paused
+    clock is what it was when it stopped.
+    """
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -65,6 +79,8 @@ class SlaClock(models.Model):
     calendar_version = models.PositiveBigIntegerField(default=1)
     seconds = models.PositiveIntegerField()
     business = models.BooleanField(default=True)
+    warn_percents = ArrayField(models.PositiveSmallIntegerField(), default=list)
+    pauses_in = ArrayField(models.CharField(max_length=10), default=list)
     started_at = models.DateTimeField()
     due_at = models.DateTimeField()
     state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
@@ -85,6 +101,11 @@ class SlaClock(models.Model):
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state="running", breached_at__isnull=True), name="clock_due"),
+            models.Index(
+                fields=["calendar", "calendar_version"],
+                condition=Q(state__in=["running", "paused"], business=True, breached_at__isnull=True),
+                name="clock_by_calendar",
+            ),
         ]
 
 
