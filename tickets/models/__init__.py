@@ -1,6 +1,7 @@
 """The nouns of the core (design.md 5). PostgreSQL holds the rules, not only Python."""
 
 from tickets.models.brand import Brand
+from tickets.models.bulk import BulkJob, BulkRow
 from tickets.models.channel import Channel
 from tickets.models.customer import Customer, CustomerJoin, Identity
 from tickets.models.draft import Draft
@@ -10,11 +11,14 @@ from tickets.models.rule import RoutingDecision, Rule
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink
 from tickets.models.token import ApiToken, IdempotencyKey
+from tickets.models.view import SavedView
 
 __all__ = [
     "ApiToken",
     "Attachment",
     "Brand",
+    "BulkJob",
+    "BulkRow",
     "Channel",
     "Customer",
     "CustomerJoin",
@@ -30,6 +34,7 @@ __all__ = [
     "Route",
     "RoutingDecision",
     "Rule",
+    "SavedView",
     "SlaClock",
     "SlaPolicy",
     "SlaSegment",

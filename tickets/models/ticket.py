@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from tickets.models.event import SYSTEM, Actor, Event, record
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from agents.models import Agent, Team
 
 UNSOLVED = ("new", "open", "pending", "on_hold")
+
+# The order in which work is due: the next breach, then who has waited longest. What has neither comes last.
+FAR = datetime(9999, 1, 1, tzinfo=UTC)
+QUEUE = (
+    Coalesce(F("next_due_at"), Value(FAR, output_field=models.DateTimeField())),
+    Coalesce(F("waiting_since"), Value(FAR, output_field=models.DateTimeField())),
+    F("id"),
+)
 
 
 def next_number() -> int:
@@ -108,6 +116,8 @@ class Ticket(models.Model):
     last_seq = models.PositiveBigIntegerField(default=0)
     routing_due_at = models.DateTimeField(null=True, blank=True)
     waiting_since = models.DateTimeField(null=True, blank=True)  # the oldest unanswered customer message
+    # The nearest deadline of its running clocks. A trigger on the clocks writes it (migration 0005), nobody else.
+    next_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     first_reply_at = models.DateTimeField(null=True, blank=True)
     first_solved_at = models.DateTimeField(null=True, blank=True)
     solved_at = models.DateTimeField(null=True, blank=True)  # the latest solve; NULL again while reopened
@@ -143,19 +153,14 @@ class Ticket(models.Model):
                 condition=Q(merged_into__isnull=True, status__in=UNSOLVED),
                 name="unsolved_latest",
             ),
-            models.Index(
-                F("assignee"),
-                F("updated_at").desc(),
-                F("id").desc(),
-                condition=Q(merged_into__isnull=True, status__in=UNSOLVED),
-                name="unsolved_of_assignee",
-            ),
-            models.Index(
-                F("team"),
-                F("updated_at").desc(),
-                F("id").desc(),
-                condition=Q(merged_into__isnull=True, status__in=UNSOLVED),
-                name="unsolved_of_team",
+            *(
+                models.Index(*first, *QUEUE, condition=Q(merged_into__isnull=True, status__in=UNSOLVED), name=name)
+                for name, first in (
+                    ("queue", ()),
+                    ("queue_of_assignee", (F("assignee"),)),
+                    ("queue_of_team", (F("team"),)),
+                    ("queue_by_priority", (F("priority") * -1,)),
+                )
             ),
             models.Index(
                 F("updated_at").desc(),
