@@ -1,4 +1,5 @@
 import datetime
+
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.expressions
@@ -6,7 +7,6 @@ import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
-
 
 # `next_due_at` follows the clocks whoever writes them: a promise is started, moved, paused and ended in several places.
 TRIGGER = """
@@ -125,14 +125,14 @@ class Migration(migrations.Migration):
                 django.db.models.functions.comparison.Coalesce(
                     models.F("next_due_at"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
                 django.db.models.functions.comparison.Coalesce(
                     models.F("waiting_since"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
@@ -150,14 +150,14 @@ class Migration(migrations.Migration):
                 django.db.models.functions.comparison.Coalesce(
                     models.F("next_due_at"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
                 django.db.models.functions.comparison.Coalesce(
                     models.F("waiting_since"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
@@ -175,14 +175,14 @@ class Migration(migrations.Migration):
                 django.db.models.functions.comparison.Coalesce(
                     models.F("next_due_at"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
                 django.db.models.functions.comparison.Coalesce(
                     models.F("waiting_since"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
@@ -200,14 +200,14 @@ class Migration(migrations.Migration):
                 django.db.models.functions.comparison.Coalesce(
                     models.F("next_due_at"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),
                 django.db.models.functions.comparison.Coalesce(
                     models.F("waiting_since"),
                     models.Value(
-                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.timezone.utc),
+                        datetime.datetime(9999, 1, 1, 0, 0, tzinfo=datetime.UTC),
                         output_field=models.DateTimeField(),
                     ),
                 ),

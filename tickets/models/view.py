@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class SavedView(models.Model):
-    """A list that somebody keeps: a query in the text of the search box, and an order. Deleted ones can be brought back."""
+    """A list that somebody keeps, as its address says it: a list of ours (`base`), narrowed by a query in the text of
+    the search box, in an order. A deleted one can be brought back."""
 
     class Scope(models.TextChoices):
         PERSONAL = "personal", _("Only me")
@@ -18,6 +19,7 @@ class SavedView(models.Model):
     owner = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
     scope = models.CharField(max_length=8, choices=Scope.choices, default=Scope.PERSONAL)
     team = models.ForeignKey("agents.Team", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    base = models.CharField(max_length=40, default="all")  # its name in the address: inbox, mine, team-7 ...
     query = models.CharField(max_length=500, blank=True, default="")
     sort = models.CharField(max_length=20, blank=True, default="")
     hue = models.PositiveSmallIntegerField(default=0)  # one of 8 soft hues of the design language
