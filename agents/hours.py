@@ -1,7 +1,7 @@
 """Business time: pure arithmetic over opening hours in one time zone. No ORM, no clock.
 
-Windows are wall-clock times of a weekday. Each is turned into instants for its own date, so a window on the
-night of a daylight-saving change has the length that really passes. All results are aware UTC datetimes or
+Windows are wall-clock times of a weekday: open is whenever the clock on the wall stands inside one. In the night of a
+daylight-saving change a window therefore has the length that really passes. All results are aware UTC datetimes or
 whole seconds.
 """
 
@@ -48,15 +48,34 @@ class Hours:
                     yield Span(starts_at, ends_at)
             day += timedelta(days=1)
 
-    def _of_day(self, day: date) -> Iterator[Span]:
+    def _of_day(self, day: date) -> list[Span]:
         if day in self.closings:
-            return
-        for opens, closes in sorted(self.windows[day.weekday()]):
-            end_day = day + timedelta(days=1) if closes == time(0) else day
-            starts_at = datetime.combine(day, opens, self.zone).astimezone(UTC)
-            ends_at = datetime.combine(end_day, closes, self.zone).astimezone(UTC)
-            if starts_at < ends_at:
-                yield Span(starts_at, ends_at)
+            return []
+        found = []
+        for offset, of_day in self._offsets(day):
+            for opens, closes in self.windows[day.weekday()]:
+                end_day = day + timedelta(days=1) if closes == time(0) else day
+                starts_at = max(datetime.combine(day, opens, UTC) - offset, of_day.starts_at)
+                ends_at = min(datetime.combine(end_day, closes, UTC) - offset, of_day.ends_at)
+                if starts_at < ends_at:
+                    found.append(Span(starts_at, ends_at))
+        return sorted(found)
+
+    def _offsets(self, day: date) -> list[tuple[timedelta, Span]]:
+        """The day cut where its clocks are changed: an hour that is skipped is in no piece, one that comes twice in two."""
+        starts_at = datetime.combine(day, time(0), self.zone).astimezone(UTC)
+        ends_at = datetime.combine(day + timedelta(days=1), time(0), self.zone).astimezone(UTC)
+        before, after = self._offset(starts_at), self._offset(ends_at - timedelta(seconds=1))
+        if before == after:
+            return [(before, Span(starts_at, ends_at))]
+        low, high = starts_at, ends_at
+        while high - low > timedelta(seconds=1):
+            middle = low + timedelta(seconds=(high - low) // timedelta(seconds=2))
+            low, high = (middle, high) if self._offset(middle) == before else (low, middle)
+        return [(before, Span(starts_at, high)), (after, Span(high, ends_at))]
+
+    def _offset(self, at: datetime) -> timedelta:
+        return at.astimezone(self.zone).utcoffset() or timedelta(0)
 
 
 ALWAYS = Hours(zone=ZoneInfo("UTC"), windows=(((time(0), time(0)),),) * 7)

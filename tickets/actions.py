@@ -77,7 +77,7 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
     locked.solved_by = earlier[-1].actor if before == Ticket.Status.SOLVED and earlier else None
     locked.waiting_since = locked.waiting_since or _waiting_since(locked)
     locked.save(update_fields=["status", "updated_at", "first_solved_at", "solved_at", "solved_by", "waiting_since"])
-    clocks.status_changed(locked, now=now)
+    clocks.status_undone(locked, since=event.at, now=now)
     undo = locked.record("undone", by=by, now=now, event=event.pk, to=before)
     live.announce(undo)
     return undo

@@ -513,7 +513,6 @@ def _post(
             "updated_at", "waiting_since", "first_reply_at",
         ]
     )  # fmt: skip
-    clocks.agent_replied(ticket, now=now)
     if ticket.assignee_id is None:
         events.append(ticket.give_to(assignee=agent, team=ticket.team, by=by, now=now))
         ticket.routing_due_at = None
@@ -523,6 +522,7 @@ def _post(
         moved = ticket.change_status(status, by=by, now=now)
     elif ticket.status == Ticket.Status.NEW:
         moved = ticket.change_status(Ticket.Status.OPEN, by=by, now=now)
+    clocks.agent_replied(ticket, now=now)
     if moved:
         clocks.status_changed(ticket, now=now)
         routing.status_changed(ticket, now=now)

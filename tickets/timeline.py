@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
     "unmerged": Kind("A merge was undone"),
     "linked": Kind("The ticket was linked to another one"),
     "sla_started": Kind("An SLA clock began", shown=False),
+    "sla_recalculated": Kind("An SLA deadline moved, because business hours were edited", shown=False),
     "sla_met": Kind("An SLA promise was answered", shown=False),
     "sla_warning": Kind("An SLA deadline is near"),
     "sla_breached": Kind("An SLA deadline passed"),
@@ -119,6 +120,7 @@ def label_of_metric(metric: str) -> str:
     return {
         "first_reply": _("First reply"),
         "next_reply": _("Next reply"),
+        "periodic_update": _("Periodic update"),
         "resolution": _("Resolution"),
     }.get(metric, metric)
 

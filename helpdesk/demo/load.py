@@ -39,6 +39,7 @@ from tickets.models import (
     Ticket,
 )
 from tickets.models.event import by_agent
+from tickets.models.sla import WAITING_STATUSES
 from tickets.routing import assign
 from tickets.sla import clocks
 
@@ -96,7 +97,7 @@ def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
         Membership.objects.bulk_create(Membership(agent=agent, team=teams[team]) for team in of)
         logins.append({"email": email, "password": password, "name": name, "role": role.value})
         staff[key] = agent
-    policy = SlaPolicy.objects.create(name="기본 Standard", calendar=calendar, warn_percents=[75])
+    policy = SlaPolicy.objects.create(name="기본 Standard", calendar=calendar, warn_percents=[75], pauses_in=list(WAITING_STATUSES))
     minutes = {
         Ticket.Priority.URGENT: 15,
         Ticket.Priority.HIGH: 30,
@@ -107,6 +108,10 @@ def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
         SlaTarget(policy=policy, metric=metric, priority=priority, seconds=n * 60)
         for priority, n in minutes.items()
         for metric in ("first_reply", "next_reply")
+    )
+    SlaTarget.objects.bulk_create(
+        SlaTarget(policy=policy, metric="resolution", priority=priority, seconds=n * 60 * 16)
+        for priority, n in minutes.items()
     )
     return logins, staff
 

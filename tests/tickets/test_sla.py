@@ -176,20 +176,52 @@ def test_a_policy_that_cannot_be_understood_is_passed_over_and_holds_no_message_
     assert SlaClock.objects.get().policy == policy
 
 
-def test_an_edit_of_the_hours_leaves_running_clocks_alone_and_new_ones_name_the_version(
-    people: Cast, policy: SlaPolicy
-) -> None:
-    waiting(people)
-    calendar = Calendar.objects.get()
+def open_around_the_clock(calendar: Calendar) -> None:
     calendar.windows.all().delete()
     CalendarWindow.objects.bulk_create(
         CalendarWindow(calendar=calendar, weekday=day, opens=time(0), closes=time(0)) for day in range(7)
     )
     calendar.touch()
+
+
+def test_an_edit_of_the_hours_moves_the_deadlines_that_it_touches(people: Cast, policy: SlaPolicy) -> None:
     waiting(people)
-    old, new = SlaClock.objects.order_by("id")
-    assert (old.due_at, old.calendar_version) == (at("2026-09-21T09:50"), 1)
-    assert (new.due_at, new.calendar_version) == (at("2026-09-18T18:50"), 2)
+    open_around_the_clock(Calendar.objects.get())
+    assert clocks.sweep(now=FRIDAY + timedelta(minutes=1)) == 1
+    clock = SlaClock.objects.get()
+    assert (clock.due_at, clock.calendar_version) == (at("2026-09-18T18:50"), 2)
+    assert clock.warnings.get().due_at == at("2026-09-18T18:20")
+    assert Event.objects.filter(kind="sla_recalculated").count() == 1
+    assert clocks.sweep(now=FRIDAY + timedelta(minutes=2)) == 0
+
+
+def test_a_former_deadline_never_fires_after_an_edit(people: Cast, policy: SlaPolicy) -> None:
+    waiting(people)
+    due = SlaClock.objects.get().due_at
+    calendar = Calendar.objects.get()
+    calendar.closings.create(date=due.astimezone(SEOUL).date())
+    calendar.touch()
+    clocks.sweep(now=due)
+    clock = SlaClock.objects.get()
+    assert (clock.breached_at, clock.due_at) == (None, due + timedelta(days=1))
+
+
+def test_a_breach_that_was_written_stays_when_hours_are_edited(people: Cast, policy: SlaPolicy) -> None:
+    waiting(people)
+    due = SlaClock.objects.get().due_at
+    clocks.sweep(now=due)
+    open_around_the_clock(Calendar.objects.get())
+    clocks.sweep(now=due)
+    assert SlaClock.objects.get().due_at == due
+
+
+def test_hours_that_never_open_end_the_promise(people: Cast, policy: SlaPolicy) -> None:
+    waiting(people)
+    calendar = Calendar.objects.get()
+    calendar.windows.all().delete()
+    calendar.touch()
+    clocks.sweep(now=FRIDAY)
+    assert SlaClock.objects.get().state == "cancelled"
 
 
 def test_what_a_customer_writes_starts_the_promise_and_more_of_it_starts_no_other(
@@ -206,3 +238,142 @@ def test_what_a_customer_writes_starts_the_promise_and_more_of_it_starts_no_othe
     assert list(SlaClock.objects.order_by("pk").values_list("metric", "state")) == [
         ("first_reply", "met"), ("next_reply", "running"),
     ]  # fmt: skip
+
+
+# -- Solving, updates, pauses -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(policy: SlaPolicy) -> SlaPolicy:
+    """Four hours to solve, two hours between updates; both stand still while the ticket waits for somebody else."""
+    policy.pauses_in = ["pending", "on_hold"]
+    policy.save()
+    for metric, hours in {"resolution": 4, "periodic_update": 2}.items():
+        SlaTarget.objects.create(policy=policy, metric=metric, priority=2, seconds=hours * 3600)
+    return policy
+
+
+MONDAY = at("2026-09-21T09:00")
+
+
+def later(hours: float) -> datetime:
+    return MONDAY + timedelta(hours=hours)
+
+
+def set_status(ticket: Ticket, status: str, *, hours: float, people: Cast) -> Event:
+    event = actions.set_status(ticket, status, by=by_agent(people.agent), now=later(hours))
+    assert event
+    return event
+
+
+def the(metric: str) -> SlaClock:
+    return SlaClock.objects.filter(metric=metric).latest("id")
+
+
+def test_a_solve_keeps_the_promise_to_solve(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    assert the("resolution").due_at == later(4)
+    set_status(ticket, "solved", hours=1, people=people)
+    assert (the("resolution").state, the("resolution").ended_at) == ("met", later(1))
+    assert the("first_reply").state == "cancelled"
+
+
+def test_a_pending_ticket_does_not_use_up_the_time_to_solve(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    set_status(ticket, "pending", hours=1, people=people)
+    assert the("resolution").state == "paused"
+    assert the("first_reply").state == "running"
+    clocks.sweep(now=later(24 * 10))
+    assert the("resolution").breached_at is None
+    set_status(ticket, "open", hours=3, people=people)
+    clock = the("resolution")
+    assert (clock.state, clock.due_at) == ("running", later(6))
+    assert clock.warnings.get().due_at == later(4)
+    pieces = clocks.explain(clock, now=later(5))
+    assert [(piece.kind, piece.seconds) for piece in pieces] == [
+        ("running", 3600), ("paused", 0), ("running", 7200),
+    ]  # fmt: skip
+
+
+def test_a_pause_after_the_deadline_is_still_a_breach(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    set_status(ticket, "on_hold", hours=4.5, people=people)
+    assert the("resolution").breached_at == later(4.5)
+
+
+def test_a_customer_who_answers_wakes_the_clock(people: Cast, whole: SlaPolicy) -> None:
+    who = scene.sender("Jiwoo", phone="+821011112222")
+    ticket = scene.says(people.sms, who, "Where is it?", at=MONDAY).ticket
+    set_status(ticket, "pending", hours=1, people=people)
+    scene.says(people.sms, who, "Here is the number", at=later(2))
+    assert (the("resolution").state, the("resolution").due_at) == ("running", later(5))
+
+
+def test_an_answer_promises_the_next_update(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    answer(ticket, now=later(1))
+    assert (the("periodic_update").state, the("periodic_update").due_at) == ("running", later(3))
+    answer(ticket, now=later(2))
+    assert list(SlaClock.objects.filter(metric="periodic_update").order_by("id").values_list("state", "cycle")) == [
+        ("met", 1), ("running", 2),
+    ]  # fmt: skip
+    set_status(ticket, "solved", hours=2.5, people=people)
+    assert the("periodic_update").state == "cancelled"
+
+
+def test_a_ticket_that_is_left_pending_owes_no_update_until_it_moves(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    Ticket.objects.filter(pk=ticket.pk).update(status="pending")
+    answer(ticket, now=later(1))
+    assert the("periodic_update").state == "paused"
+    set_status(ticket, "open", hours=3, people=people)
+    assert (the("periodic_update").state, the("periodic_update").due_at) == ("running", later(5))
+
+
+def test_a_reopened_ticket_gets_a_new_promise(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    set_status(ticket, "solved", hours=1, people=people)
+    set_status(ticket, "open", hours=2, people=people)
+    clock = the("resolution")
+    assert (clock.cycle, clock.state, clock.due_at) == (2, "running", later(6))
+
+
+def test_a_solve_that_is_undone_leaves_the_clocks_as_they_were(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    before = {clock.metric: clock.due_at for clock in SlaClock.objects.all()}
+    event = set_status(ticket, "solved", hours=1, people=people)
+    actions.undo_status(ticket, event=event, by=by_agent(people.agent), now=later(1.001))
+    after = SlaClock.objects.filter(state="running", ended_at=None)
+    assert {clock.metric: clock.due_at for clock in after} == before
+    assert SlaClock.objects.count() == 2
+    assert the("first_reply").warnings.count() == 1
+
+
+def test_a_pause_that_is_undone_costs_nothing_and_gives_nothing(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    event = set_status(ticket, "pending", hours=1, people=people)
+    actions.undo_status(ticket, event=event, by=by_agent(people.agent), now=later(1.001))
+    clock = the("resolution")
+    assert (clock.state, clock.due_at, clock.segments.count()) == ("running", later(4), 1)
+
+
+def test_a_reopening_that_is_undone_takes_its_promise_back(people: Cast, whole: SlaPolicy) -> None:
+    ticket = waiting(people, now=MONDAY)
+    set_status(ticket, "solved", hours=1, people=people)
+    event = set_status(ticket, "open", hours=2, people=people)
+    actions.undo_status(ticket, event=event, by=by_agent(people.agent), now=later(2.001))
+    assert list(SlaClock.objects.filter(metric="resolution").order_by("id").values_list("state", flat=True)) == [
+        "met", "cancelled",
+    ]  # fmt: skip
+
+
+def test_running_clocks_follow_a_new_version_only_when_they_are_told_to(people: Cast, whole: SlaPolicy) -> None:
+    waiting(people, now=MONDAY)
+    whole.targets.filter(metric="resolution").update(seconds=8 * 3600)
+    whole.targets.filter(metric="first_reply").delete()
+    whole.version += 1
+    whole.save()
+    assert (the("resolution").due_at, clocks.outdated(whole)) == (later(4), 2)
+    assert clocks.apply_version(whole, now=later(1)) == 2
+    assert (the("resolution").due_at, the("first_reply").state) == (later(8), "cancelled")
+    assert (clocks.outdated(whole), clocks.apply_version(whole, now=later(1))) == (0, 0)

@@ -5,40 +5,67 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agents', '0001_first'),
-        ('tickets', '0003_lines'),
+        ("agents", "0001_first"),
+        ("tickets", "0003_lines"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='slaclock',
-            name='pauses_in',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=10), default=list, size=None),
+            model_name="slaclock",
+            name="pauses_in",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(max_length=10), default=list, size=None
+            ),
         ),
         migrations.AddField(
-            model_name='slaclock',
-            name='warn_percents',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), default=list, size=None),
+            model_name="slaclock",
+            name="warn_percents",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.PositiveSmallIntegerField(), default=list, size=None
+            ),
         ),
         migrations.AddField(
-            model_name='slapolicy',
-            name='pauses_in',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=10), default=list, size=None),
+            model_name="slapolicy",
+            name="pauses_in",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(max_length=10), default=list, size=None
+            ),
         ),
         migrations.AlterField(
-            model_name='slaclock',
-            name='metric',
-            field=models.CharField(choices=[('first_reply', 'First reply'), ('next_reply', 'Next reply'), ('periodic_update', 'Periodic update'), ('resolution', 'Resolution')], max_length=20),
+            model_name="slaclock",
+            name="metric",
+            field=models.CharField(
+                choices=[
+                    ("first_reply", "First reply"),
+                    ("next_reply", "Next reply"),
+                    ("periodic_update", "Periodic update"),
+                    ("resolution", "Resolution"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AlterField(
-            model_name='slatarget',
-            name='metric',
-            field=models.CharField(choices=[('first_reply', 'First reply'), ('next_reply', 'Next reply'), ('periodic_update', 'Periodic update'), ('resolution', 'Resolution')], max_length=20),
+            model_name="slatarget",
+            name="metric",
+            field=models.CharField(
+                choices=[
+                    ("first_reply", "First reply"),
+                    ("next_reply", "Next reply"),
+                    ("periodic_update", "Periodic update"),
+                    ("resolution", "Resolution"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AddIndex(
-            model_name='slaclock',
-            index=models.Index(condition=models.Q(('breached_at__isnull', True), ('business', True), ('state__in', ['running', 'paused'])), fields=['calendar', 'calendar_version'], name='clock_by_calendar'),
+            model_name="slaclock",
+            index=models.Index(
+                condition=models.Q(
+                    ("breached_at__isnull", True), ("business", True), ("state__in", ["running", "paused"])
+                ),
+                fields=["calendar", "calendar_version"],
+                name="clock_by_calendar",
+            ),
         ),
     ]

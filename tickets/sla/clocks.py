@@ -1,25 +1,30 @@
-"""The SLA clocks of one ticket: started, met, cancelled, breached, on the rows of `SlaClock`.
+"""The SLA clocks of one ticket: started, paused, met, cancelled, breached, on the rows of `SlaClock`.
 
 Every function but the sweep must hold the ticket's row lock. The first active policy whose conditions hold
-applies; a running clock keeps the policy, priority and calendar that it was started with.
+applies; a running clock keeps the policy, priority and pauses that it was started with, and follows its calendar.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max, Prefetch, QuerySet
 
 from agents.hours import ALWAYS, Hours, NeverOpens
 from agents.models import Calendar
 from tickets import conditions, live
-from tickets.models import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning, Ticket
+from tickets.models import Event, SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning, Ticket
 from tickets.models.event import SYSTEM
-from tickets.models.sla import SlaMetric
+from tickets.models.sla import PAUSABLE, SlaMetric
 from tickets.sla import clock as arithmetic
+from tickets.sla.clock import Piece, Stretch
 
 SWEEP = 500  # clocks in one transaction
+REPLIES = (SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY)
+State = SlaClock.State
 
 
 def customer_wrote(ticket: Ticket, *, now: datetime) -> None:
@@ -27,64 +32,120 @@ def customer_wrote(ticket: Ticket, *, now: datetime) -> None:
 
     A run of questions starts one clock only. Needs `waiting_since` of the message to be set.
     """
-    metric = SlaMetric.NEXT_REPLY if ticket.first_reply_at else SlaMetric.FIRST_REPLY
-    _start(ticket, metric, since=ticket.waiting_since or now, now=now)
+    _start(ticket, {_reply_metric(ticket): ticket.waiting_since or now, SlaMetric.RESOLUTION: now}, now=now)
 
 
 def agent_replied(ticket: Ticket, *, now: datetime) -> None:
-    """A public answer by a person meets the promises to reply."""
-    _end(ticket, [SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY], SlaClock.State.MET, now=now)
+    """A public answer by a person meets the promises to reply, and starts the wait for the next update.
+
+    Call it when the ticket has the status that the answer leaves it in.
+    """
+    _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE], State.MET, now=now)
+    if ticket.is_unsolved:
+        _start(ticket, {SlaMetric.PERIODIC_UPDATE: now, SlaMetric.RESOLUTION: now}, now=now)
 
 
 def status_changed(ticket: Ticket, *, now: datetime) -> None:
-    """A solve without an answer ends the wait: nobody promised a reply to a solved ticket."""
-    if ticket.status in (Ticket.Status.SOLVED, Ticket.Status.CLOSED):
-        _end(ticket, [SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY], SlaClock.State.CANCELLED, now=now)
+    """A solve keeps the promise to solve, and ends the others: nobody promised a reply to a solved ticket.
+
+    Waiting for the customer or for others stops the clocks that may pause; a reopened ticket gets a new promise.
+    """
+    if not ticket.is_unsolved:
+        _end(ticket, [SlaMetric.RESOLUTION], State.MET, now=now)
+        _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE], State.CANCELLED, now=now)
+        return
+    for clock in _live(ticket, PAUSABLE):
+        waits = ticket.status in clock.pauses_in
+        if waits and clock.state == State.RUNNING:
+            _pause(ticket, clock, now=now)
+        elif not waits and clock.state == State.PAUSED:
+            _resume(clock, now=now)
+    _start(ticket, {SlaMetric.RESOLUTION: now}, now=now)
+
+
+def status_undone(ticket: Ticket, *, since: datetime, now: datetime) -> None:
+    """What the change of status at `since` did to the clocks is taken back, as if it had never been."""
+    rows = SlaClock.objects.filter(ticket=ticket).select_related("calendar")
+    for clock in rows.select_for_update(of=("self",), no_key=True).order_by("id"):
+        ended_by_it = clock.state == (State.MET if clock.metric == SlaMetric.RESOLUTION else State.CANCELLED)
+        if clock.ended_at == since and ended_by_it:
+            _reopen(clock, now=now)
+        elif clock.ended_at is None and clock.metric == SlaMetric.RESOLUTION and clock.started_at >= since:
+            _close(clock, State.CANCELLED, now=now)
+        elif clock.ended_at is None:
+            _forget_last_stretch(clock, since=since, now=now)
+    status_changed(ticket, now=now)
 
 
 def priority_changed(ticket: Ticket, *, now: datetime) -> None:
     """A target keeps the priority valid when it was applied (metrics.md 2.5); a ticket without a clock gets one."""
-    if ticket.is_unsolved and ticket.waiting_since is not None:
-        metric = SlaMetric.NEXT_REPLY if ticket.first_reply_at else SlaMetric.FIRST_REPLY
-        _start(ticket, metric, since=ticket.waiting_since, now=now)
+    if ticket.is_unsolved:
+        waiting = {_reply_metric(ticket): ticket.waiting_since} if ticket.waiting_since else {}
+        _start(ticket, {**waiting, SlaMetric.RESOLUTION: now}, now=now)
 
 
 def rules_ran(ticket: Ticket, *, now: datetime) -> None:
-    """Routing rules may have made it another promise: the clock of an unanswered new ticket follows them."""
+    """Routing rules may have made it other promises: the clocks of an unanswered new ticket follow them."""
     if ticket.first_reply_at is not None:
         return
-    clock = (
-        SlaClock.objects.filter(ticket=ticket, metric=SlaMetric.FIRST_REPLY)
-        .live()
-        .select_for_update(no_key=True)
-        .first()
-    )
-    if clock is None:
+    clocks = _live(ticket, [SlaMetric.FIRST_REPLY, SlaMetric.RESOLUTION])
+    promise = _promise_to(ticket)
+    for clock in clocks:
+        target = promise.targets.get(clock.metric) if promise else None
+        if promise is None or target is None:
+            _close(clock, State.CANCELLED, now=now)
+        elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
+            _promise_anew(clock, promise.policy, target, now=now)
+    if not clocks:
         priority_changed(ticket, now=now)
-        return
-    found = _target(ticket, SlaMetric.FIRST_REPLY)
-    if found is None:
-        _end(ticket, [SlaMetric.FIRST_REPLY], SlaClock.State.CANCELLED, now=now)
-    elif (found[0].pk, found[1].seconds, found[1].business) != (
-        clock.policy_id,
-        clock.seconds,
-        clock.business,
-    ):
-        clock.version += 1
-        _promise(clock, *found)
-        clock.save()
-        clock.warnings.filter(fired_at__isnull=True).delete()
-        _warn(clock, found[0])
+
+
+def outdated(policy: SlaPolicy) -> int:
+    """How many live clocks still keep to an earlier version of a policy."""
+    return _of_earlier_version(policy).count()
+
+
+@transaction.atomic
+def apply_version(policy: SlaPolicy, *, now: datetime) -> int:
+    """Let live clocks, breached ones apart, follow the policy as it is now. Returns how many changed; repeat until 0.
+
+    A clock for which the policy has no target any more is cancelled. Its own transaction; takes up to SWEEP clocks.
+    """
+    targets = {(target.metric, target.priority): target for target in policy.targets.all()}
+    clocks = list(
+        _of_earlier_version(policy)
+        .select_related("ticket", "calendar")
+        .select_for_update(of=("self",), skip_locked=True, no_key=True)
+        .order_by("id")[:SWEEP]
+    )
+    for clock in clocks:
+        target = targets.get((clock.metric, clock.ticket.priority))
+        if target is None:
+            _close(clock, State.CANCELLED, now=now)
+        else:
+            _promise_anew(clock, policy, target, now=now)
+    return len(clocks)
 
 
 def hours_of(clock: SlaClock) -> Hours:
     return clock.calendar.hours() if clock.business and clock.calendar else ALWAYS
 
 
+def explain(clock: SlaClock, *, now: datetime) -> list[Piece]:
+    """What the clock did from its start to its end, or to `now`: ran, stood still, or was off hours."""
+    return list(arithmetic.pieces(_stretches(clock), hours_of(clock), until=clock.ended_at or now))
+
+
+# -- What is due --------------------------------------------------------------------------------------------------------
+
+
 def sweep(*, now: datetime) -> int:
-    """Write each breach and each warning once, at its deadline. Returns how many were written."""
+    """Write each breach and each warning once, at its deadline. Returns how many were written.
+
+    Clocks whose business hours were edited are reckoned anew first, so that no former deadline fires.
+    """
     written = 0
-    for write in (_breaches, _warnings):
+    for write in (_recalculated, _breaches, _warnings):
         while count := write(now=now):
             written += count
             if count < SWEEP:
@@ -93,8 +154,28 @@ def sweep(*, now: datetime) -> int:
 
 
 @transaction.atomic
+def _recalculated(*, now: datetime) -> int:
+    """Their deadlines move with the calendar. What is breached already stays as it was written."""
+    stale = SlaClock.objects.filter(
+        state__in=[State.RUNNING, State.PAUSED],
+        business=True,
+        breached_at__isnull=True,
+        calendar_version__lt=F("calendar__version"),
+    ).select_related("calendar", "ticket")
+    clocks = list(stale.order_by("id").select_for_update(of=("self",), skip_locked=True, no_key=True)[:SWEEP])
+    for clock in clocks:
+        before = clock.due_at
+        if clock.calendar:
+            clock.calendar_version = clock.calendar.version
+        _reckon(clock, now=now)
+        if clock.due_at != before or clock.ended_at:
+            live.announce(_recorded("sla_recalculated", clock.ticket, clock, now=now, due_at=clock.due_at.isoformat()))
+    return len(clocks)
+
+
+@transaction.atomic
 def _breaches(*, now: datetime) -> int:
-    due = SlaClock.objects.filter(state=SlaClock.State.RUNNING, breached_at__isnull=True, due_at__lte=now)
+    due = SlaClock.objects.filter(state=State.RUNNING, breached_at__isnull=True, due_at__lte=now)
     clocks = list(due.order_by("due_at").select_for_update(skip_locked=True, no_key=True)[:SWEEP])
     SlaClock.objects.filter(pk__in=[clock.pk for clock in clocks]).update(breached_at=now)
     tickets = Ticket.objects.in_bulk([clock.ticket_id for clock in clocks])
@@ -109,96 +190,208 @@ def _warnings(*, now: datetime) -> int:
     SlaWarning.objects.filter(pk__in=[warning.pk for warning in warnings]).update(fired_at=now)
     live.announce(
         *(
-            warning.clock.ticket.record(
-                "sla_warning",
-                now=now,
-                metric=warning.clock.metric,
-                clock=warning.clock_id,
-                percent=warning.percent,
-            )
+            _recorded("sla_warning", warning.clock.ticket, warning.clock, now=now, percent=warning.percent)
             for warning in warnings
         )
     )
     return len(warnings)
 
 
-def _breached(ticket: Ticket, clock: SlaClock, *, now: datetime):  # type: ignore[no-untyped-def]
+def _breached(ticket: Ticket, clock: SlaClock, *, now: datetime) -> Event:
     late = int((now - clock.due_at).total_seconds())
-    return ticket.record("sla_breached", by=SYSTEM, now=now, metric=clock.metric, clock=clock.pk, late_seconds=late)
+    return _recorded("sla_breached", ticket, clock, now=now, late_seconds=late)
 
 
-def _start(ticket: Ticket, metric: SlaMetric, *, since: datetime, now: datetime) -> None:
-    if SlaClock.objects.filter(ticket=ticket, metric=metric, state__in=["running", "paused"]).exists():
+def _recorded(kind: str, ticket: Ticket, clock: SlaClock, *, now: datetime, **particulars: Any) -> Event:
+    return ticket.record(kind, by=SYSTEM, now=now, metric=clock.metric, clock=clock.pk, **particulars)
+
+
+# -- Starting -----------------------------------------------------------------------------------------------------------
+
+
+class _Promise(NamedTuple):
+    """What a policy promises to one ticket, by metric."""
+
+    policy: SlaPolicy
+    targets: Mapping[str, SlaTarget]
+
+
+def _reply_metric(ticket: Ticket) -> SlaMetric:
+    return SlaMetric.NEXT_REPLY if ticket.first_reply_at else SlaMetric.FIRST_REPLY
+
+
+def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime) -> None:
+    """Start those of these clocks that do not live yet and for which there is a promise."""
+    running = set(_live_rows(ticket, since).values_list("metric", flat=True))
+    wanted = {metric: moment for metric, moment in since.items() if metric not in running}
+    promise = _promise_to(ticket) if wanted else None
+    if promise is None:
         return
-    found = _target(ticket, metric)
-    if found is None:
+    wanted = {metric: moment for metric, moment in wanted.items() if metric in promise.targets}
+    if not wanted:
         return
-    cycle = SlaClock.objects.filter(ticket=ticket, metric=metric).aggregate(last=Max("cycle"))["last"] or 0
-    clock = SlaClock(ticket=ticket, metric=metric, cycle=cycle + 1, started_at=since)
-    try:
-        _promise(clock, *found)
-    except NeverOpens:
-        return
-    clock.save()
-    SlaSegment.objects.create(clock=clock, kind="running", starts_at=since)
-    _warn(clock, found[0])
-    live.announce(
-        ticket.record(
-            "sla_started",
-            now=now,
-            metric=metric,
-            clock=clock.pk,
-            policy=found[0].pk,
-            due_at=clock.due_at.isoformat(),
+    former = SlaClock.objects.filter(ticket=ticket, metric__in=wanted).order_by().values("metric")
+    cycles = dict(former.annotate(last=Max("cycle")).values_list("metric", "last"))
+    for metric, moment in wanted.items():
+        clock = SlaClock(ticket=ticket, metric=metric, cycle=cycles.get(metric, 0) + 1, started_at=moment)
+        try:
+            _begin(clock, promise, status=ticket.status)
+        except NeverOpens:
+            continue
+        due_at = clock.due_at.isoformat()
+        live.announce(
+            _recorded("sla_started", ticket, clock, now=now, policy=promise.policy.pk, due_at=due_at),
         )
+
+
+def _begin(clock: SlaClock, promise: _Promise, *, status: str) -> None:
+    """Raises NeverOpens."""
+    _take_over(clock, promise.policy, promise.targets[clock.metric])
+    running = Stretch("running", clock.started_at, None)
+    clock.due_at = arithmetic.due_at([running], clock.seconds, hours_of(clock)) or clock.started_at
+    if clock.metric in PAUSABLE and status in clock.pauses_in:
+        clock.state = State.PAUSED
+    clock.save()
+    SlaSegment.objects.create(clock=clock, kind=clock.state, starts_at=clock.started_at)
+    if clock.state == State.RUNNING:
+        _warn(clock, [running])
+
+
+def _promise_to(ticket: Ticket) -> _Promise | None:
+    """The first active policy that matches, with its targets at the ticket's priority."""
+    at_priority = Prefetch("targets", queryset=SlaTarget.objects.filter(priority=ticket.priority), to_attr="promised")
+    policies = list(
+        SlaPolicy.objects.filter(active=True)
+        .select_related("calendar")
+        .prefetch_related(at_priority)
+        .order_by("position", "id")
     )
-
-
-def _promise(clock: SlaClock, policy: SlaPolicy, target: SlaTarget) -> None:
-    """Write what was promised, and its deadline, into the clock. Raises NeverOpens."""
-    calendar = policy.calendar or Calendar.objects.filter(is_default=True).first()
-    clock.policy, clock.policy_version = policy, policy.version
-    clock.calendar, clock.calendar_version = calendar, calendar.version if calendar else 1
-    clock.seconds, clock.business = target.seconds, target.business
-    clock.due_at = arithmetic.due_at(clock.started_at, target.seconds, hours_of(clock))
-
-
-def _warn(clock: SlaClock, policy: SlaPolicy) -> None:
-    hours = hours_of(clock)
-    SlaWarning.objects.bulk_create(
-        [
-            SlaWarning(
-                clock=clock,
-                percent=percent,
-                due_at=arithmetic.warning_at(clock.started_at, clock.seconds, percent, hours),
-            )
-            for percent in policy.warn_percents
-        ],
-        ignore_conflicts=True,  # one that has fired already stays
-    )
-
-
-def _target(ticket: Ticket, metric: SlaMetric) -> tuple[SlaPolicy, SlaTarget] | None:
-    policies = list(SlaPolicy.objects.filter(active=True).select_related("calendar").order_by("position", "id"))
     facts = conditions.facts_of(ticket) if any(policy.conditions for policy in policies) else {}
     for policy in policies:
         outcome = conditions.outcome_of(policy.conditions, facts)
         if outcome is not None and outcome.matched:
-            target = policy.targets.filter(metric=metric, priority=ticket.priority).first()
-            return (policy, target) if target else None
+            return _Promise(policy, {target.metric: target for target in policy.promised})  # type: ignore[attr-defined]
     return None
 
 
-def _end(ticket: Ticket, metrics: list[SlaMetric], state: str, *, now: datetime) -> None:
-    live_ones = SlaClock.objects.filter(ticket=ticket, metric__in=metrics, state__in=["running", "paused"])
-    for clock in live_ones.select_for_update(no_key=True):
-        if clock.state == SlaClock.State.RUNNING and clock.breached_at is None and clock.due_at <= now:
-            clock.breached_at = now
-            live.announce(_breached(ticket, clock, now=now))
-        clock.state, clock.ended_at = state, now
-        clock.version += 1
-        clock.save(update_fields=["breached_at", "state", "ended_at", "version"])
-        clock.segments.filter(ends_at__isnull=True).update(ends_at=now)
-        clock.warnings.filter(fired_at__isnull=True).delete()
-        if state == SlaClock.State.MET:
+def _take_over(clock: SlaClock, policy: SlaPolicy, target: SlaTarget) -> None:
+    """Write what was promised into the clock."""
+    calendar = policy.calendar or Calendar.objects.filter(is_default=True).first()
+    clock.policy, clock.policy_version = policy, policy.version
+    clock.calendar, clock.calendar_version = calendar, calendar.version if calendar else 1
+    clock.seconds, clock.business = target.seconds, target.business
+    clock.warn_percents, clock.pauses_in = policy.warn_percents, policy.pauses_in
+
+
+def _promise_anew(clock: SlaClock, policy: SlaPolicy, target: SlaTarget, *, now: datetime) -> None:
+    """The same stretches by another promise."""
+    _take_over(clock, policy, target)
+    _reckon(clock, now=now)
+
+
+def _warn(clock: SlaClock, stretches: list[Stretch]) -> None:
+    hours = hours_of(clock)
+    moments = {
+        percent: arithmetic.warning_at(stretches, clock.seconds, percent, hours) for percent in clock.warn_percents
+    }
+    SlaWarning.objects.bulk_create(
+        [SlaWarning(clock=clock, percent=percent, due_at=moment) for percent, moment in moments.items() if moment],
+        ignore_conflicts=True,  # one that has fired already stays
+    )
+
+
+# -- Changing -----------------------------------------------------------------------------------------------------------
+
+
+def _live_rows(ticket: Ticket, metrics: Iterable[str]) -> QuerySet[SlaClock]:
+    return SlaClock.objects.filter(ticket=ticket, metric__in=list(metrics)).live()
+
+
+def _live(ticket: Ticket, metrics: Iterable[str]) -> list[SlaClock]:
+    """Locked, with their calendars."""
+    rows = _live_rows(ticket, metrics).select_related("calendar")
+    return list(rows.select_for_update(of=("self",), no_key=True))
+
+
+def _of_earlier_version(policy: SlaPolicy) -> QuerySet[SlaClock]:
+    return SlaClock.objects.filter(
+        policy=policy, policy_version__lt=policy.version, state__in=[State.RUNNING, State.PAUSED], breached_at=None
+    )
+
+
+def _end(ticket: Ticket, metrics: Iterable[str], state: str, *, now: datetime) -> None:
+    for clock in _live(ticket, metrics):
+        _breach_if_overdue(ticket, clock, now=now)
+        _close(clock, state, now=now)
+        if state == State.MET:
             live.announce(ticket.record("sla_met", now=now, metric=clock.metric, clock=clock.pk))
+
+
+def _breach_if_overdue(ticket: Ticket, clock: SlaClock, *, now: datetime) -> None:
+    """Whoever stops a clock after its deadline says so first: a late sweep changes no report."""
+    if clock.state == State.RUNNING and clock.breached_at is None and clock.due_at <= now:
+        clock.breached_at = now
+        live.announce(_breached(ticket, clock, now=now))
+
+
+def _close(clock: SlaClock, state: str, *, now: datetime) -> None:
+    clock.state, clock.ended_at = state, now
+    clock.version += 1
+    clock.save(update_fields=["breached_at", "state", "ended_at", "version", "calendar_version"])
+    clock.segments.filter(ends_at__isnull=True).update(ends_at=now)
+    clock.warnings.filter(fired_at__isnull=True).delete()
+
+
+def _pause(ticket: Ticket, clock: SlaClock, *, now: datetime) -> None:
+    _breach_if_overdue(ticket, clock, now=now)
+    clock.state = State.PAUSED
+    clock.version += 1
+    clock.save(update_fields=["breached_at", "state", "version"])
+    clock.segments.filter(ends_at__isnull=True).update(ends_at=now)
+    SlaSegment.objects.create(clock=clock, kind="paused", starts_at=now)
+    clock.warnings.filter(fired_at__isnull=True).delete()
+
+
+def _resume(clock: SlaClock, *, now: datetime) -> None:
+    clock.segments.filter(ends_at__isnull=True).update(ends_at=now)
+    SlaSegment.objects.create(clock=clock, kind="running", starts_at=now)
+    clock.state = State.RUNNING
+    _reckon(clock, now=now)
+
+
+def _reopen(clock: SlaClock, *, now: datetime) -> None:
+    """It had ended, and now it had not: its last stretch goes on."""
+    last = clock.segments.order_by("-starts_at", "-id")[0]
+    last.ends_at = None
+    last.save(update_fields=["ends_at"])
+    clock.state, clock.ended_at = last.kind, None
+    _reckon(clock, now=now)
+
+
+def _forget_last_stretch(clock: SlaClock, *, since: datetime, now: datetime) -> None:
+    stretches = list(clock.segments.order_by("-starts_at", "-id")[:2])
+    if len(stretches) < 2 or stretches[0].starts_at != since:
+        return
+    stretches[0].delete()
+    _reopen(clock, now=now)
+
+
+def _reckon(clock: SlaClock, *, now: datetime) -> None:
+    """Deadline and warnings from the stretches that the clock has. One that could never be kept is cancelled."""
+    stretches = _stretches(clock)
+    try:
+        due = arithmetic.due_at(stretches, clock.seconds, hours_of(clock))
+    except NeverOpens:
+        return _close(clock, State.CANCELLED, now=now)
+    clock.due_at = due or clock.due_at
+    clock.version += 1
+    clock.save()
+    clock.warnings.filter(fired_at__isnull=True).delete()
+    if clock.state == State.RUNNING:
+        _warn(clock, stretches)
+    return None
+
+
+def _stretches(clock: SlaClock) -> list[Stretch]:
+    rows = clock.segments.order_by("starts_at", "id").values_list("kind", "starts_at", "ends_at")
+    return [Stretch(kind, starts_at, ends_at) for kind, starts_at, ends_at in rows]

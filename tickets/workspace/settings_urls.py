@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tickets.workspace.views import rules
+from tickets.workspace.views import policies, rules
 
 urlpatterns = [
     path("rules/", rules.rule_list, name="rules"),
@@ -11,7 +11,9 @@ urlpatterns = [
     path("rules/<int:rule_id>/", rules.rule, name="rule"),
     path("rules/<int:rule_id>/position/", rules.rule_position, name="rule_position"),
     path("rules/<int:rule_id>/active/", rules.rule_active, name="rule_active"),
-    path("sla/", rules.policy_list, name="policies"),
-    path("sla/new/", rules.policy, name="policy_new"),
-    path("sla/<int:policy_id>/", rules.policy, name="policy"),
+    path("sla/", policies.policy_list, name="policies"),
+    path("sla/new/", policies.policy, name="policy_new"),
+    path("sla/example/", policies.example, name="policy_example"),
+    path("sla/<int:policy_id>/", policies.policy, name="policy"),
+    path("sla/<int:policy_id>/application/", policies.application, name="policy_application"),
 ]

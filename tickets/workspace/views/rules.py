@@ -1,4 +1,4 @@
-"""Settings screens of routing: the ordered rules, each readable as a sentence, and the SLA policies."""
+"""Settings screens of routing: the ordered rules, each readable as a sentence, and the builder of conditions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from agents.models import AuditEntry, Calendar, Team
+from agents.models import AuditEntry, Team
 from agents.permissions import admins_only, agent_of
 from tickets import conditions
-from tickets.models import Rule, SlaPolicy, SlaTarget, Ticket
-from tickets.models.sla import SlaMetric
+from tickets.models import Rule, Ticket
 from tickets.routing import rules
-
-SHOWN_METRICS = (SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY)
 
 
 @admins_only
@@ -112,64 +109,11 @@ def condition_row(request: HttpRequest) -> HttpResponse:
     """One row of the builder, for the field that was just chosen."""
     name = request.GET.get("field", "text")
     n = request.GET.get("n", "0")
-    number = _int(n)
+    number = whole_number(n)
     if name not in conditions.FIELDS or number is None:
         raise Http404
     row = _row(number, {"field": name, "op": "", "value": []})
     return render(request, "workspace/settings/condition_row.html", {"row": row, "fields": _field_choices()})
-
-
-@admins_only
-@require_GET
-def policy_list(request: HttpRequest) -> HttpResponse:
-    policies = SlaPolicy.objects.select_related("calendar").prefetch_related("targets").order_by("position", "id")
-    rows = [
-        {"policy": policy, "when": conditions_text(policy.conditions), "matrix": _matrix(policy)} for policy in policies
-    ]
-    return render(
-        request, "workspace/settings/policies.html", {"page": "sla", "rows": rows, "metrics": _metric_names()}
-    )
-
-
-@admins_only
-@require_http_methods(["GET", "POST"])
-def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
-    """A matrix priority x promise, in minutes. An empty cell promises nothing. Editing makes a new version."""
-    found = get_object_or_404(SlaPolicy, pk=policy_id) if policy_id else SlaPolicy(warn_percents=[75])
-    problem, cells = "", {}
-    if request.method == "POST":
-        found.name = request.POST.get("name", "").strip()[:120]
-        found.active = "active" in request.POST
-        found.calendar = Calendar.objects.filter(pk=_int(request.POST.get("calendar")) or 0).first()
-        found.conditions = posted_tree(request)
-        try:
-            cells = _posted_cells(request)
-            conditions.validate(found.conditions)
-            percents = {int(word) for word in request.POST.get("warn", "").replace(",", " ").split()}
-        except conditions.Invalid as error:
-            problem = error.problem
-        except ValueError:
-            problem = _("Write warnings as percentages, like 50, 75.")
-        else:
-            if not found.name:
-                problem = _("Give it a name.")
-            elif any(not 0 < percent < 100 for percent in percents):
-                problem = _("A warning comes between 1 and 99 percent.")
-            else:
-                _save_policy(request, found, cells, sorted(percents), is_new=policy_id is None)
-                messages.success(request, _("Saved. Running clocks keep what they were started with."))
-                return redirect("policies")
-    context = {
-        "page": "sla",
-        "policy": found,
-        "problem": problem,
-        "matrix": _matrix(found, typed=cells),
-        "metrics": _metric_names(),
-        "calendars": Calendar.objects.order_by("name"),
-        "warn": request.POST.get("warn", ", ".join(str(percent) for percent in found.warn_percents)),
-        "builder": builder_context(found.conditions),
-    }
-    return render(request, "workspace/settings/policy.html", context, status=422 if problem else 200)
 
 
 def conditions_text(tree: conditions.Tree) -> str:
@@ -202,7 +146,7 @@ def posted_tree(request: HttpRequest) -> dict[str, Any]:
         if field and field.kind in ("text", "tags"):
             values = [word.strip() for text in values for word in text.split(",") if word.strip()]
         elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
-            values = [number for value in values if (number := _int(value)) is not None]
+            values = [number for value in values if (number := whole_number(value)) is not None]
         leaf = {"field": name, "op": request.POST.get(f"cond-{n}-op", ""), "value": values}
         leaves.append(leaf | {"value": values[0]} if field and field.kind == "order" and values else leaf)
     return {group: leaves} if leaves else {}
@@ -210,7 +154,7 @@ def posted_tree(request: HttpRequest) -> dict[str, Any]:
 
 def _is_row_key(key: str) -> bool:
     parts = key.split("-")
-    return len(parts) == 3 and parts[0] == "cond" and _int(parts[1]) is not None and parts[2] == "field"
+    return len(parts) == 3 and parts[0] == "cond" and whole_number(parts[1]) is not None and parts[2] == "field"
 
 
 def _row(n: int, leaf: dict[str, Any]) -> dict[str, Any]:
@@ -234,9 +178,9 @@ def _field_choices() -> list[tuple[str, str]]:
 
 def _posted_actions(request: HttpRequest) -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = []
-    if team := _int(request.POST.get("do-team")):
+    if team := whole_number(request.POST.get("do-team")):
         actions.append({"do": "team", "team": team})
-    if priority := _int(request.POST.get("do-priority")):
+    if priority := whole_number(request.POST.get("do-priority")):
         actions.append({"do": "priority", "priority": priority})
     if tags := [word.strip() for word in request.POST.get("do-tags", "").split(",") if word.strip()]:
         actions.append({"do": "tags", "add": tags})
@@ -275,63 +219,5 @@ def _facts(found: Rule) -> dict[str, Any]:
     }
 
 
-def _metric_names() -> list[tuple[str, str]]:
-    return [(metric.value, str(metric.label)) for metric in SHOWN_METRICS]
-
-
-def _matrix(found: SlaPolicy, *, typed: dict[tuple[int, str], int] | None = None) -> list[dict[str, Any]]:
-    stored = {(t.priority, t.metric): t for t in found.targets.all()} if found.pk else {}
-    rows = []
-    for priority, label in reversed(Ticket.Priority.choices):
-        cells = []
-        for metric in SHOWN_METRICS:
-            target = stored.get((priority, metric.value))
-            minutes = (typed or {}).get((priority, metric.value), target.seconds // 60 if target else None)
-            cells.append(
-                {"name": f"cell-{priority}-{metric.value}", "minutes": minutes, "seconds": (minutes or 0) * 60}
-            )
-        rows.append({"priority": priority, "label": label, "cells": cells})
-    return rows
-
-
-def _posted_cells(request: HttpRequest) -> dict[tuple[int, str], int]:
-    """(priority, metric) -> minutes. Raises conditions.Invalid for what is no number of minutes."""
-    cells = {}
-    for priority, _label in Ticket.Priority.choices:
-        for metric in SHOWN_METRICS:
-            text = request.POST.get(f"cell-{priority}-{metric.value}", "").strip()
-            if not text:
-                continue
-            if not 0 < (_int(text) or 0) <= 60 * 24 * 90:
-                raise conditions.Invalid(_("Write promises in whole minutes, at most 90 days."))
-            cells[priority, metric.value] = int(text)
-    return cells
-
-
-@transaction.atomic
-def _save_policy(
-    request: HttpRequest,
-    found: SlaPolicy,
-    cells: dict[tuple[int, str], int],
-    percents: list[int],
-    *,
-    is_new: bool,
-) -> None:
-    found.warn_percents = percents
-    if is_new:
-        last = SlaPolicy.objects.order_by("-position").values_list("position", flat=True).first() or 0
-        found.position = last + 1
-    else:
-        found.version += 1
-    found.save()
-    found.targets.filter(metric__in=[metric.value for metric in SHOWN_METRICS]).delete()
-    SlaTarget.objects.bulk_create(
-        SlaTarget(policy=found, priority=priority, metric=metric, seconds=minutes * 60)
-        for (priority, metric), minutes in cells.items()
-    )
-    facts = {"name": found.name, "version": found.version, "minutes": {f"{p}:{m}": n for (p, m), n in cells.items()}}
-    AuditEntry.write("sla_policy_changed", actor=agent_of(request), target=found, facts=facts)
-
-
-def _int(text: str | None) -> int | None:
+def whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -1,0 +1,209 @@
+"""Settings screens of the SLA policies: a matrix priority x promise, and what it means for a message of Friday evening."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from agents import hours
+from agents.hours import Hours, NeverOpens
+from agents.models import AuditEntry, Calendar
+from agents.permissions import admins_only, agent_of
+from tickets import conditions
+from tickets.models import SlaPolicy, SlaTarget, Ticket
+from tickets.models.sla import WAITING_STATUSES, SlaMetric
+from tickets.sla import clocks
+from tickets.workspace.views.rules import builder_context, conditions_text, posted_tree, whole_number
+
+LONGEST = 60 * 24 * 90  # minutes
+TEN_BEFORE_CLOSING = timedelta(minutes=10)
+Cells = dict[tuple[int, str], int]  # (priority, metric) -> minutes
+
+
+@admins_only
+@require_GET
+def policy_list(request: HttpRequest) -> HttpResponse:
+    policies = SlaPolicy.objects.select_related("calendar").prefetch_related("targets").order_by("position", "id")
+    rows = [
+        {"policy": policy, "when": conditions_text(policy.conditions), "matrix": _matrix(policy)} for policy in policies
+    ]
+    return render(
+        request, "workspace/settings/policies.html", {"page": "sla", "rows": rows, "metrics": SlaMetric.choices}
+    )
+
+
+@admins_only
+@require_http_methods(["GET", "POST"])
+def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
+    """In minutes. An empty cell promises nothing. Editing makes a new version, and running clocks keep theirs."""
+    found = get_object_or_404(SlaPolicy, pk=policy_id) if policy_id else _new()
+    problem, cells = "", None
+    if request.method == "POST":
+        found.name = request.POST.get("name", "").strip()[:120]
+        found.active = "active" in request.POST
+        found.calendar = Calendar.objects.filter(pk=whole_number(request.POST.get("calendar")) or 0).first()
+        found.conditions = posted_tree(request)
+        found.pauses_in = [status for status in WAITING_STATUSES if status in request.POST.getlist("pauses")]
+        try:
+            if not found.name:
+                raise conditions.Invalid(_("Give it a name."))
+            cells = _posted_cells(request.POST)
+            conditions.validate(found.conditions)
+            found.warn_percents = _posted_percents(request.POST.get("warn", ""))
+        except conditions.Invalid as error:
+            problem = error.problem
+        else:
+            _save(request, found, cells, is_new=policy_id is None)
+            messages.success(request, _("Saved. Running clocks keep what they were started with."))
+            return redirect("policy", found.pk)
+    context = {
+        "page": "sla",
+        "policy": found,
+        "problem": problem,
+        "matrix": _matrix(found, typed=cells),
+        "metrics": SlaMetric.choices,
+        "calendars": Calendar.objects.order_by("name"),
+        "warn": request.POST.get("warn", ", ".join(str(percent) for percent in found.warn_percents)),
+        "pauses": [(status, Ticket.Status(status).label, status in found.pauses_in) for status in WAITING_STATUSES],
+        "builder": builder_context(found.conditions),
+        "outdated": clocks.outdated(found) if policy_id else 0,
+    }
+    return render(request, "workspace/settings/policy.html", context, status=422 if problem else 200)
+
+
+@admins_only
+@require_GET
+def example(request: HttpRequest) -> HttpResponse:
+    """What the matrix that is being typed means for a message that comes ten minutes before the week ends."""
+    calendar = Calendar.objects.filter(pk=whole_number(request.GET.get("calendar")) or 0).first()
+    calendar = calendar or Calendar.objects.filter(is_default=True).first()
+    try:
+        cells = _posted_cells(request.GET)
+    except conditions.Invalid as error:
+        return render(request, "workspace/settings/policy_example.html", {"problem": error.problem})
+    sentences = [
+        sentence
+        for priority, metric in sorted(cells, reverse=True)
+        if metric == SlaMetric.FIRST_REPLY
+        if (sentence := _example(calendar, priority, cells[priority, metric]))
+    ]
+    return render(request, "workspace/settings/policy_example.html", {"sentences": sentences})
+
+
+@admins_only
+@require_POST
+def application(request: HttpRequest, policy_id: int) -> HttpResponse:
+    """Running clocks follow the policy as it is now."""
+    found = get_object_or_404(SlaPolicy, pk=policy_id)
+    changed = 0
+    while count := clocks.apply_version(found, now=timezone.now()):
+        changed += count
+    AuditEntry.write(
+        "sla_policy_applied", actor=agent_of(request), target=found, facts={"version": found.version, "clocks": changed}
+    )
+    messages.success(request, _("Running clocks that follow the new version: %(count)s") % {"count": changed})
+    return redirect("policy", found.pk)
+
+
+def _new() -> SlaPolicy:
+    return SlaPolicy(warn_percents=[75], pauses_in=list(WAITING_STATUSES))
+
+
+def _matrix(found: SlaPolicy, *, typed: Cells | None = None) -> list[dict[str, Any]]:
+    stored = {(t.priority, t.metric): t.seconds // 60 for t in found.targets.all()} if found.pk else {}
+    minutes = stored if typed is None else typed
+    return [
+        {
+            "priority": priority,
+            "label": label,
+            "cells": [
+                {
+                    "name": f"cell-{priority}-{metric}",
+                    "label": metric_label,
+                    "minutes": minutes.get((priority, metric)),
+                    "seconds": minutes.get((priority, metric), 0) * 60,
+                }
+                for metric, metric_label in SlaMetric.choices
+            ],
+        }
+        for priority, label in reversed(Ticket.Priority.choices)
+    ]
+
+
+def _posted_cells(posted: Any) -> Cells:
+    """Raises conditions.Invalid for what is no number of minutes."""
+    cells = {}
+    for priority in Ticket.Priority.values:
+        for metric in SlaMetric.values:
+            text = posted.get(f"cell-{priority}-{metric}", "").strip()
+            if not text:
+                continue
+            if not 0 < (whole_number(text) or 0) <= LONGEST:
+                raise conditions.Invalid(_("Write promises in whole minutes, at most 90 days."))
+            cells[priority, metric] = int(text)
+    return cells
+
+
+def _posted_percents(text: str) -> list[int]:
+    """Raises conditions.Invalid."""
+    numbers = [whole_number(word) for word in text.replace(",", " ").split()]
+    percents = sorted({number for number in numbers if number is not None})
+    if None in numbers:
+        raise conditions.Invalid(_("Write warnings as percentages, like 50, 75."))
+    if any(not 0 < percent < 100 for percent in percents):
+        raise conditions.Invalid(_("A warning comes between 1 and 99 percent."))
+    return percents
+
+
+def _example(calendar: Calendar | None, priority: int, minutes: int) -> str:
+    open_hours = calendar.hours() if calendar else hours.ALWAYS
+    try:
+        comes = _late_in_the_week(open_hours)
+        due = hours.add(open_hours, comes, minutes * 60)
+    except NeverOpens:
+        return ""
+    return _("A message of priority %(priority)s on %(comes)s is due %(due)s.") % {
+        "priority": Ticket.Priority(priority).label,
+        "comes": _moment(comes, open_hours),
+        "due": _moment(due, open_hours),
+    }
+
+
+def _late_in_the_week(open_hours: Hours) -> datetime:
+    """Ten minutes before the last closing of the coming seven days that a long break follows. Raises NeverOpens."""
+    start = hours.next_opening(open_hours, timezone.now())
+    spans = list(open_hours.spans(start, start + timedelta(days=8)))
+    breaks = [(later.starts_at - span.ends_at, span.ends_at) for span, later in pairwise(spans)]
+    return max(breaks, default=(timedelta(0), spans[-1].ends_at))[1] - TEN_BEFORE_CLOSING
+
+
+def _moment(at: datetime, open_hours: Hours) -> str:
+    local = at.astimezone(open_hours.zone)
+    return f"{date_format(local, 'D')} {local:%H:%M}"
+
+
+@transaction.atomic
+def _save(request: HttpRequest, found: SlaPolicy, cells: Cells, *, is_new: bool) -> None:
+    if is_new:
+        last = SlaPolicy.objects.order_by("-position").values_list("position", flat=True).first() or 0
+        found.position = last + 1
+    else:
+        found.version += 1
+    found.save()
+    found.targets.all().delete()
+    SlaTarget.objects.bulk_create(
+        SlaTarget(policy=found, priority=priority, metric=metric, seconds=minutes * 60)
+        for (priority, metric), minutes in cells.items()
+    )
+    facts = {"name": found.name, "version": found.version, "minutes": {f"{p}:{m}": n for (p, m), n in cells.items()}}
+    AuditEntry.write("sla_policy_changed", actor=agent_of(request), target=found, facts=facts)
