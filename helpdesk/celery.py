@@ -46,6 +46,7 @@ BEAT = {
     "tickets": _every(60, "tickets.tasks.sweep_tickets", queue="timers"),
     "drafts": _every(5, "tickets.tasks.release_drafts", queue="timers"),
     "outbox": _every(5, "tickets.tasks.outbox"),
+    "bulk": _every(5, "tickets.tasks.work_off_bulk"),
     "surveys": _every(5, "analytics.tasks.ask"),
     "idempotency": _every(3600, "tickets.tasks.forget_answers", queue="slow"),
 }

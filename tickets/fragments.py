@@ -6,7 +6,7 @@ They hold no viewer state, so that one rendering per language serves everybody w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.template.loader import get_template
@@ -20,6 +20,7 @@ from tickets.models import Attachment, DeliveryPart, Event, Identity, Message, S
 from tickets.timeline import KINDS, PLACEHOLDERS, Names, label_of_metric, sentence
 
 SHOWN_KINDS = frozenset(kind for kind, facts in KINDS.items() if facts.shown)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 URL_SECONDS = 6 * 3600  # an address in a bubble opens its file so long
 
 ICONS = {
@@ -65,7 +66,7 @@ def row(ticket: Ticket) -> str:
 
 
 def row_facts(ticket: Ticket, *, name: str = "") -> dict[str, Any]:
-    clock = next(iter(ticket.live_clocks), None)  # type: ignore[attr-defined]
+    clock = min(ticket.live_clocks, key=_urgency, default=None)  # type: ignore[attr-defined]
     channel = ticket.last_channel
     return {
         "id": ticket.pk,
@@ -88,9 +89,22 @@ def row_facts(ticket: Ticket, *, name: str = "") -> dict[str, Any]:
         "merged": ticket.merged_into_id is not None,
         "snoozed_until": ticket.snoozed_until,
         "waiting_since": ticket.waiting_since,
+        "due": micros(ticket.next_due_at),
+        "waiting": micros(ticket.waiting_since),
+        "selectable": True,
         "last_message_id": ticket.last_message_id,
-        "updated": round(ticket.updated_at.timestamp() * 1_000_000),
+        "updated": micros(ticket.updated_at),
     }
+
+
+def _urgency(clock: SlaClock) -> tuple[bool, datetime]:
+    """A clock that runs before one that is paused, then the nearest deadline."""
+    return clock.state != SlaClock.State.RUNNING, clock.due_at
+
+
+def micros(at: datetime | None) -> int | None:
+    """Microseconds since 1970, exactly."""
+    return (at - _EPOCH) // timedelta(microseconds=1) if at else None
 
 
 def sla_facts(clock: SlaClock) -> dict[str, Any]:

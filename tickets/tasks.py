@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from tickets import actions, delivery, outbox, replies
+from tickets import actions, bulk, delivery, outbox, replies
 from tickets.api import idempotency
 from tickets.routing import assign
 from tickets.sla import clocks
@@ -44,6 +44,12 @@ def sweep_tickets() -> None:
 def release_drafts() -> None:
     """Make messages of the drafts whose moment to be sent has come."""
     replies.release_due(now=timezone.now())
+
+
+@shared_task
+def work_off_bulk() -> None:
+    """Do the next tickets of the jobs on many tickets."""
+    bulk.drain(seconds=TURN)
 
 
 @shared_task

@@ -1,35 +1,45 @@
 """The lists of tickets that an agent works from: their names, their rows, and how many they hold.
 
 A list is a URL and a few plain facts (`facts`), so that the browser can tell by itself whether a row that changed
-still belongs here. Saved views will be more of the same.
+still belongs here, and where. A view is a list narrowed by a query: of that the browser asks the server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.cache import cache
+from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, Team
 from tickets.access import Visibility, tickets_in
-from tickets.models import Ticket
+from tickets.models import SavedView, Ticket
 from tickets.models.ticket import UNSOLVED, TicketQuerySet
+from tickets.workspace import saved
+from tickets.workspace.orders import DUE, NEWEST, ORDERS, Order
 
 PAGE = 50  # rows
 MOST = 1000  # counted exactly up to here
 COUNTED_FOR = 8  # seconds
+VIEW_COUNTED_FOR = 30  # a query of somebody's own may cost more than an index count
+LONGEST_QUERY = 500
 DONE = ("solved", "closed")
 NOTHING_WAITING, APPEARS = _("Nothing waiting"), _("New messages appear here by themselves.")
 
 
 @dataclass(frozen=True)
 class TicketList:
-    """`statuses` empty: every status. `assignee`: "" anybody, "me", "none". `asleep`: True only snoozed, None both."""
+    """`statuses` empty: every status. `assignee`: "" anybody, "me", "none". `asleep`: True only snoozed, None both.
+
+    `query` narrows it, in the text of the search box. `usual` is the order it has unless its address names another.
+    """
 
     name: str
     label: Any
@@ -41,10 +51,40 @@ class TicketList:
     command: str = ""
     empty_title: Any = NOTHING_WAITING
     empty_text: Any = APPEARS
+    usual: Order = DUE
+    chosen: Order | None = None
+    query: str = ""
+    view: SavedView | None = None
+
+    @property
+    def path(self) -> str:
+        return reverse("inbox") if self.name == "inbox" else reverse("view", args=[self.name])
+
+    @property
+    def order(self) -> Order:
+        return self.chosen or self.usual
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What the address says beside the list's name: the query and the order that it is shown with."""
+        kept = self.view.query if self.view else ""
+        query = {"q": self.query} if self.query != kept else {}
+        return query | ({"sort": self.order.name} if self.order is not self.usual else {})
 
     @property
     def url(self) -> str:
-        return reverse("inbox") if self.name == "inbox" else reverse("view", args=[self.name])
+        return f"{self.path}?{urlencode(self.asked)}" if self.asked else self.path
+
+    @property
+    def place(self) -> str:
+        """What a ticket's address says about the list that it was opened from; "" for the plain inbox."""
+        named = {"view": self.name} if self.name != "inbox" or self.asked else {}
+        return urlencode(named | self.asked)
+
+    @property
+    def is_waiting_work(self) -> bool:
+        """A list that one works off, so that what sleeps may be named where it ends."""
+        return self.statuses == UNSOLVED and self.asleep is False
 
     def facts(self) -> dict[str, Any]:
         """What the browser needs to know to keep the list true (static/js/lib/ticket-list.js)."""
@@ -54,6 +94,11 @@ class TicketList:
             "assignee": self.assignee,
             "asleep": self.asleep,
             "team": self.team_id,
+            "order": self.order.name,
+            "place": self.place,
+            "members": reverse("members", args=[self.name]) + (f"?{urlencode(self.asked)}" if self.asked else "")
+            if self.query
+            else "",
         }
 
     def tickets(self, visibility: Visibility, *, agent: Agent, now: datetime) -> TicketQuerySet:
@@ -92,6 +137,7 @@ STANDARD: tuple[TicketList, ...] = (
         "snoozed",
         _("Snoozed"),
         "alarm-clock",
+        usual=NEWEST,
         asleep=True,
         command="go.snoozed",
         empty_title=_("Nothing is snoozed"),
@@ -101,6 +147,7 @@ STANDARD: tuple[TicketList, ...] = (
         "solved",
         _("Solved"),
         "circle-check",
+        usual=NEWEST,
         statuses=DONE,
         asleep=None,
         empty_title=_("Nothing solved yet"),
@@ -110,6 +157,7 @@ STANDARD: tuple[TicketList, ...] = (
         "all",
         _("All tickets"),
         "layers",
+        usual=NEWEST,
         statuses=(),
         asleep=None,
         command="go.all",
@@ -124,38 +172,57 @@ def team_list(team: Team, *, command: str = "") -> TicketList:
     return TicketList(f"team-{team.pk}", team.name, "users", team_id=team.pk, command=command)
 
 
-def list_named(name: str) -> TicketList | None:
-    """A list by its name in the URL, `team-7` for a team's; None when there is no such list."""
+def view_list(view: SavedView, base: TicketList) -> TicketList:
+    return replace(
+        base,
+        name=f"view-{view.pk}",
+        label=view.name,
+        icon="bookmark",
+        command="",
+        query=view.query,
+        usual=ORDERS.get(view.sort, base.usual),
+        view=view,
+    )
+
+
+def view_lists(views: Iterable[SavedView], teams: Iterable[Team]) -> list[TicketList]:
+    """Many views at once; those on the list of a team that is not among these are left out."""
+    bases = _BY_NAME | {one.name: one for one in map(team_list, teams)}
+    return [view_list(view, bases[view.base]) for view in views if view.base in bases]
+
+
+def list_named(name: str, *, agent: Agent) -> TicketList | None:
+    """A list by its name in the address, `team-7` for a team's, `view-7` for a view; None when it is not theirs to see."""
     if name in _BY_NAME:
         return _BY_NAME[name]
-    kind, _dash, number = name.partition("-")
-    if kind == "team" and number.isascii() and number.isdigit() and len(number) < 19:
-        team = Team.objects.filter(pk=int(number)).first()
+    kind, _dash, digits = name.partition("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        return None
+    if kind == "team":
+        team = saved.teams_for(agent).filter(pk=int(digits)).first()
         return team_list(team) if team else None
+    if kind == "view":
+        view = saved.views_for(agent).filter(pk=int(digits)).first()
+        base = list_named(view.base, agent=agent) if view and not view.base.startswith("view-") else None
+        return view_list(view, base) if view and base else None
     return None
 
 
-def page_of(tickets: TicketQuerySet, *, before: str = "") -> tuple[list[Ticket], str]:
-    """One page of rows, latest first, and the cursor of the next one ("" at the end). A bad cursor is the first page."""
-    cursor = _read(before)
-    if cursor:
-        at, pk = cursor
-        tickets = tickets.filter(updated_at__lte=at).exclude(updated_at=at, id__gte=pk)
-    found = list(tickets.for_rows().latest_first()[: PAGE + 1])
+def narrowed(chosen: TicketList, params: QueryDict) -> TicketList:
+    """The list as its address asks for it: `?q=` narrows it anew, `?sort=` puts it in another order."""
+    query = params.get("q", chosen.query).replace("\x00", "").strip()[:LONGEST_QUERY]
+    return replace(chosen, query=query, chosen=ORDERS.get(params.get("sort", "")))
+
+
+def page_of(tickets: TicketQuerySet, *, order: Order, before: str = "") -> tuple[list[Ticket], str]:
+    """One page of rows, and the cursor of the next one ("" at the end). A bad cursor is the first page."""
+    place = order.read(before)
+    if place:
+        tickets = order.after(tickets, place)
+    found = list(order.apply(tickets.for_rows())[: PAGE + 1])
     if len(found) <= PAGE:
         return found, ""
-    last = found[PAGE - 1]
-    return found[:PAGE], f"{round(last.updated_at.timestamp() * 1_000_000)}-{last.pk}"
-
-
-def _read(before: str) -> tuple[datetime, int] | None:
-    micros, _dash, pk = before.partition("-")
-    if not (micros.isascii() and micros.isdigit() and pk.isascii() and pk.isdigit()) or len(before) > 38:
-        return None
-    try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros)), int(pk)
-    except OverflowError:
-        return None
+    return found[:PAGE], order.cursor(found[PAGE - 1])
 
 
 def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent, now: datetime) -> dict[str, str]:
@@ -163,18 +230,28 @@ def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent,
 
     A cache that is away is a miss. The solved and the snoozed are not counted: nobody works them off.
     """
-    wanted = [one for one in lists if one.statuses == UNSOLVED and not one.asleep]
+    wanted = [one for one in lists if one.is_waiting_work or one.view]
     sight = _sight(visibility)
-    keys = {one.name: f"count:{sight}:{one.name}:{agent.pk if one.assignee == 'me' else ''}" for one in wanted}
+    keys = {one.name: _key(one, sight, agent) for one in wanted}
     known = cache.get_many(keys.values())
     fresh: dict[str, int] = {}
     for one in wanted:
         if keys[one.name] not in known:
             capped = one.tickets(visibility, agent=agent, now=now).order_by().values("pk")[: MOST + 1]
             fresh[keys[one.name]] = known[keys[one.name]] = capped.count()
-    if fresh:
-        cache.set_many(fresh, COUNTED_FOR)
+    views = {keys[one.name] for one in wanted if one.query}
+    for seconds, some in ((VIEW_COUNTED_FOR, views), (COUNTED_FOR, fresh.keys() - views)):
+        counted = {key: n for key, n in fresh.items() if key in some}
+        if counted:
+            cache.set_many(counted, seconds)
     return {name: in_words(known[key]) for name, key in keys.items()}
+
+
+def _key(one: TicketList, sight: str, agent: Agent) -> str:
+    """Where a count is kept: apart for each set of rights, each reader where it is about them, each query."""
+    reader = agent.pk if one.assignee == "me" or one.query else ""
+    query = blake2b(one.query.encode(), digest_size=8).hexdigest() if one.query else ""
+    return f"count:{sight}:{one.name}:{reader}:{query}"
 
 
 def in_words(n: int) -> str:

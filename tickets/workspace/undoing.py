@@ -44,6 +44,8 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
         )
     if event.kind == "snoozed":
         return actions.wake(ticket, by=by, now=now, cause="undo")
+    if event.kind == "merged":
+        return actions.unmerge(Ticket(pk=event.particulars.get("ticket", event.ticket_id)), by=by, now=now)
     raise actions.NotAllowed(_("This cannot be undone."))
 
 

@@ -1,11 +1,29 @@
 from django.urls import path
 
 from tickets.workspace.files import stored_file
-from tickets.workspace.views import composer, customers, feed, lists, mail, me, palette, properties, styleguide, tickets
+from tickets.workspace.views import (
+    bulk,
+    composer,
+    customers,
+    feed,
+    lists,
+    mail,
+    me,
+    palette,
+    properties,
+    styleguide,
+    tickets,
+)
 
 urlpatterns = [
     path("", lists.inbox, name="inbox"),
     path("views/<slug:name>/", lists.view, name="view"),
+    path("views/<slug:name>/members/", lists.members, name="members"),
+    path("bulk/", bulk.jobs, name="bulk"),
+    path("bulk/snooze/", bulk.snooze_times, name="bulk_snooze"),
+    path("bulk/<int:pk>/", bulk.job, name="bulk_job"),
+    path("bulk/<int:pk>/errors/", bulk.errors, name="bulk_errors"),
+    path("bulk/<int:pk>/undo/", bulk.undo, name="bulk_undo"),
     path("counts/", lists.counts, name="counts"),
     path("marks/", lists.marks, name="marks"),
     path("live/", feed.missed, name="live"),

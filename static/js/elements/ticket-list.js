@@ -1,16 +1,21 @@
 /**
- * <ticket-list>: the rows. Opens a ticket in place, moves a highlight with the keys, puts a changed row where it belongs, and writes
- * onto the rows what only this reader sees: unread, "You:", "Draft:", who else is there, which one is open.
+ * <ticket-list>: the rows. Opens a ticket in place, moves a highlight with the keys, makes a changed row what it is now and puts it
+ * where it belongs, selects rows, and writes onto them what only this reader sees: unread, "You:", "Draft:", who else is there.
  */
 
+import { morph } from "../lib/morph.js";
 import { fromTemplate, nodes } from "../lib/nodes.js";
 import { phrase } from "../lib/phrases.js";
 import { text } from "../lib/request.js";
-import { belongs, isUnread } from "../lib/ticket-list.js";
+import { Selection } from "../lib/selection.js";
+import { belongs, isUnread, precedes } from "../lib/ticket-list.js";
+import { writeTimes } from "../lib/time.js";
 import { word } from "../lib/words.js";
 
 const MARKS_AT_ONCE = 200;
 const TYPING_MS = 8000;
+const ASK_MS = 250;
+const AT_TOP = 24; // px
 const me = Number(document.body.dataset.me);
 
 class TicketList extends HTMLElement {
@@ -18,15 +23,20 @@ class TicketList extends HTMLElement {
   #people = new Map();
   #typing = new Map();
   #held = new Map(); // rows that wait above the reader's place
+  #unsettled = new Set(); // ids of rows that stay where they are for now
+  #candidates = new Map(); // rows of which the server is asked whether this list holds them
+  #pressed = null; // rows that came while a button was down: a click must find what it was begun on
   #after = null; // the row that followed the open one when that one left the list
 
   connectedCallback() {
     this.rows = this.querySelector(".rows");
     this.scroll = this.closest(".pane__scroll");
     this.facts = JSON.parse(document.getElementById("list-facts").textContent);
+    this.selection = new Selection({ order: () => this.all.map(idOf), changed: () => this.#selected() });
     this.addEventListener("click", (event) => this.#clicked(event));
-    this.addEventListener("pointerdown", (event) => this.#pressed(event));
-    this.scroll.addEventListener("scroll", () => { if (this.scroll.scrollTop < 24) this.#release(); }, { passive: true });
+    this.addEventListener("pointerdown", (event) => this.#down(event));
+    this.addEventListener("pointerleave", () => this.#settleAll());
+    this.scroll.addEventListener("scroll", () => { if (this.#isAtTop) this.#release(); }, { passive: true });
     new MutationObserver(() => this.#grown()).observe(this.rows, { childList: true });
     this.#grown();
   }
@@ -78,6 +88,7 @@ class TicketList extends HTMLElement {
     }
     this.row(id)?.scrollIntoView({ block: "nearest" });
     if (this.row(id)) this.#after = null;
+    this.#settleAll();
   }
 
   openRow() {
@@ -89,18 +100,43 @@ class TicketList extends HTMLElement {
   #clicked(event) {
     if (event.target.closest(".more-new")) {
       this.scroll.scrollTo({ top: 0 });
+      this.#takePressed();
       this.#release();
       return;
     }
-    const link = event.target.closest(".row__link");
-    if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    this.#tell(Number(link.closest(".row").dataset.ticket));
+    const row = event.target.closest(".row");
+    if (!row || event.button || event.metaKey || event.ctrlKey || event.altKey) return;
+    const box = event.target.closest(".row__select");
+    if (box) {
+      if (!event.target.matches("input")) return; // the label's own click comes again as the box's
+      if (event.shiftKey) this.selection.through(idOf(row));
+      else this.selection.toggle(idOf(row));
+    } else if (event.shiftKey) {
+      event.preventDefault();
+      this.selection.through(idOf(row));
+    } else if (event.target.closest(".row__link")) {
+      event.preventDefault();
+      this.#tell(idOf(row));
+    }
   }
 
-  #pressed(event) {
+  #down(event) {
+    this.#pressed ??= [];
+    const up = () => {
+      removeEventListener("pointerup", up, true);
+      removeEventListener("pointercancel", up, true);
+      setTimeout(() => this.#takePressed()); // after the click
+    };
+    addEventListener("pointerup", up, true);
+    addEventListener("pointercancel", up, true);
     const row = event.target.closest(".row");
-    if (row && !event.button) this.dispatchEvent(new CustomEvent("list:near", { bubbles: true, detail: { ticket: Number(row.dataset.ticket) } }));
+    if (row && !event.button && !event.target.closest(".row__select")) this.dispatchEvent(new CustomEvent("list:near", { bubbles: true, detail: { ticket: idOf(row) } }));
+  }
+
+  #takePressed() {
+    const waiting = this.#pressed ?? [];
+    this.#pressed = null;
+    for (const run of waiting) run();
   }
 
   #tell(ticket) {
@@ -109,57 +145,139 @@ class TicketList extends HTMLElement {
 
   // Changes
 
-  /** A row as it is now. It is moved, replaced, or taken away; above a reader who has scrolled it waits. */
+  /** A row as it is now: changed in place, moved, added, or taken away. Above a reader who has scrolled a new one waits. */
   apply(html) {
     const [fresh] = nodes(html);
-    const id = Number(fresh.dataset.ticket);
-    const known = this.row(id);
-    if (known && Number(known.dataset.updated) > Number(fresh.dataset.updated)) return;
-    if (!belongs(this.facts, fresh.dataset, me)) {
-      this.#held.delete(id);
-      this.#heldChanged();
-      if (known) this.takeAway(known);
-      return;
-    }
-    const link = known?.querySelector(".row__link[aria-current]");
-    if (link) fresh.querySelector(".row__link").setAttribute("aria-current", "true");
-    if (known?.classList.contains("is-cursor")) fresh.classList.add("is-cursor");
-    const focused = known?.contains(document.activeElement);
-    if (this.scroll.scrollTop > 24 || this.#isUnderPointer(known)) {
-      if (known) known.replaceWith(fresh);
-      else this.#hold(id, fresh);
-    } else {
-      known?.remove();
-      this.#insert(fresh);
-    }
-    this.#decorate(fresh);
-    if (focused) fresh.querySelector(".row__link").focus();
+    if (this.#pressed) this.#pressed.push(() => this.#take(fresh));
+    else this.#take(fresh);
   }
 
-  #isUnderPointer(row) {
-    return Boolean(row?.matches(":hover")) && matchMedia("(hover: hover)").matches;
+  #take(fresh) {
+    const id = idOf(fresh);
+    const known = this.row(id);
+    if (known && Number(known.dataset.updated) > Number(fresh.dataset.updated)) return;
+    if (!belongs(this.facts, fresh.dataset, me)) this.gone(id);
+    else if (this.facts.members) this.#inquire(id, fresh);
+    else this.#put(id, fresh);
+  }
+
+  /** A narrowed list: only the server can tell. What is shown is made true at once. */
+  #inquire(id, fresh) {
+    if (!this.#candidates.size) setTimeout(() => this.#ask(), ASK_MS);
+    this.#candidates.set(id, fresh);
+    const known = this.row(id);
+    if (known) this.#change(known, fresh.cloneNode(true));
+  }
+
+  async #ask() {
+    const asked = new Map(this.#candidates);
+    this.#candidates.clear();
+    const url = new URL(this.facts.members, location);
+    url.searchParams.set("ids", [...asked.keys()].join(","));
+    const answer = await text(url).catch(() => null);
+    if (!answer) return;
+    const inside = new Set(JSON.parse(answer).ids);
+    for (const [id, fresh] of asked) {
+      if (!inside.has(id)) this.gone(id);
+      else if (!this.#candidates.has(id)) this.#put(id, fresh);
+    }
+  }
+
+  #put(id, fresh) {
+    const known = this.row(id);
+    if (known) {
+      this.#change(known, fresh);
+      if (this.#isAtTop && !this.#stays(known)) this.#settle(known);
+      else this.#unsettled.add(id);
+    } else if (!this.#isAtTop && this.#isAbove(fresh)) {
+      this.#hold(id, fresh);
+    } else {
+      this.#held.delete(id);
+      this.#insert(fresh);
+      this.#heldChanged();
+    }
+  }
+
+  #change(row, fresh) {
+    morph(row, fresh);
+    writeTimes(row);
+    this.#decorate(row);
+  }
+
+  get #isAtTop() {
+    return this.scroll.scrollTop <= AT_TOP;
+  }
+
+  /** Whether its place is above what this reader sees. */
+  #isAbove(fresh) {
+    const top = this.scroll.getBoundingClientRect().top;
+    const first = this.all.find((row) => row.getBoundingClientRect().bottom > top);
+    return Boolean(first) && precedes(this.facts.order, fresh.dataset, first.dataset);
+  }
+
+  /** The open row, and the one under the pointer or the focus, do not run away. */
+  #stays(row) {
+    return Boolean(row.querySelector("[aria-current='true']")) || row.contains(document.activeElement) || (row.matches(":hover") && matchMedia("(hover: hover)").matches);
+  }
+
+  #settleAll() {
+    if (this.#pressed || !this.#isAtTop) return;
+    for (const id of this.#unsettled) {
+      const row = this.row(id);
+      if (row && this.#stays(row)) continue;
+      this.#unsettled.delete(id);
+      if (row) this.#settle(row);
+    }
+  }
+
+  /** Put a row of the list where it stands now. */
+  #settle(row) {
+    const inOrder = (one, other) => !one?.matches(".row") || !other?.matches(".row") || precedes(this.facts.order, one.dataset, other.dataset);
+    if (inOrder(row.previousElementSibling, row) && inOrder(row, row.nextElementSibling)) return;
+    const focused = row.contains(document.activeElement) ? document.activeElement : null;
+    row.remove();
+    this.#insert(row);
+    focused?.focus({ preventScroll: true });
   }
 
   #insert(fresh) {
-    const updated = Number(fresh.dataset.updated);
-    const before = this.all.find((row) => Number(row.dataset.updated) <= updated);
+    const before = this.all.find((row) => !this.#unsettled.has(idOf(row)) && precedes(this.facts.order, fresh.dataset, row.dataset));
     const more = this.rows.querySelector(":scope > .load-more");
     if (before) before.before(fresh);
     else if (more) return; // belongs to a page that is not loaded yet
     else this.rows.append(fresh);
+    this.#decorate(fresh);
   }
 
   takeAway(row) {
+    const id = idOf(row);
     if (row.querySelector("[aria-current='true']")) {
       const next = row.nextElementSibling?.matches(".row") ? row.nextElementSibling : row.previousElementSibling;
       this.#after = Number(next?.dataset.ticket) || null;
     }
     row.remove();
+    this.#unsettled.delete(id);
+    this.selection.drop(id);
+    if (!this.all.length && !this.rows.querySelector(":scope > .load-more")) this.#refreshEmpty();
+    this.dispatchEvent(new CustomEvent("list:left", { bubbles: true, detail: { ticket: id, next: this.#after } }));
+  }
+
+  /** The sentence at the end of the work, as it is now: what sleeps may have changed. */
+  async #refreshEmpty() {
+    const html = await text(this.closest(".list").dataset.url).catch(() => null);
+    const fresh = html && nodes(html).find((node) => node.id === "list-content")?.querySelector(".list__empty");
+    const place = this.querySelector(".list__empty");
+    if (fresh && place) place.replaceChildren(...fresh.childNodes);
   }
 
   gone(id) {
+    if (this.#pressed) {
+      this.#pressed.push(() => this.gone(id));
+      return;
+    }
     const row = this.row(id);
     if (row) this.takeAway(row);
+    this.#candidates.delete(id);
     this.#held.delete(id);
     this.#heldChanged();
   }
@@ -183,14 +301,49 @@ class TicketList extends HTMLElement {
   }
 
   #release() {
+    if (this.#pressed) return;
+    this.#settleAll();
     if (!this.#held.size) return;
     const waiting = [...this.#held.values()];
     this.#held.clear();
     this.#heldChanged();
     for (const row of waiting) {
-      this.row(Number(row.dataset.ticket))?.remove();
+      this.row(idOf(row))?.remove();
       this.#insert(row);
     }
+  }
+
+  // Selection
+
+  /** Select the row that a key means, or give it up. */
+  toggleSelected() {
+    const row = this.place;
+    if (!row) return false;
+    this.selection.toggle(idOf(row));
+    return true;
+  }
+
+  extendSelected(step) {
+    const from = this.rows.querySelector(".row.is-cursor") ?? this.place ?? this.all[0];
+    if (!from) return false;
+    const to = this.selection.extend(idOf(from), step);
+    if (to) this.highlight(to);
+    return true;
+  }
+
+  #selected() {
+    const { selection } = this;
+    for (const row of this.all) this.#showSelected(row);
+    this.rows.classList.toggle("is-selecting", selection.size > 0);
+    const hasMore = Boolean(this.rows.querySelector(":scope > .load-more"));
+    this.dispatchEvent(new CustomEvent("list:selected", { bubbles: true, detail: { ids: [...selection.ids], everything: selection.everything, isAll: selection.size === this.all.length, hasMore } }));
+  }
+
+  #showSelected(row) {
+    const is = this.selection.has(idOf(row));
+    row.classList.toggle("is-selected", is);
+    const box = row.querySelector(".row__select input");
+    if (box) box.checked = is;
   }
 
   // Marks: what only this reader sees
@@ -201,7 +354,9 @@ class TicketList extends HTMLElement {
     if (!unknown.length) return;
     for (const row of unknown) {
       row.dataset.asked = "";
+      if (this.selection.everything) this.selection.ids.add(idOf(row));
       this.#decorate(row);
+      this.#showSelected(row);
     }
     this.ask(unknown.map((row) => row.dataset.ticket));
   }
@@ -243,7 +398,7 @@ class TicketList extends HTMLElement {
   }
 
   #decorate(row) {
-    const id = Number(row.dataset.ticket);
+    const id = idOf(row);
     const mark = this.#marks.get(id);
     row.classList.toggle("is-unread", this.#marks.has(id) && isUnread(row.dataset, mark, me));
     const slot = (name) => row.querySelector(`[data-slot="${name}"]`);
@@ -258,6 +413,10 @@ class TicketList extends HTMLElement {
   #write(slot, words) {
     if (slot && slot.textContent !== words) slot.textContent = words;
   }
+}
+
+function idOf(row) {
+  return Number(row.dataset.ticket);
 }
 
 /** A colleague's small picture, with a ring that tells what they do. */

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -13,14 +16,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from agents.models import Agent, Team
+from agents.models import Agent
 from tickets import fragments, live, presence
 from tickets.access import Visibility, tickets_in, visibility_of
 from tickets.models import Draft, ReadMark
-from tickets.workspace import lists
+from tickets.workspace import lists, saved
 from tickets.workspace.answers import agent_of, wants_fragment
+from tickets.workspace.orders import ORDERS
 
 MOST_MARKS = 200
+MOST_TEAMS = 30  # shown in the navigation
 
 
 @login_required
@@ -32,15 +37,30 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def view(request: HttpRequest, name: str) -> HttpResponse:
-    chosen = lists.list_named(name)
+    return _show(request, _list_or_404(name, agent=agent_of(request)))
+
+
+def _list_or_404(name: str, *, agent: Agent) -> lists.TicketList:
+    chosen = lists.list_named(name, agent=agent)
     if chosen is None:
         raise Http404
-    return _show(request, chosen)
+    return chosen
+
+
+@login_required
+@require_safe
+def members(request: HttpRequest, name: str) -> HttpResponse:
+    """Which of these tickets a narrowed list holds: `?ids=1,2,3&q=`, for rows that changed. `{"ids": [1, 3]}`"""
+    agent = agent_of(request)
+    chosen = lists.narrowed(_list_or_404(name, agent=agent), request.GET)
+    inside = chosen.tickets(visibility_of(agent), agent=agent, now=timezone.now()).filter(pk__in=_ids(request))
+    return JsonResponse({"ids": sorted(inside.values_list("pk", flat=True))})
 
 
 @vary_on_headers("HX-Request")
 def _show(request: HttpRequest, chosen: lists.TicketList) -> HttpResponse:
     agent = agent_of(request)
+    chosen = lists.narrowed(chosen, request.GET)
     after = live.newest_id()  # before the rows are read: what commits in between is caught up
     visibility = visibility_of(agent)
     context = list_context(chosen, visibility, agent=agent, before=request.GET.get("before", "")) | {"after": after}
@@ -48,29 +68,62 @@ def _show(request: HttpRequest, chosen: lists.TicketList) -> HttpResponse:
         return render(request, "workspace/rows.html", context)
     if wants_fragment(request):
         return render(request, "workspace/list.html", context)
-    return render(request, "workspace/page.html", context | page_context(chosen) | {"pane": "list"})
+    return render(request, "workspace/page.html", context | page_context(chosen, agent=agent) | {"pane": "list"})
 
 
 def list_context(chosen: lists.TicketList, visibility: Visibility, *, agent: Agent, before: str = "") -> dict[str, Any]:
-    tickets, cursor = lists.page_of(chosen.tickets(visibility, agent=agent, now=timezone.now()), before=before)
+    now = timezone.now()
+    tickets, cursor = lists.page_of(chosen.tickets(visibility, agent=agent, now=now), order=chosen.order, before=before)
     return {
         "list": chosen,
         "facts": chosen.facts(),
         "rows": fragments.rows(tickets),
-        "more": f"{chosen.url}?before={cursor}" if cursor else "",
+        "more": f"{chosen.path}?{urlencode({**chosen.asked, 'before': cursor})}" if cursor else "",
+        "orders": _orders(chosen),
+        "snoozed": _snoozed(chosen, visibility, agent=agent, now=now) if not tickets and not before else None,
     }
 
 
-def page_context(chosen: lists.TicketList | None) -> dict[str, Any]:
-    """What the frame around the panes shows: the navigation with the teams."""
-    teams = [lists.team_list(team) for team in Team.objects.order_by("position", "name", "pk")[:30]]
+def _orders(chosen: lists.TicketList) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": order.name,
+            "label": order.label,
+            "url": replace(chosen, chosen=order).url,
+            "current": order is chosen.order,
+        }
+        for order in ORDERS.values()
+    ]
+
+
+def _snoozed(chosen: lists.TicketList, visibility: Visibility, *, agent: Agent, now: datetime) -> dict[str, Any] | None:
+    """What sleeps instead of waiting in an empty list: how many, and when the first wakes."""
+    if not chosen.is_waiting_work:
+        return None
+    asleep = replace(chosen, asleep=True).tickets(visibility, agent=agent, now=now).order_by("snoozed_until")
+    moments = list(asleep.values_list("snoozed_until", flat=True)[: lists.MOST + 1])
+    return {"n": len(moments), "words": lists.in_words(len(moments)), "until": moments[0]} if moments else None
+
+
+def page_context(chosen: lists.TicketList | None, *, agent: Agent) -> dict[str, Any]:
+    """What the frame around the panes shows: the navigation with teams and views."""
     return {
         "section": "inbox",
         "panes_url": reverse("panes"),
         "standard": lists.STANDARD,
-        "team_lists": teams,
         "current": chosen.name if chosen else "",
         "words": words(),
+        **nav_context(agent),
+    }
+
+
+def nav_context(agent: Agent) -> dict[str, Any]:
+    """The teams whose lists this person may open, and the views that they see, by whom they are for."""
+    views = list(saved.views_for(agent)[: saved.MOST])
+    keys = {view.pk: number for number, view in saved.with_numbers(views).items()}
+    return {
+        "team_lists": [lists.team_list(team) for team in saved.teams_for(agent)[:MOST_TEAMS]],
+        "saved_views": [{"view": view, "name": f"view-{view.pk}", "key": keys.get(view.pk)} for view in views],
     }
 
 
@@ -101,9 +154,10 @@ def words() -> dict[str, str]:
 def counts(request: HttpRequest) -> HttpResponse:
     """`{"inbox": "12", "all": "1,000+"}`"""
     agent = agent_of(request)
-    teams = [lists.team_list(team) for team in Team.objects.order_by("position", "name", "pk")[:30]]
-    known = lists.counts([*lists.STANDARD, *teams], visibility_of(agent), agent=agent, now=timezone.now())
-    return JsonResponse(known)
+    teams = list(saved.teams_for(agent)[:MOST_TEAMS])
+    views = lists.view_lists(saved.views_for(agent)[: saved.MOST], teams)
+    shown = [*lists.STANDARD, *map(lists.team_list, teams), *views]
+    return JsonResponse(lists.counts(shown, visibility_of(agent), agent=agent, now=timezone.now()))
 
 
 @login_required
@@ -114,11 +168,7 @@ def marks(request: HttpRequest) -> HttpResponse:
     `{"marks": {"7": {"read": 120, "draft": "first words"}}, "people": {"7": [{"id", "name", "doing"}]}}`
     """
     agent = agent_of(request)
-    asked = {
-        int(pk)
-        for pk in request.GET.get("ids", "").split(",")[:MOST_MARKS]
-        if pk.isascii() and pk.isdigit() and len(pk) < 19
-    }
+    asked = _ids(request)
     ids = set(tickets_in(visibility_of(agent)).filter(pk__in=asked).values_list("pk", flat=True)) if asked else set()
     found: dict[int, dict[str, Any]] = {pk: {} for pk in ids}
     for pk, message_id in ReadMark.objects.filter(agent=agent, ticket__in=ids).values_list("ticket", "message_id"):
@@ -129,3 +179,12 @@ def marks(request: HttpRequest) -> HttpResponse:
     return JsonResponse(
         {"marks": found, "people": {pk: [person.as_json() for person in there] for pk, there in people.items()}}
     )
+
+
+def _ids(request: HttpRequest) -> set[int]:
+    """`?ids=1,2,3`, at most 200."""
+    return {
+        int(pk)
+        for pk in request.GET.get("ids", "").split(",")[:MOST_MARKS]
+        if pk.isascii() and pk.isdigit() and len(pk) < 19
+    }

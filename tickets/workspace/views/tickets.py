@@ -29,11 +29,12 @@ def ticket(request: HttpRequest, pk: int) -> HttpResponse:
     context = ticket_context(shown) | {"after": after}
     if wants_fragment(request):
         return render(request, "workspace/ticket.html", context)
-    chosen = lists.list_named(request.GET.get("view", "inbox")) or lists.STANDARD[0]
+    named = lists.list_named(request.GET.get("view", "inbox"), agent=agent) or lists.STANDARD[0]
+    chosen = lists.narrowed(named, request.GET)
     return render(
         request,
         "workspace/page.html",
-        context | page_context(chosen) | {"list": chosen, "facts": chosen.facts(), "pane": "thread"},
+        context | page_context(chosen, agent=agent) | {"list": chosen, "facts": chosen.facts(), "pane": "thread"},
     )
 
 
