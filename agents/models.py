@@ -230,6 +230,22 @@ class Membership(models.Model):
         constraints = [models.UniqueConstraint(fields=["agent", "team"], name="one_membership")]
 
 
+class SignInFailure(models.Model):
+    """A sign-in that failed, once for the account and once for the address it came from (`agents.limits`).
+
+    `key` is a hash: neither addresses nor guesses are kept. Rows older than a day are swept.
+    """
+
+    key = models.CharField(max_length=64)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["key", "-at"], name="failure_by_key"),
+            models.Index(fields=["at"], name="failure_by_time"),
+        ]
+
+
 class AuditEntry(models.Model):
     """Who changed people, rights, settings or data. Written in the same transaction as the act; append-only.
 

@@ -45,6 +45,7 @@ class Identity(models.Model):
     name = models.CharField(max_length=200, blank=True, default="")  # as the provider shows it
     opted_out_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)  # a permanent bounce: no more notifications
+    pictures = models.BooleanField(default=False, db_default=False)  # an agent said: always show pictures from there
     last_seen_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
