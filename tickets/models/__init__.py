@@ -7,6 +7,7 @@ from tickets.models.customer import Customer, CustomerJoin, Identity
 from tickets.models.draft import Draft
 from tickets.models.event import Event, Outbox, Webhook
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
+from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.rule import RoutingDecision, Rule
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink
@@ -29,6 +30,10 @@ __all__ = [
     "IdempotencyKey",
     "Identity",
     "Message",
+    "Notification",
+    "NotificationChoice",
+    "NotificationHours",
+    "NotificationMail",
     "Outbox",
     "ReadMark",
     "Route",
