@@ -111,9 +111,33 @@ class Team(models.Model):
     calendar = models.ForeignKey(Calendar, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     hue = models.PositiveSmallIntegerField(default=0)  # one of 8 soft hues of the design language
     position = models.PositiveIntegerField(default=0)
+    overflow = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("overflow team")
+    )
+    overflow_minutes = models.PositiveIntegerField(_("minutes until the overflow team helps"), default=10)
+    accept_seconds = models.PositiveIntegerField(_("seconds to accept a ticket"), null=True, blank=True)
+    give_back_minutes = models.PositiveIntegerField(
+        _("minutes until the tickets of an absent agent go back"), null=True, blank=True
+    )
+    sticky_days = models.PositiveSmallIntegerField(_("days in which a customer comes back to the same agent"), default=0)
 
     def __str__(self) -> str:
         return self.name
+
+
+class Skill(models.Model):
+    """Something that some agents can and some tickets need: a language, a product, a right."""
+
+    name = models.CharField(_("name"), max_length=60, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SkillLevel(models.IntegerChoices):
+    BASIC = 1, _("Basic")
+    GOOD = 2, _("Good")
+    EXPERT = 3, _("Expert")
 
 
 class AgentManager(BaseUserManager["Agent"]):
@@ -163,6 +187,9 @@ class Agent(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     is_bot = models.BooleanField(default=False)
     capacity = models.PositiveSmallIntegerField(_("tickets at once"), default=5)
+    shift = models.ForeignKey(
+        Calendar, null=True, blank=True, on_delete=models.PROTECT, related_name="+", verbose_name=_("shift")
+    )
 
     presence = models.CharField(max_length=7, choices=Presence.choices, default=Presence.OFFLINE)  # what they chose
     presence_since = models.DateTimeField(db_default=Now())
@@ -228,6 +255,15 @@ class Membership(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agent", "team"], name="one_membership")]
+
+
+class AgentSkill(models.Model):
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="skills")
+    skill = models.ForeignKey(Skill, on_delete=models.CASCADE, related_name="agents")
+    level = models.PositiveSmallIntegerField(choices=SkillLevel.choices, default=SkillLevel.GOOD)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "skill"], name="one_level_per_skill")]
 
 
 class SignInFailure(models.Model):

@@ -10,7 +10,7 @@ from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Me
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.rule import RoutingDecision, Rule
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
-from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink
+from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink, TicketSkill
 from tickets.models.token import ApiToken, IdempotencyKey
 from tickets.models.view import SavedView
 
@@ -48,5 +48,6 @@ __all__ = [
     "Tag",
     "Ticket",
     "TicketLink",
+    "TicketSkill",
     "Webhook",
 ]

@@ -24,6 +24,7 @@ class Channel(models.Model):
     secrets = EncryptedJSONField()
     team = models.ForeignKey("agents.Team", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     language = models.CharField(max_length=2, blank=True, default="")
+    weight = models.PositiveSmallIntegerField(_("weight of a ticket"), default=100)  # % of one place of an agent
     active = models.BooleanField(_("switched on"), default=True)
     disconnected_at = models.DateTimeField(null=True, blank=True)  # an administrator has to reconnect
     disconnected_reason = models.CharField(max_length=300, blank=True, default="")

@@ -115,6 +115,8 @@ class Ticket(models.Model):
 
     last_seq = models.PositiveBigIntegerField(default=0)
     routing_due_at = models.DateTimeField(null=True, blank=True)
+    assigned_at = models.DateTimeField(null=True, blank=True, editable=False)
+    accept_until = models.DateTimeField(null=True, blank=True, editable=False)  # unseen until then, it is offered again
     waiting_since = models.DateTimeField(null=True, blank=True)  # the oldest unanswered customer message
     # The nearest deadline of its running clocks. A trigger on the clocks writes it (migration 0005), nobody else.
     next_due_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -170,6 +172,7 @@ class Ticket(models.Model):
             ),
             models.Index(fields=["customer", "-id"], name="ticket_by_customer"),
             models.Index(fields=["routing_due_at"], condition=Q(routing_due_at__isnull=False), name="routing_due"),
+            models.Index(fields=["accept_until"], condition=Q(accept_until__isnull=False), name="offered_until"),
             models.Index(fields=["snoozed_until"], condition=Q(snoozed_until__isnull=False), name="snoozed_until"),
             models.Index(fields=["solved_at"], condition=Q(status="solved"), name="solved_to_close"),
             models.Index(fields=["created_at", "first_channel"], name="ticket_by_created"),
@@ -245,6 +248,7 @@ class Ticket(models.Model):
         by: Actor,
         now: datetime,
         decision_id: int | None = None,
+        cause: str = "",
     ) -> Event | None:
         """Set assignee and team together. A first assignment to a person opens a new ticket."""
         before = {"assignee": self.assignee_id, "team": self.team_id}
@@ -253,12 +257,17 @@ class Ticket(models.Model):
             return None
         self.assignee, self.team, self.updated_at = assignee, team, now
         fields = ["assignee", "team", "updated_at"]
+        if before["assignee"] != after["assignee"]:
+            self.assigned_at, self.accept_until = now if assignee else None, None
+            fields += ["assigned_at", "accept_until"]
         opened = assignee is not None and self.status == self.Status.NEW
         if opened:
             self.status = self.Status.OPEN
             fields.append("status")
         self.save(update_fields=fields)
         extra: dict[str, Any] = {"decision": decision_id} if decision_id else {}
+        if cause:
+            extra["cause"] = cause
         if opened:
             extra["opened"] = True
         return self.record("assigned", by=by, now=now, **{"from": before, "to": after, **extra})
@@ -382,6 +391,22 @@ class Route(models.Model):
             models.UniqueConstraint(fields=["reply_token"], condition=~Q(reply_token=""), name="one_route_per_token"),
         ]
         indexes = [models.Index(fields=["channel", "identity", "-last_used_at"], name="route_by_identity")]
+
+
+class TicketSkill(models.Model):
+    """A skill that the ticket needs, at least at this level. A wished one only decides between those who are free.
+
+    From `wished_from` on a required one is no more than wished.
+    """
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="skills")
+    skill = models.ForeignKey("agents.Skill", on_delete=models.PROTECT, related_name="+")
+    level = models.PositiveSmallIntegerField(default=1)
+    required = models.BooleanField(default=True)
+    wished_from = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["ticket", "skill"], name="one_need_per_skill")]
 
 
 class ReadMark(models.Model):
