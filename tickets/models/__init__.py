@@ -9,6 +9,7 @@ from tickets.models.event import Event, Outbox, Webhook
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.rule import RoutingDecision, Rule
+from tickets.models.search import SearchEntry
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink, TicketSkill
 from tickets.models.token import ApiToken, IdempotencyKey
@@ -40,6 +41,7 @@ __all__ = [
     "RoutingDecision",
     "Rule",
     "SavedView",
+    "SearchEntry",
     "SlaClock",
     "SlaPolicy",
     "SlaSegment",

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 
 
@@ -25,6 +26,9 @@ class Customer(models.Model):
     blocked = models.BooleanField(default=False)
     joined_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="customer_name_part")]
 
     def __str__(self) -> str:
         return self.name or str(_("Unknown customer"))
@@ -56,7 +60,10 @@ class Identity(models.Model):
             ),
             models.UniqueConstraint(fields=["customer", "kind", "scope", "value"], name="identity_once_per_customer"),
         ]
-        indexes = [models.Index(fields=["kind", "value", "scope"], name="identity_by_value")]
+        indexes = [
+            models.Index(fields=["kind", "value", "scope"], name="identity_by_value"),
+            GinIndex(OpClass(Upper("value"), name="gin_trgm_ops"), name="identity_value_part"),
+        ]
 
     def __str__(self) -> str:
         return self.value

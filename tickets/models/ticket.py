@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import connection, models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Now, Upper
 from django.utils.translation import gettext_lazy as _
 
 from tickets.models.event import SYSTEM, Actor, Event, record
@@ -182,6 +183,8 @@ class Ticket(models.Model):
                 name="ticket_by_solved",
             ),
             models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="ticket_family"),
+            GinIndex(fields=["fields"], opclasses=["jsonb_path_ops"], name="ticket_fields"),
+            GinIndex(OpClass(Upper("subject"), name="gin_trgm_ops"), condition=~Q(subject=""), name="ticket_subject_part"),
         ]
 
     def __str__(self) -> str:
