@@ -115,7 +115,7 @@ def apply_version(policy: SlaPolicy, *, now: datetime) -> int:
     clocks = list(
         _of_earlier_version(policy)
         .select_related("ticket", "calendar")
-        .select_for_update(of=("self",), skip_locked=True, no_key=True)
+        .select_for_update(of=("self", "ticket"), skip_locked=True, no_key=True)
         .order_by("id")[:SWEEP]
     )
     for clock in clocks:
@@ -132,7 +132,10 @@ def hours_of(clock: SlaClock) -> Hours:
 
 
 def explain(clock: SlaClock, *, now: datetime) -> list[Piece]:
-    """What the clock did from its start to its end, or to `now`: ran, stood still, or was off hours."""
+    """What the clock did from its start to its end, or to `now`: ran, stood still, or was off hours.
+
+    Segments may be prefetched.
+    """
     return list(arithmetic.pieces(_stretches(clock), hours_of(clock), until=clock.ended_at or now))
 
 
@@ -162,7 +165,9 @@ def _recalculated(*, now: datetime) -> int:
         breached_at__isnull=True,
         calendar_version__lt=F("calendar__version"),
     ).select_related("calendar", "ticket")
-    clocks = list(stale.order_by("id").select_for_update(of=("self",), skip_locked=True, no_key=True)[:SWEEP])
+    # The ticket too: a moved deadline is noted on it.
+    locked = stale.select_for_update(of=("self", "ticket"), skip_locked=True, no_key=True)
+    clocks = list(locked.order_by("id")[:SWEEP])
     for clock in clocks:
         before = clock.due_at
         if clock.calendar:
@@ -393,5 +398,5 @@ def _reckon(clock: SlaClock, *, now: datetime) -> None:
 
 
 def _stretches(clock: SlaClock) -> list[Stretch]:
-    rows = clock.segments.order_by("starts_at", "id").values_list("kind", "starts_at", "ends_at")
-    return [Stretch(kind, starts_at, ends_at) for kind, starts_at, ends_at in rows]
+    rows = sorted(clock.segments.all(), key=lambda segment: (segment.starts_at, segment.pk))
+    return [Stretch(segment.kind, segment.starts_at, segment.ends_at) for segment in rows]

@@ -1,0 +1,137 @@
+"""A stored decision in words: "Why here?" and "Why still waiting?". Reads what was stored and decides nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.utils.translation import gettext as _
+
+from tickets import conditions
+from tickets.models import RoutingDecision, Ticket
+from tickets.routing import rules
+
+
+class Step(NamedTuple):
+    """A rule that was tried. `note` says which condition failed, or what was done."""
+
+    name: str
+    matched: bool
+    note: str
+
+
+class Candidate(NamedTuple):
+    """Somebody who was considered. `reason` is "" for one who could have had it."""
+
+    name: str
+    load: int
+    capacity: int
+    reason: str
+    chosen: bool
+
+
+class Explanation(NamedTuple):
+    at: datetime
+    trigger: str
+    steps: list[Step]
+    team: str
+    candidates: list[Candidate]
+    outcome: str
+
+
+def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
+    """The decisions about a ticket, the newest first, in the reader's language. One query."""
+    stored = RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("-id")
+    return [explained(decision) for decision in stored[:limit]]
+
+
+def explained(decision: RoutingDecision) -> Explanation:
+    return Explanation(
+        at=decision.at,
+        trigger=_trigger(decision.trigger),
+        steps=[_step(step) for step in decision.rules],
+        team=decision.team.name if decision.team else "",
+        candidates=[_candidate(one, decision) for one in decision.candidates],
+        outcome=_outcome(decision),
+    )
+
+
+def still_waiting(ticket: Ticket) -> str:
+    """Why nobody has it yet and what would change that; "" when nobody needs to be found."""
+    if ticket.assignee_id is not None or ticket.routing_due_at is None or not ticket.is_unsolved:
+        return ""
+    last = RoutingDecision.objects.filter(ticket=ticket).select_related("team").order_by("-id").first()
+    if last is None:
+        return _("It is about to be looked at for the first time.")
+    if not last.candidates:
+        return _("The team %(team)s has no members. Add one, or give the ticket to another team.") % {
+            "team": last.team.name if last.team else "?"
+        }
+    if all(one.get("skipped") == "at_capacity" for one in last.candidates):
+        return _("Everybody who could take it has as many as they may. It goes to the first who finishes one.")
+    return _("Nobody in the team is free now. It goes to the first who comes online or finishes one.")
+
+
+def _trigger(trigger: str) -> str:
+    return {
+        "created": _("The ticket was created"),
+        "customer_replied": _("The customer wrote again"),
+        "queue": _("It waited in the queue"),
+        "again": _("It was given back to routing"),
+    }.get(trigger, trigger)
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    name = _("%(name)s, version %(version)s") % {"name": step.get("name", "?"), "version": step.get("version", "?")}
+    if step.get("broken"):
+        return Step(name, False, _("Its conditions cannot be understood. It was passed over."))
+    if not step.get("matched"):
+        return Step(name, False, _("Did not hold: %(condition)s") % {"condition": _said(step.get("failed"))})
+    did = [rules.describe(action) for action in step.get("did", [])]
+    note = ", ".join(did) if did else _("Changed nothing")
+    return Step(name, True, _("%(did)s. No further rules.") % {"did": note} if step.get("stopped") else note)
+
+
+def _said(tree: Any) -> str:
+    try:
+        return conditions.sentence(tree or {})
+    except (conditions.Invalid, TypeError, AttributeError):
+        return "?"
+
+
+def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidate:
+    reason = stored.get("skipped") or ""
+    words = {
+        "inactive": _("switched off"),
+        "light": _("may not reply"),
+        "offline": _("offline"),
+        "away": _("away"),
+        "busy": _("busy"),
+        "at_capacity": _("has as many as they may"),
+    }
+    return Candidate(
+        name=stored.get("name", "?"),
+        load=stored.get("load", 0),
+        capacity=stored.get("capacity", 0),
+        reason=words.get(reason, reason),
+        chosen=decision.agent_id is not None and stored.get("agent") == decision.agent_id,
+    )
+
+
+def _outcome(decision: RoutingDecision) -> str:
+    name = decision.agent.name if decision.agent else "?"
+    match decision.outcome:
+        case RoutingDecision.Outcome.ASSIGNED:
+            return {
+                "only_one": _("%(name)s was the only one free."),
+                "fewest_open": _("%(name)s had the fewest open tickets."),
+                "longest_since_last": _(
+                    "%(name)s: as few open tickets as others, and the longest wait since the last one."
+                ),
+            }.get(decision.tie_breaker, "%(name)s") % {"name": name}
+        case RoutingDecision.Outcome.KEPT:
+            return _("%(name)s had it already and keeps it.") % {"name": name}
+        case RoutingDecision.Outcome.QUEUED:
+            return _("Nobody was free. It stays in the queue of the team.")
+    return _("No team takes it: give its channel a team, or write a rule.")
