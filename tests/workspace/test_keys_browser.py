@@ -1,6 +1,7 @@
 """The keyboard in a real browser: layouts, Hangul mode, fields, dialogs, sequences, and Enter with input methods (ux.md 3.2)."""
 
 import pytest
+from playwright.sync_api import expect
 
 PRESS = """({key, code, shift = false, ctrl = false, alt = false, repeat = false, on = "body", up = false}) => {
   const event = new KeyboardEvent(up ? "keyup" : "keydown", {
@@ -241,7 +242,7 @@ def test_the_palette_runs_what_one_finds(desk):
     desk.keyboard.press("Control+k")
     desk.keyboard.type("internal")
     desk.keyboard.press("Enter")
-    assert desk.evaluate("document.activeElement.id") == "composer-note"
+    expect(desk.locator("#composer-note")).to_be_focused()
 
 
 @pytest.mark.parametrize(
