@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
+from allauth.core import context
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.urls import reverse
 
+from agents import limits
 from agents.models import Agent
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
+        with limits.attempt(str(credentials.get("email", "")), address=_address_of(request)) as attempt:
+            person = super().authenticate(request, **credentials)
+            if person is not None:
+                attempt.succeeded()
+            return person
+
+    def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
+        """Our people sign in by `Agent.email`; allauth's own table of addresses is not used."""
+        assert isinstance(user, Agent)
+        person = self.authenticate(context.request, email=user.email, password=password)
+        return person is not None and person.pk == user.pk
+
+
+class _LimitedCode:
+    """A second factor can be guessed as well as a password."""
+
+    def clean_code(self) -> str:
+        with limits.attempt(str(self.user.pk), address=_address_of(context.request), kind="code") as attempt:  # type: ignore[attr-defined]
+            code = super().clean_code()  # type: ignore[misc]
+            attempt.succeeded()
+            return code
+
+
+class CodeForm(_LimitedCode, AuthenticateForm):
+    pass
+
+
+class CodeAgainForm(_LimitedCode, ReauthenticateForm):
+    pass
+
+
+def _address_of(request: HttpRequest) -> str:
+    """As `TrustedProxyMiddleware` left it."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def invitation(agent: Agent) -> str:

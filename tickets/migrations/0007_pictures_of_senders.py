@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tickets', '0006_view_base'),
+        ("tickets", "0006_view_base"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='identity',
-            name='pictures',
+            model_name="identity",
+            name="pictures",
             field=models.BooleanField(db_default=False, default=False),
         ),
     ]
