@@ -6,6 +6,8 @@ from tickets.models.channel import Channel
 from tickets.models.customer import Customer, CustomerJoin, Identity
 from tickets.models.draft import Draft
 from tickets.models.event import Event, Outbox, Webhook
+from tickets.models.follower import Follower, Mention
+from tickets.models.macro import Macro, MacroFile, MacroUse
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.rule import RoutingDecision, Rule
@@ -28,8 +30,13 @@ __all__ = [
     "DeliveryPart",
     "Draft",
     "Event",
+    "Follower",
     "IdempotencyKey",
     "Identity",
+    "Macro",
+    "MacroFile",
+    "MacroUse",
+    "Mention",
     "Message",
     "Notification",
     "NotificationChoice",
