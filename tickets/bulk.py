@@ -24,6 +24,7 @@ from tickets.access import tickets_for
 from tickets.models import BulkJob, BulkRow, Event, Ticket
 from tickets.models.event import by_agent
 from tickets.models.ticket import UNSOLVED
+from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.wake import wake
 from tickets.workspace import undoing
@@ -109,8 +110,8 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
         return {"team": number}
     if do == "status" and (text in UNSOLVED or text == Ticket.Status.SOLVED) and text != Ticket.Status.NEW:
         return {"status": text}
-    if do == "priority" and number in Ticket.Priority.values:
-        return {"priority": number}
+    if do == "priority" and text in _PRIORITIES:
+        return {"priority": _PRIORITIES[text]}
     if do in ("tag", "untag"):
         names = sorted({name.strip().lower()[:60] for name in text.split(",")} - {""})
         if names and len(names) <= MOST_TAGS:
@@ -120,6 +121,9 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
     if do == "snooze":
         return {"until": _future(text, now=now).isoformat()}
     raise Invalid(_("This cannot be done to several tickets."))
+
+
+_PRIORITIES = {word: number for number, word in PRIORITY_WORDS.items()}
 
 
 def _future(text: str, *, now: datetime) -> datetime:

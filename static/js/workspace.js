@@ -3,6 +3,8 @@
 import "./elements/live-feed.js";
 import "./elements/ticket-nav.js";
 import { viewer } from "./elements/ticket-list.js";
+import { startBulkKeys } from "./elements/bulk-bar.js";
+import "./elements/bulk-job.js";
 import "./elements/thread-log.js";
 import { Desk } from "./lib/desk.js";
 import { Feed } from "./lib/feed.js";
@@ -10,6 +12,7 @@ import { keys, labelControls } from "./lib/keyboard.js";
 import { startMenus } from "./lib/menus.js";
 import { nodes, replace } from "./lib/nodes.js";
 import { phrase } from "./lib/phrases.js";
+import { Play } from "./lib/play.js";
 import { act, send, text } from "./lib/request.js";
 import { Router } from "./lib/router.js";
 import { toast } from "./lib/toast.js";
@@ -60,6 +63,7 @@ const feed = new Feed({
 
 function happened(event) {
   const open = router.ticket;
+  play.isMine = event.actor === me;
   if (event.html?.row) list()?.apply(event.html.row);
   if (event.ticket === open && event.html?.items) {
     if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
@@ -89,6 +93,8 @@ function whispered(topic, it) {
     if (it.ticket === router.ticket) customerTyping(it.ticket, it.on);
   } else if (topic === "read") {
     list()?.mark(it.ticket, { read: it.message });
+  } else if (topic === "bulk") {
+    document.querySelector("bulk-job")?.told(it);
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
     if (it.stopped) toast(phrase("draftStopped"), { kind: "error" });
@@ -234,7 +240,7 @@ document.addEventListener("click", (event) => {
     back();
   } else if (link?.matches("[data-list]")) {
     event.preventDefault();
-    router.showList(link.pathname);
+    router.showList(link.pathname + link.search);
   } else if (ticket && !link.closest(".row")) {
     event.preventDefault();
     router.open(Number(ticket[1]));
@@ -281,7 +287,7 @@ async function solve({ stay }) {
   }
   if (next && router.ticket) router.open(next, { focus: "title" });
   else if (next) list().highlight(next);
-  else if (router.ticket) router.close({ said: phrase("lastTicket") });
+  else if (router.ticket) router.close(); // the server's own toast says what happened, and undoes it
   if (!(await solving)) router.refresh();
 }
 
@@ -323,6 +329,18 @@ async function write(kind) {
 
 keys.on("list.next", () => step(1));
 keys.on("list.previous", () => step(-1));
+keys.on("list.select", () => list()?.toggleSelected() ?? false);
+keys.on("list.extend_down", () => list()?.extendSelected(1) ?? false);
+keys.on("list.extend_up", () => list()?.extendSelected(-1) ?? false);
+keys.on("list.select_all", () => list()?.selection.all());
+keys.on("list.select_none", () => list()?.selection.none());
+keys.on("play.start", () => play.toggle());
+keys.on("go.view", (event) => {
+  const link = nav()?.numbered(/\d/.exec(event?.key ?? "")?.[0] ?? "");
+  if (!link) return false;
+  router.showList(link.pathname);
+  return true;
+});
 keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !router.ticket });
 keys.on("list.back", back, { when: () => Boolean(router.ticket) });
 keys.on("ticket.take", async () => { if (await act("POST", `/tickets/${meant()}/assignee/`, { assignee: "me" })) refreshHead(); }, isMeant);
@@ -339,9 +357,22 @@ for (const [command, selector] of [["assign", "#property-assignee-button"], ["te
 for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, { when: () => Boolean(meant()) && !document.querySelector("ticket-composer") });
 document.addEventListener("click", (event) => {
   // Buttons of the head stand for a key of ours.
-  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve']");
+  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='play.start']");
   if (button) keys.run(button.dataset.command);
 });
+
+startBulkKeys();
+
+// -- Views and deeds on many ---------------------------------------------------------------------------------------------------
+
+const play = new Play({ list, open: (id) => router.open(id, { focus: "title" }), end: (said) => router.close({ said }), current: () => router.ticket });
+
+document.body.addEventListener("view:saved", ({ detail }) => {
+  byId("view-dialog").close();
+  if (detail.url) router.showList(detail.url);
+  else if (router.list?.name === `view-${detail.left}`) router.showList("/");
+});
+document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(); });
 
 document.querySelector("command-palette")?.sources.push(async (query, signal) => {
   const found = JSON.parse(await text(`/palette/?q=${encodeURIComponent(query)}`, { signal }));

@@ -251,7 +251,8 @@ class TicketList extends HTMLElement {
 
   takeAway(row) {
     const id = idOf(row);
-    if (row.querySelector("[aria-current='true']")) {
+    const isOpen = Boolean(row.querySelector("[aria-current='true']"));
+    if (isOpen) {
       const next = row.nextElementSibling?.matches(".row") ? row.nextElementSibling : row.previousElementSibling;
       this.#after = Number(next?.dataset.ticket) || null;
     }
@@ -259,7 +260,7 @@ class TicketList extends HTMLElement {
     this.#unsettled.delete(id);
     this.selection.drop(id);
     if (!this.all.length && !this.rows.querySelector(":scope > .load-more")) this.#refreshEmpty();
-    this.dispatchEvent(new CustomEvent("list:left", { bubbles: true, detail: { ticket: id, next: this.#after } }));
+    this.dispatchEvent(new CustomEvent("list:left", { bubbles: true, detail: { ticket: id, next: isOpen ? this.#after : null } }));
   }
 
   /** The sentence at the end of the work, as it is now: what sleeps may have changed. */

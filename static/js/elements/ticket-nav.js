@@ -6,8 +6,13 @@ const CALM_MS = 4000;
 
 class TicketNav extends HTMLElement {
   #timer = null;
+  #current = "";
 
   connectedCallback() {
+    this.addEventListener("htmx:afterSettle", () => { // the views were arranged anew
+      if (this.#current) this.show(this.#current);
+      this.refresh();
+    });
     this.refresh();
   }
 
@@ -30,7 +35,13 @@ class TicketNav extends HTMLElement {
     return this.querySelector(`[data-list="${CSS.escape(name)}"] .nav__count`)?.textContent ?? "";
   }
 
+  /** Where G and this digit lead, null where no view has it. */
+  numbered(digit) {
+    return this.querySelector(`[data-number="${CSS.escape(digit)}"]`);
+  }
+
   show(name) {
+    this.#current = name ?? "";
     for (const link of this.querySelectorAll("[data-list]")) {
       if (link.dataset.list === name) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

@@ -33,8 +33,8 @@ export class Router {
   }
 
   addressOf(id) {
-    const name = this.list?.name ?? new URLSearchParams(location.search).get("view") ?? "inbox";
-    return `/tickets/${id}/${name === "inbox" ? "" : `?view=${encodeURIComponent(name)}`}`;
+    const place = this.list?.place ?? location.search.slice(1);
+    return `/tickets/${id}/${place ? `?${place}` : ""}`;
   }
 
   /** Show a ticket. Resolves to true when it is on the screen. */
@@ -92,7 +92,7 @@ export class Router {
 
   async showList(url, { push = true } = {}) {
     const mine = ++this.#wanted;
-    if (push && location.pathname !== url) history.pushState({}, "", url);
+    if (push && location.pathname + location.search !== url) history.pushState({}, "", url);
     this.#empty();
     await this.#loadList(url, mine);
     this.#pane("list");
@@ -173,7 +173,7 @@ export class Router {
   #follow() {
     const ticket = /^\/tickets\/(\d+)\//.exec(location.pathname);
     if (ticket) this.open(Number(ticket[1]), { push: false });
-    else if (byId("list-content")?.dataset.url === location.pathname) this.close({ push: false });
-    else this.showList(location.pathname, { push: false });
+    else if (byId("list-content")?.dataset.url === location.pathname + location.search) this.close({ push: false });
+    else this.showList(location.pathname + location.search, { push: false });
   }
 }

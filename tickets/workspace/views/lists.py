@@ -80,6 +80,7 @@ def list_context(chosen: lists.TicketList, visibility: Visibility, *, agent: Age
         "rows": fragments.rows(tickets),
         "more": f"{chosen.path}?{urlencode({**chosen.asked, 'before': cursor})}" if cursor else "",
         "orders": _orders(chosen),
+        "may_edit_view": chosen.view is not None and saved.may_edit(agent, chosen.view),
         "snoozed": _snoozed(chosen, visibility, agent=agent, now=now) if not tickets and not before else None,
     }
 
@@ -146,6 +147,11 @@ def words() -> dict[str, str]:
         "draftStopped": _("Your reply was not sent: the thread has moved on. It is a draft again."),
         "lastTicket": _("That was the last one in this list."),
         "ticketsFound": _("Ticket"),
+        "selected": _("%(n)s selected"),
+        "allSelected": _("All %(n)s in this view"),
+        "bulkGoesOn": _("%(done)s of %(total)s done"),
+        "bulkFailed": _("%(done)s done, %(failed)s not"),
+        "playDone": _("Played through: %(n)s done. Nothing is left in this list."),
     }
 
 

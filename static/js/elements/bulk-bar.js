@@ -1,0 +1,99 @@
+/** <bulk-bar>: what can be done to the selected rows. One choice is one request; the server does the rest. Markup: workspace/bulk_bar.html. */
+
+import { keys } from "../lib/keyboard.js";
+import { fromTemplate } from "../lib/nodes.js";
+import { phrase } from "../lib/phrases.js";
+import { send } from "../lib/request.js";
+import { toast } from "../lib/toast.js";
+import { word } from "../lib/words.js";
+
+const MOST_TO_MERGE = 50;
+const NOTHING = "-"; // "" is a choice: nobody
+
+class BulkBar extends HTMLElement {
+  #chosen = { ids: [], everything: false };
+
+  connectedCallback() {
+    this.list = this.parentElement.querySelector("ticket-list");
+    this.parentElement.addEventListener("list:selected", (event) => this.#show(event.detail));
+    this.querySelector("[data-beyond]").addEventListener("click", () => this.list.selection.beyond());
+    this.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-do]");
+      if (button) this.run(button.dataset.do, button.dataset.value);
+      if (event.target.closest("[data-command='list.select_none']")) this.list.selection.none();
+    });
+    this.addEventListener("change", (event) => {
+      const menu = event.target.closest("select-menu");
+      if (!menu || !event.target.matches("input[type=hidden]")) return;
+      const { value } = event.target;
+      event.target.value = menu.hasAttribute("multiple") ? "" : NOTHING;
+      for (const option of menu.options) option.ariaSelected = "false";
+      if (value) this.run(menu.dataset.do, value);
+      else if (!menu.hasAttribute("multiple")) this.run(menu.dataset.do, "");
+    });
+    this.addEventListener("beforetoggle", (event) => {
+      if (event.newState === "open" && event.target.id === "bulk-merge-menu") this.#offerSurvivors();
+    }, true);
+  }
+
+  get isActive() {
+    return this.#chosen.ids.length > 0;
+  }
+
+  /** Open one verb's values, as its key does. */
+  open(verb) {
+    this.querySelector(`#bulk-${verb}-button`)?.click();
+  }
+
+  async run(deed, value) {
+    const { ids, everything } = this.#chosen;
+    const form = everything ? { everything: "1" } : { ids: ids.join(",") };
+    const place = this.list.facts.place;
+    this.list.selection.none();
+    const answer = await send("POST", `${this.dataset.url}${place ? `?${place}` : ""}`, { form: { do: deed, value, ...form } }).catch(() => null);
+    const said = answer?.headers.get("Content-Type")?.includes("json") ? await answer.json() : null;
+    if (!answer?.ok) {
+      toast(said?.words ?? word("failed"), { kind: "error" });
+      return;
+    }
+    toast(said.words, { undo: said.undo_url });
+    this.dispatchEvent(new CustomEvent("bulk:started", { bubbles: true, detail: said }));
+  }
+
+  #show(chosen) {
+    this.#chosen = chosen;
+    this.hidden = !this.isActive;
+    if (this.hidden) return;
+    const total = document.getElementById("list-count")?.textContent || "";
+    this.querySelector("[data-count]").textContent = chosen.everything ? phrase("allSelected", { n: total }) : phrase("selected", { n: chosen.ids.length });
+    this.querySelector("[data-beyond]").hidden = chosen.everything || !(chosen.isAll && chosen.hasMore);
+    this.querySelector("[data-do=merge]").hidden = chosen.everything || chosen.ids.length < 2 || chosen.ids.length > MOST_TO_MERGE;
+  }
+
+  /** The selected tickets themselves: one of them takes the others in. */
+  #offerSurvivors() {
+    const options = this.#chosen.ids.map((id) => {
+      const option = fromTemplate("option-template");
+      option.id = `bulk-merge-${id}`;
+      option.dataset.value = id;
+      option.ariaSelected = "false";
+      const row = this.list.row(id);
+      option.querySelector("[data-label]").textContent = `${row?.querySelector(".row__name")?.firstChild?.textContent ?? id} · ${row?.querySelector(".row__subject, .row__snippet")?.textContent.trim() ?? ""}`;
+      return option;
+    });
+    this.querySelector("#bulk-merge-list").replaceChildren(...options);
+  }
+}
+
+customElements.define("bulk-bar", BulkBar);
+
+/** While rows are selected, the keys of a ticket mean them. Call this after the keys of the open ticket are set: the latest wins. */
+export function startBulkKeys() {
+  const bar = () => document.querySelector("bulk-bar");
+  const when = () => Boolean(bar()?.isActive);
+  for (const verb of ["assign", "team", "status", "priority", "snooze"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
+  keys.on("ticket.tags", () => bar().open("tag"), { when });
+  keys.on("ticket.take", () => { bar().run("assign", "me"); }, { when });
+  for (const solve of ["ticket.solve", "ticket.solve_next"]) keys.on(solve, () => { bar().run("status", "solved"); }, { when });
+  keys.on("list.back", () => bar().list.selection.none(), { when });
+}
