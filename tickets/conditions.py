@@ -2,31 +2,46 @@
 
 A tree is JSON: {"all": [tree, ...]}, {"any": [...]}, {"none": [...]}, or a leaf {"field", "op", "value"}; {} holds
 always. The same tree gives a Python predicate (`matches`), a Django `Q` (`to_q`) and a sentence in the reader's
-language (`sentence`). Rules and SLA policies use it; the search grammar will be its text form.
+language (`sentence`). Rules and SLA policies use the FIELDS; searches and saved views all that ASKED has, and
+`tickets.grammar` is their text form.
 
-Text is compared by linear substring search, case-folded: no pattern of an admin can run for minutes (V18).
+What depends on who asks and when stays as it was written ("me", "7d") and is resolved for a `Reader`, so that one tree
+serves everybody.
+
+Text is compared by linear substring search, case-folded: no pattern of an admin can run for minutes (V18). Free words
+are asked of the index of words.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent, Team
 from tickets.channels import adapter_for
-from tickets.models import Identity, Message, Tag, Ticket
+from tickets.models import Attachment, Customer, Identity, Message, ReadMark, SearchEntry, SlaClock, Tag, Ticket
+from tickets.models.search import lexemes
+from tickets.terms import asked, is_of_signs
 
 Tree = Mapping[str, Any]
 GROUPS = ("all", "any", "none")
 NEVER = Q(pk__in=[])  # an empty Q would vanish when it is negated
 MAX_DEPTH, MAX_LEAVES, MAX_TEXT = 5, 100, 200
+ME = "me"  # whoever reads
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+DAYS = {"today": 0, "yesterday": 1}
+_AGO = re.compile(r"([0-9]{1,4})([mhdw])")
+_CUSTOM = "field."  # before the key of a custom field
 
 
 class Invalid(ValueError):
@@ -46,8 +61,20 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """Who asks, and when: what "me" and "7d" mean. Days are those of the current time zone."""
+
+    agent_id: int | None = None
+    now: datetime = field(default_factory=timezone.now)
+
+
+@dataclass(frozen=True)
 class Field:
-    """One thing that can be asked. `kind` decides the operators and the widget: choice, text, tags, order."""
+    """One thing that can be asked. `kind` decides the operators, the widget and what `q` is given.
+
+    choice, text, tags: the values. order: (op, value). words: (op, values). moment: (op, from, to), instants.
+    due: (op, value, now). custom: (key, values). own: the id of the agent who reads.
+    """
 
     label: Promise | str
     kind: str
@@ -64,8 +91,24 @@ OPERATORS: Mapping[str, Mapping[str, Promise]] = {
         "at_least": gettext_lazy("is at least"),
         "at_most": gettext_lazy("is at most"),
     },
+    "words": {
+        "contains": gettext_lazy("contain"),
+        "contains_not": gettext_lazy("do not contain"),
+        "phrase": gettext_lazy("contain exactly"),
+        "phrase_not": gettext_lazy("do not contain exactly"),
+    },
+    "moment": {
+        "after": gettext_lazy("after"),
+        "since": gettext_lazy("from"),
+        "before": gettext_lazy("before"),
+        "until": gettext_lazy("until"),
+        "between": gettext_lazy("from … to"),
+    },
+    "due": {"is": gettext_lazy("is"), "within": gettext_lazy("is due within")},
+    "custom": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
+    "own": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
 }
-NEGATED = frozenset({"is_not", "contains_not", "has_not"})
+NEGATED = frozenset({"is_not", "contains_not", "has_not", "phrase_not"})
 
 
 def _text_q(words: list[str]) -> Q:
@@ -85,9 +128,116 @@ def _or(lookup: str) -> Callable[[list[str]], Q]:
     return lambda words: Q(*[Q(**{lookup: word}) for word in words], _connector="OR")
 
 
-def _order_q(op_value: tuple[str, int]) -> Q:
-    op, value = op_value
-    return Q(**{{"is": "priority", "at_least": "priority__gte", "at_most": "priority__lte"}[op]: value})
+def _subject_q(words: list[str]) -> Q:
+    return Q(*[Q(subject__icontains=word) & _indexed(word) for word in words], _connector="OR")
+
+
+def _customer_q(words: list[str]) -> Q:
+    """By name or address. Both are indexed by trigrams, and looked up before any ticket is."""
+    return Q(*[Q(customer__in=_people(word)) & _indexed(word) for word in words], _connector="OR")
+
+
+def _people(word: str) -> Any:
+    named = Customer.objects.filter(name__icontains=word).values("pk")
+    return named.union(Identity.objects.filter(value__icontains=word).values("customer"))
+
+
+def _indexed(word: str) -> Q:
+    """Two syllables have no trigram; but the index of words has their pair, with the subject and the customer."""
+    return Q(pk__in=_finding(word).values("ticket")) if is_of_signs(word) else ~NEVER
+
+
+def _finding(term: str) -> Any:
+    return SearchEntry.objects.filter(words__finds=lexemes(asked(term)))
+
+
+def _words_q(op_words: tuple[str, list[str]]) -> Q:
+    op, words = op_words
+    found = []
+    for word in words:
+        entries = SearchEntry.objects.filter(ticket=OuterRef("pk"), words__finds=lexemes(asked(word)))
+        found.append(Exists(entries.filter(said_exactly(word)) if op == "phrase" else entries))
+    return Q(*[Q(one) for one in found], _connector="OR")
+
+
+def said_exactly(phrase: str) -> Q:
+    """Over SearchEntry: its message, or the subject, holds the very words."""
+    places = ("message__text", "message__subject", "ticket__subject", "message__author_name")
+    return Q(*[Q(**{f"{place}__icontains": phrase}) for place in places], _connector="OR")
+
+
+def _to_q(words: list[str]) -> Q:
+    """Where it was written to: an address of ours, or another one in To and Cc."""
+    mails = Message.objects.filter(ticket=OuterRef("pk"), direction="in")
+    return Q(
+        *[
+            Q(first_channel__address__icontains=word)
+            | Q(first_channel__name__icontains=word)
+            | Q(Exists(mails.filter(Q(to__icontains=word) | Q(cc__icontains=word))))
+            for word in words
+        ],
+        _connector="OR",
+    )
+
+
+def _order_q(column: str) -> Callable[[tuple[str, int]], Q]:
+    lookups = {"is": column, "at_least": f"{column}__gte", "at_most": f"{column}__lte"}
+    return lambda op_value: Q(**{lookups[op_value[0]]: op_value[1]})
+
+
+def _moment_q(column: str) -> Callable[[tuple[str, datetime, datetime]], Q]:
+    def q(asked_for: tuple[str, datetime, datetime]) -> Q:
+        op, begins, ends = asked_for
+        match op:
+            case "after":
+                return Q(**{f"{column}__gte": ends})
+            case "since":
+                return Q(**{f"{column}__gte": begins})
+            case "before":
+                return Q(**{f"{column}__lt": begins})
+            case "until":
+                return Q(**{f"{column}__lt": ends})
+        return Q(**{f"{column}__gte": begins, f"{column}__lt": ends})
+
+    return q
+
+
+def _sla_q(asked_for: tuple[str, Any, datetime]) -> Q:
+    op, value, now = asked_for
+    clocks = SlaClock.objects.filter(ticket=OuterRef("pk"))
+    if op == "within":
+        running = clocks.filter(state="running", breached_at__isnull=True, due_at__lte=now + ago(value))
+        return Q(Exists(running))
+    states = {
+        "breached": clocks.filter(breached_at__isnull=False).exclude(state="cancelled"),
+        "running": clocks.filter(state="running"),
+        "paused": clocks.filter(state="paused"),
+    }
+    return Q(*[Q(Exists(states[one])) for one in value], _connector="OR")
+
+
+def _has_q(values: list[str]) -> Q:
+    things = {
+        "attachment": Attachment.objects.filter(message__ticket=OuterRef("pk")),
+        "note": Message.objects.filter(ticket=OuterRef("pk"), kind="note"),
+        "reply": Message.objects.filter(ticket=OuterRef("pk"), kind="public", direction="out"),
+    }
+    return Q(*[Q(Exists(things[value])) for value in values], _connector="OR")
+
+
+def _unread_q(agent_id: int) -> Q:
+    """Somebody else's newest message lies beyond the agent's mark (static/js/lib/ticket-list.js says the same)."""
+    marks = ReadMark.objects.filter(ticket=OuterRef("pk"), agent=agent_id)
+    seen = Exists(marks.filter(message_id__gte=OuterRef("last_message_id")))
+    known = Q(last_direction="in") | Q(Exists(marks.filter(message_id__gt=0)))
+    return Q(known, ~Q(seen), ~Q(last_author_id=agent_id, last_author_id__isnull=False), last_message_id__isnull=False)
+
+
+def _custom_q(key_values: tuple[str, list[str]]) -> Q:
+    """By containment, never by a lookup made of the key (V39). A number may be stored as one."""
+    key, values = key_values
+    forms: list[Any] = [*values, *(int(value) for value in values if re.fullmatch(r"-?[0-9]{1,15}", value))]
+    return Q(*[Q(fields__contains={key: form}) for form in forms], _connector="OR")
 
 
 def _channel_kinds() -> list[tuple[Any, str]]:
@@ -99,7 +249,7 @@ FIELDS: Mapping[str, Field] = {
         gettext_lazy("Channel"), "choice", lambda values: Q(first_channel__kind__in=values), _channel_kinds
     ),
     "text": Field(gettext_lazy("Text"), "text", _text_q),
-    "subject": Field(gettext_lazy("Subject"), "text", _or("subject__icontains")),
+    "subject": Field(gettext_lazy("Subject"), "text", _subject_q),
     "language": Field(
         gettext_lazy("Language of the ticket"),
         "choice",
@@ -125,7 +275,7 @@ FIELDS: Mapping[str, Field] = {
     "priority": Field(
         gettext_lazy("Priority"),
         "order",
-        _order_q,
+        _order_q("priority"),
         lambda: [(key, str(label)) for key, label in Ticket.Priority.choices],
     ),
     "status": Field(
@@ -150,6 +300,102 @@ FIELDS: Mapping[str, Field] = {
         ],
     ),
 }
+
+
+# What a search can ask beyond that. Rules decide on the fields above, of which `facts_of` is cheap.
+ASKED: Mapping[str, Field] = {
+    **FIELDS,
+    "words": Field(gettext_lazy("Words"), "words", _words_q),
+    "number": Field(gettext_lazy("Number"), "text", lambda values: Q(number__in=_numbers(values))),
+    "customer": Field(gettext_lazy("Customer"), "text", _customer_q),
+    "to": Field(gettext_lazy("Written to"), "text", _to_q),
+    "created": Field(gettext_lazy("Created"), "moment", _moment_q("created_at")),
+    "updated": Field(gettext_lazy("Updated"), "moment", _moment_q("updated_at")),
+    "sla": Field(
+        gettext_lazy("SLA"),
+        "due",
+        _sla_q,
+        lambda: [("breached", _("breached")), ("running", _("running")), ("paused", _("paused"))],
+    ),
+    "csat": Field(
+        gettext_lazy("Rating"), "order", _order_q("csat"), lambda: [(stars, str(stars)) for stars in range(1, 6)]
+    ),
+    "has": Field(
+        gettext_lazy("With"),
+        "choice",
+        _has_q,
+        lambda: [("attachment", _("attachment")), ("note", _("note")), ("reply", _("reply"))],
+    ),
+    "snoozed": Field(gettext_lazy("Snoozed"), "own", lambda reader: Q(snoozed_until__gt=reader.now)),
+    "unread": Field(gettext_lazy("Unread"), "own", lambda reader: _unread_q(reader.agent_id or 0)),
+}
+_CUSTOM_FIELD = Field(gettext_lazy("Field"), "custom", _custom_q)
+
+
+def ago(text: str) -> timedelta:
+    """ "90m", "2h", "7d", "2w". Raises Invalid."""
+    found = _AGO.fullmatch(text)
+    if not found:
+        raise Invalid(_("Write a span of time as 30m, 2h, 7d or 2w."))
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def span(text: str, *, now: datetime) -> tuple[datetime, datetime]:
+    """What a moment in words covers: a day from its midnight to the next, or an instant ("7d" ago) twice. Raises Invalid."""
+    if _AGO.fullmatch(text):
+        at = now - ago(text)
+        return at, at
+    day = timezone.localdate(now) - timedelta(days=DAYS[text]) if text in DAYS else _day(text)
+    midnight = datetime.combine(day, time.min, tzinfo=timezone.get_current_timezone())
+    return midnight, datetime.combine(day + timedelta(days=1), time.min, tzinfo=timezone.get_current_timezone())
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.min
+    if not 1970 <= day.year <= 2200:
+        raise Invalid(_("Write a day as 2026-09-30, or a span of time as 7d."))
+    return day
+
+
+def _numbers(values: list[str]) -> list[int]:
+    return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 19]
+
+
+def asked_facts_of(ticket: Ticket, reader: Reader) -> dict[str, Any]:
+    """The facts for every field that a search can ask, for one reader. More queries than `facts_of`."""
+    mark = ReadMark.objects.filter(ticket=ticket, agent=reader.agent_id).values_list("message_id", flat=True).first()
+    newest, mails = ticket.last_message_id, Message.objects.filter(ticket=ticket, direction="in")
+    addresses = [address for to, cc in mails.values_list("to", "cc") for address in [*to, *cc]]
+    channel = [ticket.first_channel.address, ticket.first_channel.name] if ticket.first_channel else []
+    facts = facts_of(ticket)
+    return facts | {
+        "words": lambda op, word: Ticket.objects.filter(_words_q((op, [word])), pk=ticket.pk).exists(),
+        "number": [str(ticket.number)],
+        "customer": [ticket.customer.name, *facts["customer_address"]],
+        "to": [*channel, *addresses],
+        "created": ticket.created_at,
+        "updated": ticket.updated_at,
+        "sla": list(ticket.clocks.exclude(state="cancelled")),
+        "csat": ticket.csat,
+        "has": {
+            name
+            for name, there in (
+                ("attachment", Attachment.objects.filter(message__ticket=ticket)),
+                ("note", Message.objects.filter(ticket=ticket, kind="note")),
+                ("reply", Message.objects.filter(ticket=ticket, kind="public", direction="out")),
+            )
+            if there.exists()
+        },
+        "snoozed": ticket.snoozed_until is not None and ticket.snoozed_until > reader.now,
+        "unread": newest is not None
+        and newest > (mark or 0)
+        and (bool(mark) or ticket.last_direction == "in")
+        and (ticket.last_author_id is None or ticket.last_author_id != reader.agent_id),
+        "custom": ticket.fields,
+    }
 
 
 def facts_of(ticket: Ticket) -> dict[str, Any]:
@@ -187,30 +433,30 @@ def outcome_of(tree: Tree, facts: Mapping[str, Any]) -> Outcome | None:
         return None
 
 
-def matches(tree: Tree, facts: Mapping[str, Any]) -> Outcome:
-    """The predicate. Raises Invalid for a tree that `validate` refuses, TypeError or AttributeError for odd values."""
+def matches(tree: Tree, facts: Mapping[str, Any], reader: Reader | None = None) -> Outcome:
+    """The predicate. `facts` are those of `facts_of`, or of `asked_facts_of` for a reader. Raises Invalid for a tree that `validate` refuses, TypeError or AttributeError for odd values."""
     if not tree:
         return Outcome(matched=True)
     if "field" in tree:
-        return Outcome(matched=True) if _holds(tree, facts) else Outcome(matched=False, failed=tree)
+        return Outcome(matched=True) if _holds(tree, facts, reader) else Outcome(matched=False, failed=tree)
     group, branches = _group_of(tree)
     if group == "none":
-        hit = next((branch for branch in branches if matches(branch, facts).matched), None)
+        hit = next((branch for branch in branches if matches(branch, facts, reader).matched), None)
         return Outcome(matched=hit is None, failed=hit)
-    outcomes = [matches(branch, facts) for branch in branches]
+    outcomes = [matches(branch, facts, reader) for branch in branches]
     missed = [outcome for outcome in outcomes if not outcome.matched]
     matched = not missed if group == "all" else len(missed) < len(outcomes)
     return Outcome(matched=matched, failed=None if matched else missed[0].failed if missed else tree)
 
 
-def to_q(tree: Tree) -> Q:
+def to_q(tree: Tree, reader: Reader | None = None) -> Q:
     """The same tree over `Ticket`. Fields and operators come from the tables above, never from the tree (V39)."""
     if not tree:
         return ~NEVER
     if "field" in tree:
-        return _leaf_q(tree)
+        return _leaf_q(tree, reader or Reader())
     group, branches = _group_of(tree)
-    parts = [to_q(branch) for branch in branches]
+    parts = [to_q(branch, reader) for branch in branches]
     if group == "all":
         return Q(*parts) if parts else ~NEVER
     either = Q(*parts, _connector="OR") if parts else NEVER
@@ -241,8 +487,14 @@ def _group_of(tree: Tree) -> tuple[str, list[Tree]]:
     return group, tree[group]
 
 
+def field_named(name: Any) -> Field | None:
+    if isinstance(name, str) and name.startswith(_CUSTOM) and len(name) > len(_CUSTOM):
+        return _CUSTOM_FIELD
+    return ASKED.get(name)
+
+
 def _field_of(leaf: Tree) -> tuple[Field, str]:
-    field = FIELDS.get(leaf.get("field", ""))
+    field = field_named(leaf.get("field", ""))
     if field is None:
         raise Invalid(_("Unknown field: %(field)s") % {"field": leaf.get("field", "")})
     op = leaf.get("op", "")
@@ -254,38 +506,103 @@ def _field_of(leaf: Tree) -> tuple[Field, str]:
 def _values_of(field: Field, leaf: Tree) -> list[Any]:
     value = leaf.get("value")
     values = value if isinstance(value, list) else [value]
-    if field.kind in ("text", "tags"):
+    if field.kind in ("text", "tags", "words", "custom"):
         words = [word.strip() for word in values if isinstance(word, str) and word.strip()]
         if not words or any(len(word) > MAX_TEXT for word in words):
             raise Invalid(_("%(field)s: write what to look for.") % {"field": field.label})
         return [word.lower() for word in words] if field.kind == "tags" else words
+    if field.kind == "own":
+        return values
+    if field.kind == "moment" or leaf.get("op") == "within":
+        if len(values) != (2 if leaf.get("op") == "between" else 1) or not all(isinstance(one, str) for one in values):
+            raise Invalid(_("Write a day as 2026-09-30, or a span of time as 7d."))
+        for one in values:
+            ago(one) if field.kind == "due" else span(one, now=timezone.now())
+        return values
     allowed = dict(field.choices()) if field.choices else {}
-    if not values or any(value not in allowed for value in values):
+    if not values or any(value not in allowed and not _is_me(leaf, value) for value in values):
         raise Invalid(_("%(field)s: choose from the list.") % {"field": field.label})
     return values
 
 
-def _holds(leaf: Tree, facts: Mapping[str, Any]) -> bool:
+def _is_me(leaf: Tree, value: Any) -> bool:
+    return value == ME and leaf["field"] == "assignee"
+
+
+def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     field, op = _field_of(leaf)
-    value, fact = leaf.get("value"), facts[leaf["field"]]
+    value, fact = leaf.get("value"), facts["custom" if field.kind == "custom" else leaf["field"]]
     values: list[Any] = value if isinstance(value, list) else [value]
     if field.kind == "order":
+        if fact is None:
+            return False
         return {"is": fact == values[0], "at_least": fact >= values[0], "at_most": fact <= values[0]}[op]
-    if field.kind == "text":
+    if field.kind == "moment":
+        return _is_within(fact, op, values, reader or Reader())
+    if field.kind == "due":
+        return _is_due(fact, op, value, reader or Reader())
+    if field.kind == "words":
+        found = any(fact(op.removesuffix("_not"), word.strip()) for word in values)
+    elif leaf["field"] == "number":
+        found = any(word.strip() in fact for word in values)
+    elif field.kind == "text":
         found = any(word.strip().casefold() in text.casefold() for word in values for text in fact)
     elif field.kind == "tags":
         found = any(name.lower() in fact for name in values)
+    elif field.kind == "custom":
+        key = leaf["field"].removeprefix(_CUSTOM)
+        found = key in fact and any(str(fact[key]) == word for word in values)
+    elif field.kind == "own":
+        found = fact
+    elif leaf["field"] == "has":
+        found = any(one in fact for one in values)
     else:
-        found = fact in values
+        found = fact in [reader.agent_id if reader and _is_me(leaf, one) else one for one in values]
     return found is not (op in NEGATED)
 
 
-def _leaf_q(leaf: Tree) -> Q:
+def _is_within(at: datetime, op: str, values: list[str], reader: Reader) -> bool:
+    begins, ends = _span_of(values, reader)
+    return {
+        "after": at >= ends,
+        "since": at >= begins,
+        "before": at < begins,
+        "until": at < ends,
+        "between": begins <= at < ends,
+    }[op]
+
+
+def _span_of(values: list[str], reader: Reader) -> tuple[datetime, datetime]:
+    return span(values[0], now=reader.now)[0], span(values[-1], now=reader.now)[1]
+
+
+def _is_due(clocks: list[SlaClock], op: str, value: Any, reader: Reader) -> bool:
+    if op == "within":
+        until = reader.now + ago(value)
+        return any(one.state == "running" and one.breached_at is None and one.due_at <= until for one in clocks)
+    values = value if isinstance(value, list) else [value]
+    return any(one.breached_at if wanted == "breached" else one.state == wanted for one in clocks for wanted in values)
+
+
+def _leaf_q(leaf: Tree, reader: Reader) -> Q:
     field, op = _field_of(leaf)
     values = _values_of(field, leaf)
-    if field.kind == "order":
-        return field.q((op, values[0]))
-    return ~field.q(values) if op in NEGATED else field.q(values)
+    match field.kind:
+        case "order":
+            return field.q((op, values[0]))
+        case "moment":
+            return field.q((op, *_span_of(values, reader)))
+        case "due":
+            return field.q((op, values[0] if op == "within" else values, reader.now))
+        case "words":
+            found = field.q((op.removesuffix("_not"), values))
+        case "custom":
+            found = field.q((leaf["field"].removeprefix(_CUSTOM), values))
+        case "own":
+            found = field.q(reader)
+        case _:
+            found = field.q([(reader.agent_id or -1) if _is_me(leaf, one) else one for one in values])
+    return ~found if op in NEGATED else found
 
 
 def _say_leaf(leaf: Tree) -> str:
@@ -293,11 +610,21 @@ def _say_leaf(leaf: Tree) -> str:
     value = leaf.get("value")
     values: Iterable[Any] = value if isinstance(value, list) else [value]
     names = dict(field.choices()) if field.choices else {}
-    said = [f"“{item}”" if field.kind == "text" else str(names.get(item, item)) for item in values]
+    if field.kind == "own":
+        said = _("not: %(condition)s") if op in NEGATED else "%(condition)s"
+        return said % {"condition": field.label}
+    if op == "between":
+        first, last = values
+        return _("%(field)s from %(first)s to %(last)s") % {"field": field.label, "first": first, "last": last}
+    quoted = field.kind in ("text", "words")
+    said_values = [
+        f"“{item}”" if quoted else _("me") if _is_me(leaf, item) else str(names.get(item, item)) for item in values
+    ]
+    label = leaf["field"].removeprefix(_CUSTOM) if field.kind == "custom" else field.label
     return _("%(field)s %(op)s %(values)s") % {
-        "field": field.label,
+        "field": label,
         "op": OPERATORS[field.kind][op],
-        "values": _(" or ").join(said),
+        "values": _(" or ").join(said_values),
     }
 
 
