@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -64,8 +64,12 @@ class Outcome:
 class Reader:
     """Who asks, and when: what "me" and "7d" mean. Days are those of the current time zone."""
 
-    agent_id: int | None = None
-    now: datetime = field(default_factory=timezone.now)
+    agent_id: int | None
+    now: datetime
+
+
+SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # by which spans of time are only checked
+NOBODY = Reader(agent_id=None, now=SOME_DAY)  # for trees of FIELDS, in which nothing depends on the reader
 
 
 @dataclass(frozen=True)
@@ -345,9 +349,10 @@ def span(text: str, *, now: datetime) -> tuple[datetime, datetime]:
     if _AGO.fullmatch(text):
         at = now - ago(text)
         return at, at
-    day = timezone.localdate(now) - timedelta(days=DAYS[text]) if text in DAYS else _day(text)
-    midnight = datetime.combine(day, time.min, tzinfo=timezone.get_current_timezone())
-    return midnight, datetime.combine(day + timedelta(days=1), time.min, tzinfo=timezone.get_current_timezone())
+    zone = timezone.get_current_timezone()
+    day = now.astimezone(zone).date() - timedelta(days=DAYS[text]) if text in DAYS else _day(text)
+    midnight = datetime.combine(day, time.min, tzinfo=zone)
+    return midnight, datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone)
 
 
 def _day(text: str) -> date:
@@ -454,7 +459,7 @@ def to_q(tree: Tree, reader: Reader | None = None) -> Q:
     if not tree:
         return ~NEVER
     if "field" in tree:
-        return _leaf_q(tree, reader or Reader())
+        return _leaf_q(tree, reader or NOBODY)
     group, branches = _group_of(tree)
     parts = [to_q(branch, reader) for branch in branches]
     if group == "all":
@@ -516,8 +521,8 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
     if field.kind == "moment" or leaf.get("op") == "within":
         if len(values) != (2 if leaf.get("op") == "between" else 1) or not all(isinstance(one, str) for one in values):
             raise Invalid(_("Write a day as 2026-09-30, or a span of time as 7d."))
-        for one in values:
-            ago(one) if field.kind == "due" else span(one, now=timezone.now())
+        for one in map(str, values):
+            ago(one) if field.kind == "due" else span(one, now=SOME_DAY)
         return values
     allowed = dict(field.choices()) if field.choices else {}
     if not values or any(value not in allowed and not _is_me(leaf, value) for value in values):
@@ -538,9 +543,9 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
             return False
         return {"is": fact == values[0], "at_least": fact >= values[0], "at_most": fact <= values[0]}[op]
     if field.kind == "moment":
-        return _is_within(fact, op, values, reader or Reader())
+        return _is_within(fact, op, values, reader or NOBODY)
     if field.kind == "due":
-        return _is_due(fact, op, value, reader or Reader())
+        return _is_due(fact, op, value, reader or NOBODY)
     if field.kind == "words":
         found = any(fact(op.removesuffix("_not"), word.strip()) for word in values)
     elif leaf["field"] == "number":
