@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone, translation
 from psycopg2 import errors
 
@@ -120,11 +120,15 @@ def process_one(*, away: Away | None = None) -> bool:
         return True
 
 
+class AlreadyThere(Exception):
+    """The channel that this item belongs to has had it already, by another way."""
+
+
 @transaction.atomic
 def replay(event: RawEvent, *, by: Agent) -> bool:
     """A person sends a quarantined item through again; audited. False when it was no longer in quarantine.
 
-    An item of an account that was unknown goes to the channel that has this account now.
+    An item of an account that was unknown goes to the channel that has this account now. Raises AlreadyThere.
     """
     locked = RawEvent.objects.select_for_update(of=("self",)).select_related("channel").get(pk=event.pk)
     if locked.state != RawEvent.State.QUARANTINED:
@@ -136,7 +140,11 @@ def replay(event: RawEvent, *, by: Agent) -> bool:
     locked.state, locked.outcome, locked.outcome_reason = RawEvent.State.NEW, None, ""
     locked.attempts, locked.last_error, locked.finished_at = 0, "", None
     locked.next_attempt_at, locked.lease_owner, locked.lease_until = timezone.now(), None, None
-    locked.save()
+    try:
+        with transaction.atomic():
+            locked.save()
+    except IntegrityError as taken:
+        raise AlreadyThere from taken
     AuditEntry.write(
         "raw_event_replayed", actor=by, target=locked, brand_id=locked.channel.brand_id, facts={"reason": reason}
     )

@@ -61,10 +61,15 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
 def replay(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a quarantined item through again."""
     event = _found(_items(agent_of(request)), pk)
-    if process.replay(event, by=agent_of(request)):
-        messages.success(request, _("It is being read again. If it fails once more, it comes back here."))
+    try:
+        replayed = process.replay(event, by=agent_of(request))
+    except process.AlreadyThere:
+        messages.error(request, _("The channel of this account has received the same item already. It stays here."))
     else:
-        messages.info(request, _("Somebody else has dealt with it already."))
+        if replayed:
+            messages.success(request, _("It is being read again. If it fails once more, it comes back here."))
+        else:
+            messages.info(request, _("Somebody else has dealt with it already."))
     return redirect(f"{reverse('dead_letters')}?kind=items")
 
 

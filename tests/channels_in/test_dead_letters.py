@@ -6,7 +6,9 @@ from django.utils import timezone
 from agents.models import AuditEntry
 from channels_in import process
 from channels_in.models import RawEvent
+from channels_in.webhooks import UNKNOWN_ACCOUNT
 from tests import plain
+from tests.cast import make_channel
 from tests.plain import come_in, message
 from tickets.models import DeliveryPart, Message, Outbox
 
@@ -70,6 +72,26 @@ def test_quarantine_replay_page(admin, cast, quarantined, monkeypatch):
     entry = AuditEntry.objects.get(kind="raw_event_replayed")
     assert (entry.actor, entry.object_id) == (cast.admin, quarantined.pk)
     assert admin.post(f"{PAGE}items/{quarantined.pk}/replays/").status_code == 404
+
+
+def test_an_item_that_the_right_channel_already_has_stays_and_a_sentence_says_so(admin, cast, line):
+    """Quarantined for an unknown account; meanwhile that account has a channel, and the provider sent it there."""
+    now = timezone.now()
+    sibling = make_channel("plain", brand=cast.brand, slug="sibling", app_id="app", account_id="shop-2")
+    type(line).objects.filter(pk=line.pk).update(app_id="app")
+    twice = {"dedupe_key": "m1", "raw_sha256": "a" * 64, "body_sha256": "b" * 64, "raw": b"{}"}
+    waiting = RawEvent.objects.create(
+        channel=line, state="quarantined", outcome="quarantined", finished_at=now,
+        outcome_reason=f"{UNKNOWN_ACCOUNT}shop-2", **twice,
+    )  # fmt: skip
+    there = RawEvent.objects.create(channel=sibling, state="done", outcome="ticketed", finished_at=now, **twice)
+    answer = admin.post(f"{PAGE}items/{waiting.pk}/replays/", follow=True)
+    assert answer.status_code == 200 and "received the same item already" in answer.content.decode()
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.channel) == ("quarantined", line)
+    assert not AuditEntry.objects.filter(kind="raw_event_replayed").exists()
+    there.delete()
+    assert "It is being read again" in admin.post(f"{PAGE}items/{waiting.pk}/replays/", follow=True).content.decode()
 
 
 def test_the_original_is_a_file_and_reading_it_is_audited(admin, quarantined):
