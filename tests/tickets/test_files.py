@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from tests.plain import come_in, message
-from tickets import files
+from tickets import files, fragments
 from tickets.models import Attachment, Message
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 20
@@ -137,6 +137,22 @@ def test_attachment_links(client, cast, attachment):
     assert status(client, own) == 200
     for guess in ("x" * 43, attachment.token[:-1], str(attachment.pk), attachment.sha256):
         assert status(client, f"/files/{guess}/page.html") == 404
+
+
+def test_a_bubble_holds_no_address_that_opens_by_itself(client, cast, attachment):
+    """Whoever copies it out of a thread can give it to nobody, and what is cached is asked for again."""
+    message = Message.objects.for_bubbles().get()
+    shown = fragments.bubble(message)
+    assert files.file_path(attachment) in shown and "signature=" not in shown
+    login(client, cast.manager)
+    answer = client.get(files.file_path(attachment))
+    assert b"".join(answer) and "no-cache" in answer["Cache-Control"]
+    again = {"HTTP_IF_NONE_MATCH": answer["ETag"]}
+    assert client.get(files.file_path(attachment), **again).status_code == 304
+    message.ticket.team = cast.billing
+    message.ticket.save()
+    login(client, cast.agent)
+    assert client.get(files.file_path(attachment), **again).status_code == 404
 
 
 def test_a_stored_page_is_an_inert_file(client, cast, attachment):

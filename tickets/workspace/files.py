@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotModified,
+    HttpResponseRedirect,
+)
+from django.utils.http import parse_etags, quote_etag
 from django.views.decorators.http import require_safe
 
 from tickets import files
@@ -26,16 +35,27 @@ def stored_file(request: HttpRequest, token: str, name: str = "") -> HttpRespons
     except (Attachment.DoesNotExist, ValidationError, ValueError):
         raise Http404 from None
     until, signature = request.GET.get("until", ""), request.GET.get("signature", "")
-    if not (signature and files.is_signed(token, until=until, signature=signature)):
-        if not request.user.is_authenticated:
-            raise Http404
-        attachment_for(request.user, attachment.pk)
-        if not settings.FILES_BASE_URL.startswith(settings.SITE_URL):
-            return HttpResponseRedirect(files.signed_url(attachment, seconds=REDIRECT_SECONDS))
-    return _inert(attachment)
+    if signature and files.is_signed(token, until=until, signature=signature):
+        return _inert(attachment, caching="private, max-age=3600, immutable")
+    if not request.user.is_authenticated:
+        raise Http404
+    attachment_for(request.user, attachment.pk)
+    if not settings.FILES_BASE_URL.startswith(settings.SITE_URL):
+        response = HttpResponseRedirect(files.signed_url(attachment, seconds=REDIRECT_SECONDS))
+        response["Cache-Control"] = "private, no-store"
+        return response
+    # The browser may keep the bytes, but asks each time whether it still may show them.
+    etag = quote_etag(attachment.sha256)
+    if etag in parse_etags(request.headers.get("If-None-Match", "")):
+        unchanged = HttpResponseNotModified()
+        unchanged["ETag"] = etag
+        return unchanged
+    response = _inert(attachment, caching="private, no-cache")
+    response["ETag"] = etag
+    return response
 
 
-def _inert(attachment: Attachment) -> HttpResponse | FileResponse:
+def _inert(attachment: Attachment, *, caching: str) -> HttpResponse | FileResponse:
     try:
         content = files.open_stored(attachment.sha256)
     except (FileNotFoundError, ValueError):
@@ -48,6 +68,6 @@ def _inert(attachment: Attachment) -> HttpResponse | FileResponse:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'; frame-ancestors 'none'"
     response["Cross-Origin-Resource-Policy"] = "cross-origin" if shown else "same-site"
-    response["Cache-Control"] = "private, max-age=3600, immutable"
+    response["Cache-Control"] = caching
     response["Referrer-Policy"] = "no-referrer"
     return response

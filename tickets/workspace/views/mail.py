@@ -18,10 +18,10 @@ from django.views.decorators.http import require_safe
 
 from tickets import files
 from tickets.access import message_for
-from tickets.fragments import URL_SECONDS
 from tickets.models import Attachment, Message
 from tickets.workspace.answers import agent_of
 
+URL_SECONDS = 600  # the page of a mail is kept so long; the frame has no cookie on the files host
 # The cleaner writes every attribute in double quotes, escaped.
 _CID = re.compile(r' data-cid="([^"]*)"')
 
