@@ -49,3 +49,10 @@ def reachable(*, now: datetime) -> Q:
 
 def online(*, now: datetime) -> QuerySet[Agent]:
     return Agent.objects.filter(reachable(now=now)).order_by("name", "id")
+
+
+def gone_since(moment: datetime, *, now: datetime) -> QuerySet[Agent]:
+    """Those who have been offline from `moment` on: they said so, or no screen of theirs was heard of any more."""
+    left = Q(presence=Agent.Presence.OFFLINE, presence_since__lte=moment)
+    silent = Q(seen_at__isnull=True) | Q(seen_at__lte=min(moment, now) - GRACE)
+    return Agent.objects.filter(left | silent | Q(is_active=False), is_bot=False)

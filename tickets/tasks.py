@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from tickets import actions, bulk, delivery, outbox, replies
+from tickets import actions, bulk, delivery, notification_mail, notifying, outbox, replies
 from tickets.api import idempotency
 from tickets.routing import assign
 from tickets.sla import clocks
@@ -20,8 +20,10 @@ _guard = ClockGuard()
 
 @shared_task
 def route() -> None:
-    """Pay the routing that is owed."""
-    assign.drain(now=timezone.now())
+    """Take back what nobody accepted or whose agent has gone, and pay the routing that is owed."""
+    now = timezone.now()
+    assign.take_back(now=now)
+    assign.drain(now=now)
 
 
 @shared_task
@@ -62,6 +64,24 @@ def deliver(kind: str) -> None:
 def deliver_outbox() -> None:
     """Call the receivers of outgoing webhooks."""
     outbox.drain(seconds=TURN)
+
+
+@shared_task
+def notify() -> None:
+    """Tell agents what concerns them of what has happened."""
+    notifying.drain(seconds=TURN)
+
+
+@shared_task
+def mail_notifications() -> None:
+    """Send agents the mails about what they have not seen on their screens."""
+    notification_mail.drain(seconds=TURN)
+
+
+@shared_task
+def forget_notifications() -> None:
+    """Drop notifications that are older than 90 days."""
+    notifying.forget_old(now=timezone.now())
 
 
 @shared_task

@@ -11,11 +11,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from agents import presence
-from agents.models import Agent, Membership
+from agents.models import Agent, AgentSkill, Calendar, Membership, Skill
 from tests import cast
 from tests.cast import Cast
 from tickets import actions
-from tickets.models import Event, Message, RoutingDecision, Rule, Ticket
+from tickets.models import Customer, Event, Message, ReadMark, RoutingDecision, Rule, Ticket, TicketSkill
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.ticket import next_number
 from tickets.routing import assign, rules
@@ -27,6 +27,7 @@ NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 def come_online(*agents: Agent, at: datetime = NOW) -> None:
     for agent in agents:
         presence.set_presence(agent, Agent.Presence.ONLINE, now=at)
+        presence.heartbeat(agent, now=at)
 
 
 def new_ticket(people: Cast, *, text: str = "hello", at: datetime = NOW, **fields: Any) -> Ticket:
@@ -265,3 +266,172 @@ def test_an_agent_of_two_teams_is_counted_once(people: Cast) -> None:
     decision = assign.assign(new_ticket(people, team=people.billing).pk, now=NOW)
     assert decision is not None
     assert next(c for c in decision.candidates if c["name"] == "Mina")["skipped"] == "at_capacity"
+
+
+# -- Skills, weights, overflow, coming back -----------------------------------------------------------------------------
+
+
+def reasons(decision: RoutingDecision | None) -> dict[str, str | None]:
+    assert decision is not None
+    return {one["name"]: one["skipped"] for one in decision.candidates}
+
+
+def routed(ticket: Ticket, *, at: datetime = NOW) -> RoutingDecision:
+    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=at)
+    decision = assign.assign(ticket.pk, now=at)
+    assert decision is not None
+    return decision
+
+
+def test_a_rule_asks_for_a_skill_and_relaxes_it_after_a_while(people: Cast) -> None:
+    come_online(people.agent)
+    french = Skill.objects.create(name="French")
+    Rule.objects.create(
+        name="French", conditions={"field": "text", "op": "contains", "value": ["bonjour"]},
+        actions=[{"do": "skill", "skill": french.pk, "level": 2, "required": True, "relax_minutes": 10}],
+    )  # fmt: skip
+    ticket = new_ticket(people, text="Bonjour", team=people.support)
+    assert reasons(routed(ticket))["Mina"] == "missing_skill"
+    come_online(people.agent, at=NOW + timedelta(minutes=11))
+    later = routed(ticket, at=NOW + timedelta(minutes=11))
+    assert (later.outcome, later.agent) == ("assigned", people.agent)
+
+
+def test_who_has_the_skill_gets_it_although_somebody_else_has_less_to_do(people: Cast) -> None:
+    come_online(people.agent, people.teammate)
+    busy = new_ticket(people, team=people.support)
+    actions.assign(busy, assignee=people.agent, team=people.support, by=SYSTEM, now=NOW)
+    french = Skill.objects.create(name="French")
+    AgentSkill.objects.create(agent=people.agent, skill=french, level=3)
+    ticket = new_ticket(people, team=people.support)
+    TicketSkill.objects.create(ticket=ticket, skill=french, level=2)
+    decision = routed(ticket)
+    assert decision.agent == people.agent
+    assert reasons(decision)["Theo"] == "missing_skill"
+
+
+def test_a_chat_fills_a_place_and_mails_share_one(people: Cast) -> None:
+    come_online(people.agent)
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=1)
+    people.email.weight = 50
+    people.email.save()
+    mail = {"first_channel": people.email, "last_channel": people.email}
+    given = [routed(new_ticket(people, team=people.support, **mail)).outcome for _n in range(3)]
+    assert given == ["assigned", "assigned", "queued"]
+    assert routed(new_ticket(people, team=people.support)).candidates[0]["load"] == 1
+
+
+def test_the_overflow_team_helps_when_a_ticket_has_waited_long_enough(people: Cast) -> None:
+    come_online(people.outsider)
+    people.support.overflow, people.support.overflow_minutes = people.billing, 10
+    people.support.save()
+    ticket = new_ticket(people, team=people.support)
+    assert "Omar" not in reasons(routed(ticket))
+    later = NOW + timedelta(minutes=10)
+    come_online(people.outsider, at=later)
+    decision = routed(ticket, at=later)
+    assert (decision.agent, decision.team) == (people.outsider, people.support)
+    assert next(one for one in decision.candidates if one["name"] == "Omar")["helps_out"]
+
+
+def test_a_customer_comes_back_to_the_same_person_if_the_team_wants_it(people: Cast) -> None:
+    come_online(people.agent, people.teammate)
+    former = new_ticket(people, team=people.support)
+    actions.assign(former, assignee=people.agent, team=people.support, by=SYSTEM, now=NOW)
+    again = new_ticket(people, team=people.support)
+    Ticket.objects.filter(pk=again.pk).update(customer=former.customer)
+    assert routed(again).agent == people.teammate
+    people.support.sticky_days = 30
+    people.support.save()
+    third = new_ticket(people, team=people.support)
+    Ticket.objects.filter(pk=third.pk).update(customer=former.customer)
+    Ticket.objects.filter(pk=again.pk).update(assignee=None, routing_due_at=None)
+    decision = routed(third)
+    assert (decision.agent, decision.tie_breaker) == (people.agent, "knows_customer")
+
+
+def test_nobody_gets_work_outside_their_shift(people: Cast) -> None:
+    come_online(people.agent)
+    Agent.objects.filter(pk=people.agent.pk).update(shift=Calendar.objects.create(name="Nights"))
+    assert reasons(routed(new_ticket(people, team=people.support)))["Mina"] == "off_shift"
+
+
+def test_an_offer_that_nobody_looked_at_goes_to_the_next_person(people: Cast) -> None:
+    come_online(people.agent)
+    people.support.accept_seconds = 60
+    people.support.save()
+    ticket = new_ticket(people, team=people.support)
+    assert routed(ticket).agent == people.agent
+    assert assign.take_back(now=NOW + timedelta(seconds=59)) == 0
+    later = NOW + timedelta(seconds=60)
+    come_online(people.agent, people.teammate, at=later)
+    assert assign.take_back(now=later) == 1
+    assert assign.drain(now=later) == 1
+    ticket.refresh_from_db()
+    assert ticket.assignee == people.teammate
+    assert RoutingDecision.objects.filter(ticket=ticket).latest("id").tie_breaker == "had_it"
+    assert Event.objects.filter(ticket=ticket, kind="assigned", particulars__cause="not_accepted").count() == 1
+
+
+@pytest.mark.parametrize("how", ["read", "acted"])
+def test_an_offer_that_was_looked_at_stays(people: Cast, how: str) -> None:
+    come_online(people.agent)
+    people.support.accept_seconds = 60
+    people.support.save()
+    ticket = new_ticket(people, team=people.support)
+    routed(ticket)
+    if how == "read":
+        ReadMark.objects.create(agent=people.agent, ticket=ticket, message_id=ticket.messages.get().pk)
+        Ticket.objects.filter(pk=ticket.pk).update(last_message_id=ticket.messages.get().pk)
+    else:
+        Ticket.objects.filter(pk=ticket.pk).update(last_message_id=10**6)
+        actions.set_priority(ticket, 4, by=by_agent(people.agent), now=NOW + timedelta(seconds=5))
+    assert assign.take_back(now=NOW + timedelta(seconds=60)) == 0
+    ticket.refresh_from_db()
+    assert (ticket.assignee, ticket.accept_until) == (people.agent, None)
+
+
+def test_the_work_of_somebody_who_has_gone_goes_back_and_what_waits_for_the_customer_stays(people: Cast) -> None:
+    come_online(people.agent)
+    people.support.give_back_minutes = 30
+    people.support.save()
+    waiting, answered = (new_ticket(people, team=people.support) for _n in range(2))
+    for ticket in (waiting, answered):
+        routed(ticket)
+    Ticket.objects.filter(pk=answered.pk).update(waiting_since=None)
+    gone = NOW + presence.GRACE + timedelta(minutes=30)
+    assert assign.take_back(now=gone - timedelta(seconds=1)) == 0
+    assert assign.take_back(now=gone) == 1
+    waiting.refresh_from_db()
+    answered.refresh_from_db()
+    assert (waiting.assignee, waiting.team, waiting.routing_due_at) == (None, people.support, gone)
+    assert answered.assignee == people.agent
+    assert assign.take_back(now=gone) == 0
+
+
+def test_vips_come_first_then_priorities_then_the_next_breach_then_the_longest_wait(people: Cast) -> None:
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=5)
+    wait = {name: NOW + timedelta(minutes=n) for n, name in enumerate(["plain", "older", "due", "high", "vip"])}
+    tickets = {name: new_ticket(people, team=people.support, at=at) for name, at in wait.items()}
+    Ticket.objects.filter(pk=tickets["older"].pk).update(waiting_since=NOW - timedelta(minutes=1))
+    Ticket.objects.filter(pk=tickets["due"].pk).update(next_due_at=NOW + timedelta(hours=1))
+    Ticket.objects.filter(pk=tickets["high"].pk).update(priority=3)
+    Customer.objects.filter(pk=tickets["vip"].customer_id).update(tier="vip")
+    later = NOW + timedelta(minutes=10)
+    come_online(people.agent, at=later)
+    Ticket.objects.update(routing_due_at=later)
+    assert assign.drain(now=later) == 5
+    order = RoutingDecision.objects.order_by("id").values_list("ticket", flat=True)
+    assert [next(name for name, one in tickets.items() if one.pk == pk) for pk in order] == [
+        "vip", "high", "due", "older", "plain",
+    ]  # fmt: skip
+
+
+def test_a_long_queue_is_looked_at_once_when_nobody_is_there(people: Cast) -> None:
+    tickets = [new_ticket(people, team=people.support) for _n in range(6)]
+    assert assign.drain(now=NOW) == 6
+    later = NOW + assign.LOOK_AGAIN
+    assert assign.drain(now=later) == 1
+    due = set(Ticket.objects.filter(pk__in=[one.pk for one in tickets]).values_list("routing_due_at", flat=True))
+    assert due == {later + assign.LOOK_AGAIN}
+    assert assign.drain(now=later) == 0

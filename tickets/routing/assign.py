@@ -2,7 +2,8 @@
 
 `assign` runs the rules, looks for a person in the team and stores the whole trace, in one transaction that also
 clears the due column: a crash at any moment leaves the ticket due. Capacity holds under concurrency, because the
-candidates' rows are locked before their load is counted.
+candidates' rows are locked before their load is counted. An offer that is not accepted in time, and the work of
+somebody who has gone, come back the same way.
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
+from django.db.models.functions import Coalesce
 
 from agents import presence
 from agents.models import Agent, Team
 from tickets import live
-from tickets.models import RoutingDecision, Rule, Ticket
+from tickets.models import Event, ReadMark, RoutingDecision, Rule, Ticket
 from tickets.models.event import RULE
-from tickets.routing import rules
+from tickets.routing import people, rules
+from tickets.routing.choice import PLACE, choose, too_heavy
 from tickets.sla import clocks
 from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = timedelta(seconds=60)  # a queued ticket, when nobody said that they became free
-WORKED_ON = ("new", "open")  # statuses that fill an agent's capacity
+QUEUED = RoutingDecision.Outcome.QUEUED
 
 
 def owe(ticket: Ticket, *, now: datetime) -> None:
@@ -39,7 +42,7 @@ def owe(ticket: Ticket, *, now: datetime) -> None:
 
 def status_changed(ticket: Ticket, *, now: datetime) -> None:
     """A ticket that its agent has finished, or that waits for somebody else, leaves room for another one."""
-    if ticket.assignee_id is not None and ticket.status not in WORKED_ON:
+    if ticket.assignee_id is not None and ticket.status not in people.WORKED_ON:
         capacity_freed(now=now)
 
 
@@ -61,16 +64,51 @@ def capacity_freed(*, now: datetime, team_ids: Iterable[int] | None = None) -> i
 
 
 def drain(*, now: datetime, limit: int = 500) -> int:
-    """Pay what is owed, the most urgent first, then the oldest. One that fails is put off and never blocks those behind it."""
-    due = Ticket.objects.filter(routing_due_at__lte=now).order_by("-priority", "id").values_list("pk", flat=True)
-    done = 0
-    for ticket_id in due[:limit]:
+    """Pay what is owed: important customers and priorities first, then the next breach, then the longest wait.
+
+    One that fails is put off and never blocks those behind it. Once a team has nobody for a ticket, those of the same
+    weight and more that have been through the rules already are put off together: a long queue costs little to look at.
+    """
+    done, put_off = 0, list[int]()
+    full: dict[int, int] = {}  # team -> the weight from which on it takes nothing more
+    for ticket_id, team_id, weight, decided in _due(now)[:limit]:
+        if decided and team_id in full and weight >= full[team_id]:
+            put_off.append(ticket_id)
+            continue
         try:
-            done += assign(ticket_id, now=now) is not None
+            decision = assign(ticket_id, now=now)
         except Exception:
             log.exception("routing of ticket %s failed; it is tried again", ticket_id)
             Ticket.objects.filter(pk=ticket_id).update(routing_due_at=now + LOOK_AGAIN)
+            continue
+        done += decision is not None
+        if decision and decision.team and decision.outcome == QUEUED and not decision.team.overflow_id:
+            limit_of_team = too_heavy(decision.candidates, weight=weight)
+            if limit_of_team is not None:
+                full[decision.team.pk] = min(limit_of_team, full.get(decision.team.pk, limit_of_team))
+    Ticket.objects.filter(pk__in=put_off, routing_due_at__lte=now).update(routing_due_at=now + LOOK_AGAIN)
     return done
+
+
+def _due(now: datetime) -> QuerySet[Ticket, tuple[int, int, int, bool]]:
+    """(ticket, team or 0, weight in hundredths of a place, decided before) in the order of routing."""
+    return (
+        Ticket.objects.filter(routing_due_at__lte=now)
+        .annotate(
+            is_vip=Case(When(customer__tier="vip", then=0), default=1),
+            decided=Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk"))),
+            weight=Coalesce("last_channel__weight", "first_channel__weight", PLACE),
+            known_team=Coalesce("team", 0),
+        )
+        .order_by(
+            "is_vip",
+            "-priority",
+            F("next_due_at").asc(nulls_last=True),
+            F("waiting_since").asc(nulls_last=True),
+            "id",
+        )
+        .values_list("pk", "known_team", "weight", "decided")
+    )
 
 
 @transaction.atomic
@@ -100,9 +138,9 @@ def assign(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
     elif team is None:
         decision.outcome = RoutingDecision.Outcome.NO_TEAM
     else:
-        _choose(decision, team=team, now=now)
+        _choose(decision, ticket=ticket, team=team, now=now)
 
-    queued = decision.outcome == RoutingDecision.Outcome.QUEUED
+    queued = decision.outcome == QUEUED
     Ticket.objects.filter(pk=ticket_id).update(routing_due_at=now + LOOK_AGAIN if queued else None)
     if former is not None and queued and _says_the_same(former, decision):
         return former
@@ -111,6 +149,9 @@ def assign(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
         ticket.give_to(assignee=decision.agent, team=team, by=RULE, now=now, decision_id=decision.pk),
         ticket.record("routed", by=RULE, now=now, decision=decision.pk, outcome=decision.outcome),
     )
+    if decision.outcome == RoutingDecision.Outcome.ASSIGNED and team and team.accept_seconds:
+        until = now + timedelta(seconds=team.accept_seconds)
+        Ticket.objects.filter(pk=ticket.pk).update(accept_until=until)
     if any(step.get("did") for step in trace):
         clocks.rules_ran(ticket, now=now)
     return decision
@@ -119,62 +160,83 @@ def assign(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
 def _trigger(ticket: Ticket, former: RoutingDecision | None) -> str:
     if former is None:
         return Rule.When.CREATED
-    if former.outcome == RoutingDecision.Outcome.QUEUED and (ticket.last_message_at or former.at) <= former.at:
+    if former.outcome == QUEUED and (ticket.last_message_at or former.at) <= former.at:
         return "queue"
     if ticket.last_direction == "in" and ticket.last_message_at and ticket.last_message_at > former.at:
         return Rule.When.CUSTOMER_REPLIED
     return "again"
 
 
-def _choose(decision: RoutingDecision, *, team: Team, now: datetime) -> None:
-    """Fewest open first, then who has waited longest since their last one. Locks the candidates' rows, by id."""
-    members = Agent.objects.filter(memberships__team=team, is_bot=False).order_by("id")
-    locked = list(members.select_for_update(of=("self",), no_key=True))
-    loads = _loads(locked)
-    # One step into an index for each agent, however many decisions there have ever been.
-    given = RoutingDecision.objects.filter(agent=OuterRef("pk"), outcome=RoutingDecision.Outcome.ASSIGNED)
-    newest = Subquery(given.order_by("-id").values("pk")[:1])
-    last = dict(Agent.objects.filter(pk__in=loads).annotate(last=newest).values_list("pk", "last"))
-    free: list[tuple[int, int, int, Agent]] = []
-    for agent in locked:
-        load = loads[agent.pk]
-        skipped = _skipped(agent, load=load, now=now)
-        decision.candidates.append(
-            {
-                "agent": agent.pk,
-                "name": agent.name,
-                "load": load,
-                "capacity": agent.capacity,
-                "skipped": skipped,
-            }
+def _choose(decision: RoutingDecision, *, ticket: Ticket, team: Team, now: datetime) -> None:
+    waited = now - (ticket.waiting_since or ticket.created_at)
+    overdue = waited >= timedelta(minutes=team.overflow_minutes)
+    choice = choose(
+        people.considered(ticket, team=team, with_overflow=overdue, now=now),
+        needs=people.needs_of(ticket, now=now),
+        weight=people.weight_of(ticket),
+    )
+    decision.candidates, decision.tie_breaker = choice.candidates, choice.tie_breaker
+    decision.agent = Agent.objects.get(pk=choice.agent_id) if choice.agent_id else None
+    decision.outcome = RoutingDecision.Outcome.ASSIGNED if decision.agent else QUEUED
+
+
+# -- Giving back --------------------------------------------------------------------------------------------------------
+
+
+def take_back(*, now: datetime, limit: int = 200) -> int:
+    """Sweep: offers that were not accepted in time, and work whose agent has been away for too long, return to the
+    queue. Returns how many tickets. Repeating it is harmless."""
+    passed = Ticket.objects.filter(accept_until__lte=now, assignee__isnull=False).order_by("accept_until", "id")
+    taken = sum(_end_offer(pk, now=now) for pk in list(passed.values_list("pk", flat=True)[:limit]))
+    for team in Team.objects.filter(give_back_minutes__isnull=False):
+        gone = presence.gone_since(now - timedelta(minutes=team.give_back_minutes or 0), now=now)
+        left = Ticket.objects.survivors().filter(
+            team=team,
+            assignee__in=gone,
+            status__in=people.WORKED_ON,
+            snoozed_until__isnull=True,
+            waiting_since__isnull=False,
         )
-        if skipped is None:
-            free.append((load, last[agent.pk] or 0, agent.pk, agent))
-    if not free:
-        decision.outcome = RoutingDecision.Outcome.QUEUED
-        return
-    free.sort(key=lambda candidate: candidate[:3])
-    decision.outcome, decision.agent = RoutingDecision.Outcome.ASSIGNED, free[0][3]
-    equals = [candidate for candidate in free if candidate[0] == free[0][0]]
-    decision.tie_breaker = "longest_since_last" if len(equals) > 1 else "fewest_open" if len(free) > 1 else "only_one"
+        taken += sum(
+            _take_back(pk, "agent_away", now=now)
+            for pk in list(left.order_by("id").values_list("pk", flat=True)[:limit])
+        )
+    return taken
 
 
-def _loads(agents: list[Agent]) -> dict[int, int]:
-    """How many tickets fill the capacity of each. Reads open tickets only, by their index."""
-    open_now = Ticket.objects.survivors().filter(assignee__in=agents, status__in=WORKED_ON, snoozed_until__isnull=True)
-    counted = dict(open_now.order_by().values("assignee").annotate(n=Count("pk")).values_list("assignee", "n"))
-    return {agent.pk: counted.get(agent.pk, 0) for agent in agents}
+@transaction.atomic
+def _end_offer(ticket_id: int, *, now: datetime) -> bool:
+    ticket = _locked(ticket_id, accept_until__lte=now)
+    if ticket is None:
+        return False
+    if _accepted(ticket):
+        Ticket.objects.filter(pk=ticket.pk).update(accept_until=None)
+        return False
+    return _give_back(ticket, "not_accepted", now=now)
 
 
-def _skipped(agent: Agent, *, load: int, now: datetime) -> str | None:
-    if not agent.is_active:
-        return "inactive"
-    if not agent.may_reply:
-        return "light"
-    shown = presence.shown(agent, now=now)
-    if shown != Agent.Presence.ONLINE:
-        return shown
-    return "at_capacity" if load >= agent.capacity else None
+@transaction.atomic
+def _take_back(ticket_id: int, cause: str, *, now: datetime) -> bool:
+    ticket = _locked(ticket_id, assignee__isnull=False, waiting_since__isnull=False)
+    return ticket is not None and _give_back(ticket, cause, now=now)
+
+
+def _locked(ticket_id: int, **still: Any) -> Ticket | None:
+    rows = Ticket.objects.select_for_update(of=("self",), skip_locked=True, no_key=True).select_related("team")
+    return rows.filter(pk=ticket_id, status__in=people.WORKED_ON, **still).first()
+
+
+def _accepted(ticket: Ticket) -> bool:
+    """They have read to the end, or have done something with it since it was given to them."""
+    read = ReadMark.objects.filter(agent=ticket.assignee_id, ticket=ticket, message_id__gte=ticket.last_message_id or 0)
+    did = Event.objects.filter(ticket=ticket, actor=ticket.assignee_id, at__gt=ticket.assigned_at or ticket.created_at)
+    return read.exists() or did.exists()
+
+
+def _give_back(ticket: Ticket, cause: str, *, now: datetime) -> bool:
+    live.announce(ticket.give_to(assignee=None, team=ticket.team, by=RULE, now=now, cause=cause))
+    owe(ticket, now=now)
+    return True
 
 
 def _says_the_same(former: RoutingDecision, decision: RoutingDecision) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
+from agents.models import SkillLevel
 from tickets import conditions
 from tickets.models import RoutingDecision, Ticket
 from tickets.routing import rules
@@ -22,12 +23,16 @@ class Step(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """Somebody who was considered. `reason` is "" for one who could have had it."""
+    """Somebody who was considered. `reason` is "" for one who could have had it; `marks` say what else counted.
+
+    `load` and `capacity` are in places: a channel may weigh less than one.
+    """
 
     name: str
-    load: int
-    capacity: int
+    load: float
+    capacity: float
     reason: str
+    marks: list[str]
     chosen: bool
 
 
@@ -68,7 +73,12 @@ def still_waiting(ticket: Ticket) -> str:
         return _("The team %(team)s has no members. Add one, or give the ticket to another team.") % {
             "team": last.team.name if last.team else "?"
         }
-    if all(one.get("skipped") == "at_capacity" for one in last.candidates):
+    reasons = {one.get("skipped") for one in last.candidates}
+    if "missing_skill" in reasons and not reasons & {"at_capacity", "away", "busy", "offline", "off_shift"}:
+        return _(
+            "Nobody in the team has the skills that it needs. Give somebody the skill, or another team the ticket."
+        )
+    if reasons == {"at_capacity"}:
         return _("Everybody who could take it has as many as they may. It goes to the first who finishes one.")
     return _("Nobody in the team is free now. It goes to the first who comes online or finishes one.")
 
@@ -100,6 +110,10 @@ def _said(tree: Any) -> str:
         return "?"
 
 
+def _level(level: Any) -> str:
+    return str(SkillLevel(level).label) if level in SkillLevel.values else "?"
+
+
 def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidate:
     reason = stored.get("skipped") or ""
     words = {
@@ -108,13 +122,23 @@ def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidat
         "offline": _("offline"),
         "away": _("away"),
         "busy": _("busy"),
+        "off_shift": _("outside their shift"),
         "at_capacity": _("has as many as they may"),
+    }
+    if reason == "missing_skill":
+        missing = [f"{one.get('name', '?')} ({_level(one.get('level'))})" for one in stored.get("missing", [])]
+        words[reason] = _("lacks: %(skills)s") % {"skills": ", ".join(missing)}
+    marks = {
+        "knows_customer": _("answered this customer last"),
+        "helps_out": _("of the overflow team"),
+        "had_it": _("had it and did not take it"),
     }
     return Candidate(
         name=stored.get("name", "?"),
         load=stored.get("load", 0),
         capacity=stored.get("capacity", 0),
         reason=words.get(reason, reason),
+        marks=[str(mark) for name, mark in marks.items() if stored.get(name)],
         chosen=decision.agent_id is not None and stored.get("agent") == decision.agent_id,
     )
 
@@ -125,6 +149,11 @@ def _outcome(decision: RoutingDecision) -> str:
         case RoutingDecision.Outcome.ASSIGNED:
             return {
                 "only_one": _("%(name)s was the only one free."),
+                "had_it": _("%(name)s had not had it before."),
+                "knows_customer": _("%(name)s answered this customer last."),
+                "own_team": _("%(name)s is of the team itself."),
+                "wished_skills": _("%(name)s has more of the skills that are wished."),
+                "by_id": _("%(name)s was the first of equals."),
                 "fewest_open": _("%(name)s had the fewest open tickets."),
                 "longest_since_last": _(
                     "%(name)s: as few open tickets as others, and the longest wait since the last one."

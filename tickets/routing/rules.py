@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from agents.models import Team
+from agents.models import Skill, SkillLevel, Team
 from tickets import conditions, live
-from tickets.models import Rule, Ticket
+from tickets.models import Rule, Ticket, TicketSkill
 from tickets.models.event import RULE
 from tickets.models.ticket import tags_named
 
-ACTIONS = ("team", "priority", "tags")
+ACTIONS = ("team", "priority", "tags", "skill")
 
 
 def validate_actions(actions: Any) -> None:
@@ -31,7 +31,19 @@ def validate_actions(actions: Any) -> None:
             continue
         if do == "tags" and any(isinstance(name, str) and name.strip() for name in action.get("add", [])):
             continue
+        if do == "skill" and _is_skill(action):
+            continue
         raise conditions.Invalid(_("One of the things to do is incomplete."))
+
+
+def _is_skill(action: dict[str, Any]) -> bool:
+    minutes = action.get("relax_minutes")
+    return (
+        Skill.objects.filter(pk=action.get("skill") or 0).exists()
+        and action.get("level") in SkillLevel.values
+        and isinstance(action.get("required"), bool)
+        and (minutes is None or (isinstance(minutes, int) and 0 < minutes <= 7 * 24 * 60))
+    )
 
 
 def run(ticket: Ticket, *, when: str, now: datetime) -> list[dict[str, Any]]:
@@ -72,7 +84,19 @@ def describe(action: dict[str, Any]) -> str:
             }
         case "tags":
             return _("Add tags: %(tags)s") % {"tags": ", ".join(action.get("add", []))}
+        case "skill":
+            return _describe_skill(action)
     return ""
+
+
+def _describe_skill(action: dict[str, Any]) -> str:
+    skill = Skill.objects.filter(pk=action.get("skill") or 0).first()
+    named = {"skill": skill.name if skill else "?", "level": SkillLevel(action["level"]).label}
+    if not action["required"]:
+        return _("Wished: %(skill)s (%(level)s)") % named
+    if minutes := action.get("relax_minutes"):
+        return _("Needed: %(skill)s (%(level)s), wished after %(minutes)s min") % {**named, "minutes": minutes}
+    return _("Needed: %(skill)s (%(level)s)") % named
 
 
 def _do(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> dict[str, Any] | None:
@@ -84,7 +108,26 @@ def _do(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> dict[str, A
             event = ticket.change_priority(action["priority"], by=RULE, now=now)
         case "tags":
             event = ticket.change_tags(add=tags_named(action["add"]), by=RULE, now=now)
+        case "skill":
+            return action if _need(ticket, action, now=now) else None
         case _:
             event = None
     live.announce(event)
     return action if event else None
+
+
+def _need(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> bool:
+    """Let the ticket need the skill. False when it is gone, or needed already in the same way."""
+    if not Skill.objects.filter(pk=action["skill"]).exists():
+        return False
+    minutes = action.get("relax_minutes")
+    facts = {
+        "level": action["level"],
+        "required": action["required"],
+        "wished_from": now + timedelta(minutes=minutes) if minutes else None,
+    }
+    same = {"level": action["level"], "required": action["required"], "wished_from__isnull": not minutes}
+    if TicketSkill.objects.filter(ticket=ticket, skill=action["skill"], **same).exists():
+        return False
+    TicketSkill.objects.update_or_create(ticket=ticket, skill_id=action["skill"], defaults=facts)
+    return True

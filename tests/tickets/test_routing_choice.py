@@ -1,0 +1,118 @@
+"""Which of several people: pure decisions, and what never holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickets.routing.choice import Need, Person, choose, places, too_heavy
+
+KOREAN = Need(1, "Korean", 2, required=True)
+REFUNDS = Need(2, "Refunds", 1, required=False)
+
+
+def person(agent_id: int, **facts: Any) -> Person:
+    return Person(agent_id=agent_id, name=f"P{agent_id}", **{"load": 0, "capacity": 500, **facts})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tie_breaker"),
+    [
+        ({"had_it": True}, {"load": 400}, "had_it"),
+        ({}, {"load": 400, "knows_customer": True}, "knows_customer"),
+        ({"helps_out": True}, {"load": 400}, "own_team"),
+        ({}, {"load": 400, "skills": {2: 1}}, "wished_skills"),
+        ({"load": 100}, {"last_given": 9}, "fewest_open"),
+        ({"last_given": 7}, {"last_given": 3}, "longest_since_last"),
+    ],
+)
+def test_the_second_gets_it_and_the_trace_says_what_decided(first: Any, second: Any, tie_breaker: str) -> None:
+    choice = choose([person(1, **first), person(2, **second)], needs=[REFUNDS], weight=100)
+    assert (choice.agent_id, choice.tie_breaker) == (2, tie_breaker)
+
+
+def test_equals_are_decided_by_their_order() -> None:
+    assert choose([person(1), person(2)], needs=[], weight=100)[:2] == (1, "by_id")
+
+
+def test_a_missing_skill_is_named_with_its_level() -> None:
+    choice = choose([person(1, skills={1: 1}), person(2, skills={1: 2})], needs=[KOREAN], weight=100)
+    assert (choice.agent_id, choice.tie_breaker) == (2, "only_one")
+    assert choice.candidates[0]["skipped"] == "missing_skill"
+    assert choice.candidates[0]["missing"] == [{"name": "Korean", "level": 2}]
+
+
+def test_a_wished_skill_keeps_nobody_out() -> None:
+    assert choose([person(1)], needs=[replace(KOREAN, required=False)], weight=100).agent_id == 1
+
+
+@pytest.mark.parametrize(
+    ("load", "weight", "fits"), [(400, 100, True), (401, 100, False), (480, 20, True), (500, 1, False)]
+)
+def test_a_light_ticket_fits_where_a_heavy_one_does_not(load: int, weight: int, fits: bool) -> None:
+    choice = choose([person(1, load=load)], needs=[], weight=weight)
+    assert choice.candidates[0]["skipped"] == (None if fits else "at_capacity")
+
+
+def test_places_are_told_as_people_say_them() -> None:
+    assert (places(300), places(30), places(0)) == (3, 0.3, 0)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "limit"),
+    [
+        (["away", "offline"], 0),
+        (["away", "at_capacity"], 60),
+        (["at_capacity", "missing_skill"], None),
+        ([], 0),
+    ],
+)
+def test_what_a_queued_ticket_says_of_those_behind_it(reasons: list[str], limit: int | None) -> None:
+    assert too_heavy([{"skipped": reason} for reason in reasons], weight=60) == limit
+
+
+people = st.builds(
+    Person,
+    agent_id=st.integers(1, 10**6),
+    name=st.just("P"),
+    load=st.integers(0, 600),
+    capacity=st.integers(0, 6).map(lambda n: n * 100),
+    absent=st.sampled_from(["", "", "", "away", "offline"]),
+    skills=st.dictionaries(st.integers(1, 3), st.integers(1, 3)),
+    last_given=st.integers(0, 100),
+    knows_customer=st.booleans(),
+    helps_out=st.booleans(),
+    had_it=st.booleans(),
+)
+needs = st.lists(
+    st.builds(Need, st.integers(1, 3), st.just("S"), st.integers(1, 3), st.booleans()),
+    max_size=3,
+    unique_by=lambda need: need.skill_id,
+)
+
+
+@given(st.lists(people, max_size=8, unique_by=lambda one: one.agent_id), needs, st.integers(1, 200), st.randoms())
+def test_whoever_is_chosen_may_have_it_and_everybody_else_has_a_reason(
+    everybody: list[Person], needs: list[Need], weight: int, chance: Any
+) -> None:
+    choice = choose(everybody, needs=needs, weight=weight)
+    assert [one["agent"] for one in choice.candidates] == [one.agent_id for one in everybody]
+    by_id = {one.agent_id: one for one in everybody}
+    for told in choice.candidates:
+        one = by_id[told["agent"]]
+        able = (
+            not one.absent
+            and one.load + weight <= one.capacity
+            and all(one.skills.get(need.skill_id, 0) >= need.level for need in needs if need.required)
+        )
+        assert able == (told["skipped"] is None)
+    free = [told["agent"] for told in choice.candidates if told["skipped"] is None]
+    assert (choice.agent_id in free) if free else (choice.agent_id is None)
+    assert bool(choice.tie_breaker) == bool(free)
+    shuffled = list(everybody)
+    chance.shuffle(shuffled)
+    assert choose(shuffled, needs=needs, weight=weight).agent_id == choice.agent_id

@@ -1,0 +1,107 @@
+"""The facts about those who might take a ticket, read under the lock of their rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Count, OuterRef, Subquery
+
+from agents import hours, presence
+from agents.models import Agent, Team
+from tickets.models import Channel, RoutingDecision, Ticket, TicketSkill
+from tickets.routing.choice import PLACE, Need, Person
+
+WORKED_ON = ("new", "open")  # statuses that fill an agent's capacity
+HAD_IT = timedelta(hours=1)  # how long one who let a ticket pass stands back from it
+
+
+def needs_of(ticket: Ticket, *, now: datetime) -> list[Need]:
+    """What the ticket needs at this moment: a requirement may have become a wish meanwhile."""
+    rows = TicketSkill.objects.filter(ticket=ticket).select_related("skill").order_by("id")
+    return [
+        Need(row.skill_id, row.skill.name, row.level, row.required and not (row.wished_from and row.wished_from <= now))
+        for row in rows
+    ]
+
+
+def weight_of(ticket: Ticket) -> int:
+    """In hundredths of a place: that of the channel on which the customer wrote last."""
+    channel = ticket.last_channel or ticket.first_channel
+    return channel.weight if channel else PLACE
+
+
+def considered(ticket: Ticket, *, team: Team, with_overflow: bool, now: datetime) -> list[Person]:
+    """The members of the team, and of its overflow team if that helps, by id. Locks their rows until the commit."""
+    teams = [team.pk, *([team.overflow_id] if with_overflow and team.overflow_id else [])]
+    members = Agent.objects.filter(memberships__team__in=teams, is_bot=False).distinct().order_by("id").values("pk")
+    locked = list(
+        Agent.objects.filter(pk__in=members)
+        .select_related("shift")
+        .prefetch_related("skills")
+        .order_by("id")
+        .select_for_update(of=("self",), no_key=True)
+    )
+    own = set(team.memberships.values_list("agent", flat=True))
+    loads, given = _loads(locked), _last_given(locked)
+    friend = _knows_customer(ticket, team=team, now=now)
+    passed = set(
+        RoutingDecision.objects.filter(
+            ticket=ticket, outcome=RoutingDecision.Outcome.ASSIGNED, at__gt=now - HAD_IT
+        ).values_list("agent", flat=True)
+    )
+    return [
+        Person(
+            agent_id=agent.pk,
+            name=agent.name,
+            load=loads[agent.pk],
+            capacity=agent.capacity * PLACE,
+            absent=_absent(agent, now=now),
+            skills={one.skill_id: one.level for one in agent.skills.all()},
+            last_given=given.get(agent.pk) or 0,
+            knows_customer=agent.pk == friend,
+            helps_out=agent.pk not in own,
+            had_it=agent.pk in passed,
+        )
+        for agent in locked
+    ]
+
+
+def _absent(agent: Agent, *, now: datetime) -> str:
+    if not agent.is_active:
+        return "inactive"
+    if not agent.may_reply:
+        return "light"
+    shown = presence.shown(agent, now=now)
+    if shown != Agent.Presence.ONLINE:
+        return shown
+    return "off_shift" if agent.shift and not hours.is_open(agent.shift.hours(), now) else ""
+
+
+def _loads(agents: Iterable[Agent]) -> dict[int, int]:
+    """What fills the capacity of each, in hundredths of a place. Reads open tickets only, by their index."""
+    open_now = Ticket.objects.survivors().filter(assignee__in=agents, status__in=WORKED_ON, snoozed_until__isnull=True)
+    weights = dict(Channel.objects.values_list("pk", "weight"))
+    loads: dict[int, int] = defaultdict(int)
+    counted = open_now.order_by().values_list("assignee", "last_channel").annotate(n=Count("pk"))
+    for agent_id, channel_id, n in counted:
+        loads[agent_id] += n * weights.get(channel_id, PLACE)
+    return loads
+
+
+def _last_given(agents: Iterable[Agent]) -> dict[int, int | None]:
+    """The newest decision that gave each something: one step into an index, however many there have ever been."""
+    given = RoutingDecision.objects.filter(agent=OuterRef("pk"), outcome=RoutingDecision.Outcome.ASSIGNED)
+    newest = Subquery(given.order_by("-id").values("pk")[:1])
+    ids = [agent.pk for agent in agents]
+    return dict(Agent.objects.filter(pk__in=ids).annotate(last=newest).values_list("pk", "last"))
+
+
+def _knows_customer(ticket: Ticket, *, team: Team, now: datetime) -> int | None:
+    """Who had this customer's latest other ticket, if the team lets customers come back to the same person."""
+    if not team.sticky_days:
+        return None
+    others = Ticket.objects.filter(customer=ticket.customer_id, assignee__isnull=False).exclude(pk=ticket.pk)
+    recent = others.filter(updated_at__gt=now - timedelta(days=team.sticky_days))
+    return recent.order_by("-id").values_list("assignee", flat=True).first()
