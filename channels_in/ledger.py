@@ -19,7 +19,7 @@ from django.db.models.functions import TruncDate
 
 from channels_in.models import IntakeDay, RawEvent, VisitorSession
 from tickets import files
-from tickets.models import Attachment, Draft, Message
+from tickets.models import Attachment, Draft, MacroFile, Message
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,9 @@ def drop_orphan_files(*, now: datetime, limit: int = 500) -> int:
     dropped = 0
     for path in _old_files(Path(settings.MEDIA_ROOT), before=oldest):
         named = (
-            Attachment.objects.filter(sha256=path.name).exists() or RawEvent.objects.filter(raw_path=path.name).exists()
+            Attachment.objects.filter(sha256=path.name).exists()
+            or MacroFile.objects.filter(sha256=path.name).exists()
+            or RawEvent.objects.filter(raw_path=path.name).exists()
         )
         # Its time is looked at once more: the same bytes may have been stored again meanwhile.
         if not named and path.stat().st_mtime < oldest:

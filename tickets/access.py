@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from agents.models import Agent
@@ -69,6 +69,17 @@ def ticket_for(agent: Agent, ticket_id: int) -> Ticket:
     if ticket is None:
         raise Http404
     return ticket
+
+
+def agents_who_see(ticket: Ticket) -> QuerySet[Agent]:
+    """The other way round: the people who may see this ticket."""
+    brands = Q(brand_ids__isnull=True) | Q(brand_ids__contains=[ticket.brand_id])
+    roles = [Agent.Role.OWNER, Agent.Role.ADMIN, Agent.Role.MANAGER]
+    sight = Q(role__in=roles) | Q(sight=Agent.Sight.ALL) | Q(pk=ticket.assignee_id)
+    if ticket.team_id is not None:
+        members = Agent.objects.filter(memberships__team=ticket.team_id).values("pk")
+        sight |= Q(sight=Agent.Sight.TEAMS, pk__in=members)
+    return Agent.objects.filter(brands, sight, is_active=True, is_bot=False)
 
 
 def thread_for(agent: Agent, ticket_id: int) -> Ticket:

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import files, live, parts, reply_tokens
+from tickets import actions, deeds, files, followers, live, mentions, parts, reply_tokens
 from tickets.access import tickets_for
 from tickets.channels import capabilities_of
 from tickets.contract import Capabilities
@@ -103,8 +103,8 @@ def post(
 ) -> Message:
     """An agent's public answer. The same `client_uuid` gives the same message, however often it is posted.
 
-    `seen_message_id` is the newest message that the author saw (None: no check). `then` is {"status": ...}, set in the
-    same transaction. Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
+    `seen_message_id` is the newest message that the author saw (None: no check). `then` is done in the same transaction:
+    {"status": ...}, or the deeds of a macro (`macros.chosen`). Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
     for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
     """
     with transaction.atomic():
@@ -132,11 +132,14 @@ def note(
     attachments: Iterable[Attachment] = (),
     client_uuid: UUID,
     seen_message_id: int | None = None,
+    then: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> Message:
-    """An internal note: never leaves, changes no status and answers nothing. Idempotent by `client_uuid`.
+    """An internal note: never leaves, changes no status by itself and answers nothing. Idempotent by `client_uuid`.
 
-    Raises Stale when `seen_message_id` is given and the thread has moved on, ValueError as `post` does.
+    Whom it names with `@` follows the ticket and is told. `then` are the deeds of a macro (`macros.chosen`). Raises Stale
+    when `seen_message_id` is given and the thread has moved on, Unreachable when a deed does not fit, ValueError as
+    `post` does.
     """
     with transaction.atomic():
         locked = lock_survivor(ticket.pk)
@@ -163,6 +166,8 @@ def note(
         _has_read(agent, locked, message)
         Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()
         live.announce(locked.record("note_posted", by=by_agent(agent), now=now, message_id=message.pk))
+        _tell_mentioned(locked, message, agent=agent, now=now)
+        _carry_out(locked, then or {}, message=message, agent=agent, now=now)
         return message
 
 
@@ -530,8 +535,46 @@ def _post(
     _has_read(agent, ticket, message)
     _retire_drafts(ticket, agent=agent, now=now)
     live.announce(*events)
+    _carry_out(ticket, then, message=message, agent=agent, now=now)
     _wake_delivery(used.channel)
     return message
+
+
+def _carry_out(ticket: Ticket, then: Mapping[str, Any], *, message: Message, agent: Agent, now: datetime) -> None:
+    """What a macro does along with its words, or none of it all: raises Unreachable where a deed does not fit any more.
+
+    A status that was chosen for this answer wins over that of the macro.
+    """
+    if not (then.get("macro") and message.client_uuid):
+        return
+    wanted = [deed for deed in then.get("deeds", ()) if not (deed["do"] == "status" and then.get("status"))]
+    try:
+        deeds.carry_out(
+            ticket,
+            wanted,
+            macro_id=then["macro"],
+            agent=agent,
+            client_uuid=message.client_uuid,
+            message=message,
+            now=now,
+        )
+    except actions.NotAllowed as problem:
+        raise Unreachable("deed", str(problem)) from problem
+
+
+def _tell_mentioned(ticket: Ticket, message: Message, *, agent: Agent, now: datetime) -> None:
+    """Whom the note names: kept with it, in the log for those who are told, and people follow from now on."""
+    if "@" not in message.text:
+        return
+    named = mentions.found_in(message.text, mentions.nameable(ticket))
+    if not named:
+        return
+    mentions.keep(message, named)
+    people = [one.agent for one in named if one.agent]
+    told = {"agents": [one.pk for one in people], "teams": [one.team.pk for one in named if one.team]}
+    by = by_agent(agent)
+    live.announce(ticket.record("mentioned", by=by, now=now, message_id=message.pk, **told))
+    followers.follow(ticket, [one for one in people if one.pk != agent.pk], by=by, now=now)
 
 
 def _survivor(ticket: Ticket) -> Ticket:

@@ -27,6 +27,8 @@ KINDS: Mapping[str, Kind] = {
     "message_received": Kind("The customer wrote; `reason` says why it landed on this ticket", shown=False),
     "reply_posted": Kind("An agent's answer left the composer", shown=False),
     "note_posted": Kind("An internal note was written", shown=False),
+    "mentioned": Kind("A note names `agents` and `teams`", shown=False),
+    "followers_changed": Kind("`added` follow the ticket, `removed` do no longer", shown=False),
     "automatic_message": Kind("A survey or an automatic reply was written", shown=False),
     "message_changed": Kind("A message was edited, deleted, or reacted to", shown=False),
     "message_unreadable": Kind("An item could not be read and waits in quarantine"),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
-from tickets import actions
+from tickets import actions, followers
 from tickets.models import Event, Ticket
 from tickets.models.event import by_agent
 
@@ -42,6 +42,13 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
         return actions.change_tags(
             ticket, add=particulars.get("removed", ()), remove=particulars.get("added", ()), by=by, now=now
         )
+    if event.kind == "followers_changed":
+        verb, people = (
+            (followers.unfollow, event.particulars["added"])
+            if event.particulars["added"]
+            else (followers.follow, event.particulars["removed"])
+        )
+        return verb(ticket, Agent.objects.filter(pk__in=people), by=by, now=now)
     if event.kind == "snoozed":
         return actions.wake(ticket, by=by, now=now, cause="undo")
     if event.kind == "merged":

@@ -1,0 +1,91 @@
+"""Variables in prepared texts: `{{customer.name}}`, with a fallback `{{customer.name|there}}`. Pure but for `of`.
+
+What has no value and no fallback stays in the text as it is written, so that somebody sees it before the customer does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.utils import formats, translation
+from django.utils.translation import gettext_lazy as _
+
+from agents.models import Agent
+from tickets.models import Ticket
+
+VARIABLE = re.compile(r"\{\{\s*([a-z0-9_.]+)\s*(?:\|([^{}]*))?\}\}", re.IGNORECASE)
+FIELD = "field."  # {{field.order_id}}: the ticket's own fields
+ATTRIBUTE = "customer.attribute."
+
+# Name -> what it stands for: the picker of the editor.
+NAMES: Mapping[str, Any] = {
+    "customer.name": _("Name of the customer"),
+    "customer.organisation": _("Organisation of the customer"),
+    "agent.name": _("Your name"),
+    "agent.email": _("Your e-mail address"),
+    "ticket.number": _("Number of the ticket"),
+    "ticket.subject": _("Subject of the ticket"),
+    "brand.name": _("Name of the brand"),
+    "date.today": _("Today's date"),
+    "date.tomorrow": _("Tomorrow's date"),
+}
+WITH_FALLBACK = frozenset({"customer.name", "customer.organisation", "ticket.subject"})  # may be unknown
+
+
+@dataclass(frozen=True)
+class Filled:
+    text: str
+    unresolved: tuple[str, ...]  # as they stand in the text
+
+
+def fill(text: str, values: Mapping[str, str]) -> Filled:
+    """Put values in the place of variables. An empty value counts as none; an unknown name does too."""
+    left: list[str] = []
+
+    def value(found: re.Match[str]) -> str:
+        known = values.get(found[1].lower(), "") or (found[2] or "").strip()
+        if not known:
+            left.append(found[0])
+        return known or found[0]
+
+    return Filled(VARIABLE.sub(value, text), tuple(dict.fromkeys(left)))
+
+
+def unknown(text: str) -> list[str]:
+    """Variables that stand for nothing on any ticket: slips of the pen in a prepared text."""
+    return [
+        found[0]
+        for found in VARIABLE.finditer(text)
+        if found[1].lower() not in NAMES and not found[1].lower().startswith((FIELD, ATTRIBUTE))
+    ]
+
+
+def of(ticket: Ticket, *, agent: Agent, now: datetime) -> dict[str, str]:
+    """The values on this ticket, as this agent writes them, dates in the language of the conversation."""
+    here = now.astimezone(ZoneInfo(agent.time_zone)).date()
+    customer = ticket.customer
+    with translation.override(ticket.language or agent.language):
+        dates = [formats.date_format(here + timedelta(days=days), "DATE_FORMAT") for days in (0, 1)]
+    values = {
+        "customer.name": customer.name,
+        "customer.organisation": customer.organisation,
+        "agent.name": agent.name,
+        "agent.email": agent.email,
+        "ticket.number": str(ticket.number),
+        "ticket.subject": ticket.subject,
+        "brand.name": ticket.brand.name,
+        "date.today": dates[0],
+        "date.tomorrow": dates[1],
+    }
+    for prefix, facts in ((FIELD, ticket.fields), (ATTRIBUTE, customer.attributes)):
+        values |= {f"{prefix}{key}".lower(): _words(value) for key, value in facts.items()}
+    return values
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
