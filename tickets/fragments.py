@@ -21,7 +21,6 @@ from tickets.timeline import KINDS, PLACEHOLDERS, Names, label_of_metric, senten
 
 SHOWN_KINDS = frozenset(kind for kind, facts in KINDS.items() if facts.shown)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-URL_SECONDS = 6 * 3600  # an address in a bubble opens its file so long
 
 ICONS = {
     "ticket_created": "plus",
@@ -57,12 +56,14 @@ ICONS = {
 def rows(tickets: Iterable[Ticket]) -> list[dict[str, Any]]:
     """What `components/ticket_row.html` shows of tickets that came with `for_rows()`."""
     tickets = list(tickets)
-    addresses = _addresses_of_nameless(tickets)
+    addresses = addresses_of_nameless(tickets)
     return [row_facts(ticket, name=addresses.get(ticket.customer_id, "")) for ticket in tickets]
 
 
-def row(ticket: Ticket) -> str:
-    return get_template("components/ticket_row.html").render({"row": rows([ticket])[0]})
+def row(ticket: Ticket, *, address: str | None = None) -> str:
+    """`address` stands for a name that nobody has told us; it is looked up where the caller has not."""
+    facts = rows([ticket])[0] if address is None else row_facts(ticket, name=address)
+    return get_template("components/ticket_row.html").render({"row": facts})
 
 
 def row_facts(ticket: Ticket, *, name: str = "") -> dict[str, Any]:
@@ -118,8 +119,8 @@ def sla_facts(clock: SlaClock) -> dict[str, Any]:
     }
 
 
-def _addresses_of_nameless(tickets: Iterable[Ticket]) -> dict[int, str]:
-    """An address stands for a name that nobody has told us."""
+def addresses_of_nameless(tickets: Iterable[Ticket]) -> dict[int, str]:
+    """Customer id -> an address, which stands for a name that nobody has told us. One query at most."""
     nameless = {ticket.customer_id for ticket in tickets if not ticket.customer.name}
     if not nameless:
         return {}
@@ -189,7 +190,7 @@ def author_name(message: Message) -> str:
 def file_facts(attachment: Attachment, *, remove_url: str = "") -> dict[str, Any]:
     """What `components/attachment.html` shows."""
     stored = attachment.state == Attachment.State.STORED
-    url = files.signed_url(attachment, seconds=URL_SECONDS) if stored else ""
+    url = files.file_path(attachment) if stored else ""  # rights are asked for each time
     return {
         "id": attachment.pk,
         "name": attachment.name or _("File"),

@@ -88,8 +88,8 @@ def _publish(message: dict[str, Any]) -> None:
 class LoadedEvent:
     """An event with all that any screen shows of it, loaded once per process.
 
-    `thread` is the ticket in whose thread it is shown: the survivor where `event.ticket` was merged away. `message`
-    has its attachments and `ordered_parts`. An event about a customer only has no thread, but the customer's tickets.
+    `thread` is the ticket in whose thread it is shown: the survivor where `event.ticket` was merged away; `address`
+    stands for the name of its customer where that has none. `message` has its attachments and `ordered_parts`. An event about a customer only has no thread, but the customer's tickets.
     `rendered` holds the frame for agents, by language.
     """
 
@@ -97,6 +97,7 @@ class LoadedEvent:
     thread: Ticket | None
     message: Message | None
     customer_tickets: tuple[Ticket, ...] = ()
+    address: str = ""
     rendered: Mapping[str, str] = field(default_factory=dict)
 
     def seen_by(self, visibility: Visibility) -> bool:
@@ -127,6 +128,7 @@ def load(ids: Iterable[int]) -> list[LoadedEvent]:
 
 def _complete(events: list[Event]) -> list[LoadedEvent]:
     threads = _threads({event.ticket_id for event in events if event.ticket_id})
+    addresses = fragments.addresses_of_nameless(threads.values())
     messages = Message.objects.for_bubbles().in_bulk({event.message_id for event in events if event.message_id})
     by_customer: dict[int, list[Ticket]] = {}
     customers = {event.customer_id for event in events if event.ticket_id is None and event.customer_id}
@@ -136,7 +138,8 @@ def _complete(events: list[Event]) -> list[LoadedEvent]:
     return [
         LoadedEvent(
             event=event,
-            thread=threads.get(event.ticket_id or 0),
+            thread=(thread := threads.get(event.ticket_id or 0)),
+            address=addresses.get(thread.customer_id, "") if thread else "",
             message=messages.get(event.message_id or 0),
             customer_tickets=tuple(by_customer.get(event.customer_id or 0, ())) if event.ticket_id is None else (),
         )
@@ -171,7 +174,7 @@ def payload(loaded: LoadedEvent, *, row: bool = True, items: bool = True) -> dic
     event, thread = loaded.event, loaded.thread
     html: dict[str, Any] = {}
     if thread is not None and row:
-        html["row"] = fragments.row(thread)
+        html["row"] = fragments.row(thread, address=loaded.address)
     if thread is not None and items:
         html["items"] = fragments.items_of(event, loaded.message)
     return {
@@ -447,6 +450,7 @@ class Hub:
                     thread=loaded.thread,
                     message=loaded.message,
                     customer_tickets=loaded.customer_tickets,
+                    address=loaded.address,
                     rendered=rendered,
                 )
             )

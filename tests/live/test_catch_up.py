@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests import cast as people
@@ -87,6 +88,23 @@ def test_the_queries_of_a_catch_up_do_not_depend_on_the_events(cast):
     few = count()
     scene.many(cast, 20, now=now)
     assert count() == few
+
+
+def test_customers_without_a_name_cost_no_query_each(cast):
+    now, sight = timezone.now(), visibility_of(cast.manager)
+
+    def count():
+        with CaptureQueriesContext(connection) as seen:
+            html = "".join(event["html"].get("row", "") for event in live.catch_up(sight, after=0, now=now)["events"])
+        return len(seen), html
+
+    for n in range(12):
+        if n == 2:
+            few, _ = count()
+        scene.says(cast.sms, scene.sender("", phone=f"+8210300000{n:02}"), "Hello", at=now)
+    many, html = count()
+    assert many == few
+    assert "+821030000011" in html, "their address stands for their name"
 
 
 def test_a_merged_tickets_events_are_shown_in_the_survivors_thread(cast):
