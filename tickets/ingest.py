@@ -1,6 +1,7 @@
 """A message comes in: customer, identity, ticket, route, message, clocks and events, in the caller's one transaction.
 
-Lock order: the caller's advisory lock of the conversation, the ticket, the customer, the message (reliability.md 5).
+Lock order: the caller's advisory lock of the conversation, identities, customers, the ticket, the message. The sender
+decides which ticket it is, so that the customer comes first; `identities` keeps to the same order.
 `channels_in.process` is the caller for everything that a channel kept; agents and the API use `open_ticket`.
 """
 
@@ -241,12 +242,13 @@ class _Found:
 
 
 def _evidence(channel: Channel, message: InboundMessage) -> _Found:
+    """A token opens a ticket only where its brand is at home: on another brand's channel it says nothing."""
     for token in list(message.reply_tokens)[:5]:
-        if route := reply_tokens.find_route(token):
+        if route := _route_here(token, channel):
             return _Found(route, "reply_token")
     references = list(dict.fromkeys(message.references))[:MOST_REFERENCES]
     for token in list(dict.fromkeys(filter(None, map(reply_tokens.token_in, references))))[:5]:
-        if route := reply_tokens.find_route(token):
+        if route := _route_here(token, channel):
             return _Found(route, "reference")
     found = _Found()
     if references:
@@ -261,6 +263,11 @@ def _evidence(channel: Channel, message: InboundMessage) -> _Found:
         own = Message.objects.filter(channel=channel, external_id=answered).values_list("ticket_id", flat=True)
         found.ticket_ids += [*part[:1], *own[:1]]
     return found
+
+
+def _route_here(token: str, channel: Channel) -> Route | None:
+    route = reply_tokens.find_route(token)
+    return route if route and route.ticket.brand_id == channel.brand_id else None
 
 
 def _ticket_of(
@@ -532,8 +539,10 @@ def _move_on(
         changed.append("waiting_since")
     if message.is_echo:
         ticket.waiting_since = None
-        ticket.first_reply_at = ticket.first_reply_at or now
-        changed += ["waiting_since", "first_reply_at"]
+        changed.append("waiting_since")
+        if ticket.first_reply_at is None and _customer_has_written(ticket):
+            ticket.first_reply_at = now
+            changed.append("first_reply_at")
     if not ticket.language and said.language:
         ticket.language = said.language
         changed.append("language")
@@ -552,6 +561,12 @@ def _move_on(
     if decision.ticket_id is not None and ticket.assignee_id is None and ticket.routing_due_at is None:
         routing.owe(ticket, now=now)
     return events
+
+
+def _customer_has_written(ticket: Ticket) -> bool:
+    """Without a question there is no reply: an echo that opens a conversation answers nobody."""
+    asked = Message.objects.filter(ticket=ticket, direction=Message.Direction.IN, kind=Message.Kind.PUBLIC)
+    return asked.exists()
 
 
 def _wake_up(ticket: Ticket, *, now: datetime) -> list[Event]:

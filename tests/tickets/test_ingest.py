@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from channels_in.models import RawEvent
-from tests.cast import make_channel, make_customer
+from tests.cast import make_brand, make_channel, make_customer
 from tests.plain import come_in, message
 from tickets import actions, ingest, reply_tokens
 from tickets.models import (
@@ -81,8 +81,6 @@ def test_another_channel_joins_the_only_open_ticket(line, cast):
 
 
 def test_another_brand_never_joins(line, cast):
-    from tests.cast import make_brand
-
     other = make_channel("plain", brand=make_brand("other"), slug="other-line")
     assert say(line, "m1").ticket != say(other, "m2").ticket
     assert Ticket.objects.values("customer").distinct().count() == 1  # the customer is shared
@@ -253,6 +251,18 @@ def test_the_token_of_one_ticket_never_opens_another(mailbox, answered):
     assert said.ticket not in (ticket, second.ticket)
 
 
+def test_a_token_says_nothing_on_the_channel_of_another_brand(mailbox, answered):
+    """Whoever got a mail of one brand cannot open its ticket, nor prove an address, through another brand."""
+    ticket, route, ours = answered
+    other = make_channel(mailbox.kind, brand=make_brand("other"), slug="other-mail")
+    for n, evidence in enumerate(({"references": [ours]}, {"reply_tokens": [route.reply_token]})):
+        elsewhere = say(other, f"x{n}", "Refund me", **evidence, **EVE)
+        assert elsewhere.ticket.brand == other.brand
+        assert not TicketLink.objects.filter(ticket=elsewhere.ticket).exists()
+    at_home = say(mailbox, "x2", "Thanks", reply_tokens=[route.reply_token], **SORA)
+    assert at_home.ticket == ticket
+
+
 def test_an_unverified_sender_joins_by_a_token_only(mailbox):
     def unverified(address):
         return {"from": [["email", "", address, False, "unauthenticated"]]}
@@ -322,6 +332,18 @@ def test_an_echo_of_another_tool_is_an_answer(line):
     ticket.refresh_from_db()
     assert ticket.waiting_since is None
     assert ticket.last_direction == "out"
+
+
+def test_an_echo_that_opens_a_ticket_has_answered_nobody(line):
+    """Written first from another tool: no first reply, however often, until the customer has written."""
+    ticket = say(line, "e1", "We have found your umbrella", is_echo=True).ticket
+    say(line, "e2", "Shall we send it?", is_echo=True)
+    ticket.refresh_from_db()
+    assert (ticket.first_reply_at, ticket.last_seq) == (None, 2)
+    say(line, "m1", "Yes, please")
+    replied = say(line, "e3", "It is on its way", is_echo=True)
+    ticket.refresh_from_db()
+    assert ticket.first_reply_at == replied.created_at
 
 
 def test_our_own_echo_has_no_effect_and_an_unsettled_one_waits(line):
