@@ -1,7 +1,7 @@
 """An answer leaves: the state machine of its parts, and of nothing else (reliability.md 3.2 and 6).
 
 `Message.state` is derived from the parts and written here alone (after `replies` has queued it), under the message's
-row lock. Lock order: ticket, message, part. Nothing is sent inside a transaction.
+row lock. Lock order: identity, ticket, message, part. Nothing is sent inside a transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, close_old_connections, connection, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from tickets import files, live, queue
@@ -99,6 +99,8 @@ def apply_receipt(channel: Channel, receipt: Receipt, *, now: datetime) -> int |
     if receipt.state == "failed" and not receipt.permanent:
         return found[-1].message_id  # a delay is not an end
     with transaction.atomic():
+        if receipt.opted_out or receipt.bad_address:
+            _mark_identity(found[-1], opted_out=receipt.opted_out, bad_address=receipt.bad_address, now=now)
         # A watermark may name parts of several tickets: lock them in one order.
         list(
             Ticket.objects.select_for_update(of=("self",), no_key=True)
@@ -113,8 +115,6 @@ def apply_receipt(channel: Channel, receipt: Receipt, *, now: datetime) -> int |
             if receipt.state == "failed":
                 columns |= {"error_code": receipt.code[:40], "last_error": (receipt.detail or receipt.code)[:300]}
             _move(part, receipt.state, now=now, at=receipt.at or now, **columns)
-        if receipt.opted_out or receipt.bad_address:
-            _mark_identity(found[-1], opted_out=receipt.opted_out, bad_address=receipt.bad_address, now=now)
     return found[-1].message_id
 
 
@@ -337,13 +337,18 @@ def _sent(
     part: DeliveryPart, claim: queue.Claim, attempt: DeliveryAttempt, *, provider_id: str, state: str, now: datetime
 ) -> None:
     """The provider has it. True even where the claim was lost meanwhile: then it only adds what it knows."""
+    columns: dict[str, Any] = {"last_error": "", "error_code": ""}
+    if provider_id and _is_free(part, provider_id):
+        columns["provider_id"] = provider_id
     with transaction.atomic():
         DeliveryAttempt.objects.filter(pk=attempt.pk).update(result=state)
-        columns: dict[str, Any] = {"last_error": "", "error_code": ""}
-        if provider_id and _is_free(part, provider_id):
-            columns["provider_id"] = provider_id
         if _move(part, state, now=now, at=now, claim=claim, **columns):
             return
+        transaction.set_rollback(True)
+    # In a transaction of its own, because this one may touch the ticket, and the ticket is locked first.
+    with transaction.atomic():
+        lock_survivor(part.ticket_id)
+        DeliveryAttempt.objects.filter(pk=attempt.pk).update(result=state)
         if "provider_id" in columns:
             DeliveryPart.objects.filter(pk=part.pk, provider_id__isnull=True).update(provider_id=provider_id)
         fresh = DeliveryPart.objects.get(pk=part.pk)
@@ -561,9 +566,7 @@ def _answer_changed(ticket: Ticket, message: Message, *, failed: bool, now: date
     if not message.is_human_reply or message.direction != Message.Direction.OUT:
         return
     if ticket.pk == message.ticket_id:
-        replies = Message.objects.filter(
-            ticket=ticket, kind=Message.Kind.PUBLIC, direction=Message.Direction.OUT, author_type=Message.Author.AGENT
-        ).exclude(state=S.FAILED)
+        replies = _answers(ticket)
         opening = Message.objects.filter(ticket=ticket, kind=Message.Kind.PUBLIC).order_by("id")[:1]
         first = replies.exclude(pk__in=opening.values("pk")).order_by("id").first()
         latest = replies.order_by("-id").first()
@@ -581,11 +584,26 @@ def _answer_changed(ticket: Ticket, message: Message, *, failed: bool, now: date
             .first()
         )
         ticket.save(update_fields=["first_reply_at", "waiting_since"])
-    if not failed or ticket.status != Ticket.Status.SOLVED:
-        return
+        if not failed:
+            clocks.answer_arrived(ticket, said_at=message.created_at, now=now)
+    if failed and ticket.status == Ticket.Status.SOLVED:
+        _reopen_once(ticket, message, now=now)
+    if failed and ticket.pk == message.ticket_id:
+        next_at = _answers(ticket).filter(id__gt=message.pk).order_by("id").values_list("created_at", flat=True).first()
+        clocks.answer_failed(ticket, said_at=message.created_at, next_at=next_at, now=now)
+
+
+def _answers(ticket: Ticket) -> QuerySet[Message]:
+    """The human answers that have not failed."""
+    return Message.objects.filter(
+        ticket=ticket, kind=Message.Kind.PUBLIC, direction=Message.Direction.OUT, author_type=Message.Author.AGENT
+    ).exclude(state=S.FAILED)
+
+
+def _reopen_once(ticket: Ticket, message: Message, *, now: datetime) -> None:
     cause = f"delivery_failed:{message.pk}"
     if Event.objects.filter(ticket=ticket, kind="reopened", particulars__cause=cause).exists():
-        return  # once per message
+        return
     event = ticket.change_status(Ticket.Status.OPEN, by=SYSTEM, now=now, cause=cause)
     if event:
         clocks.status_changed(ticket, now=now)

@@ -20,9 +20,12 @@ from tickets.models import (
     Identity,
     Message,
     Route,
+    SlaClock,
+    SlaPolicy,
     Ticket,
 )
 from tickets.models.event import by_agent
+from tickets.sla import clocks
 
 pytestmark = pytest.mark.django_db
 committing = pytest.mark.django_db(transaction=True)  # where threads, or the absence of a transaction, matter
@@ -585,6 +588,45 @@ def test_a_reply_that_failed_gives_way_to_the_next_and_the_customer_still_waits(
     assert Ticket.objects.get().first_reply_at == stage.now - timedelta(minutes=5)
     delivery.apply_receipt(stage.channel, Receipt("delivered", part_uuid=str(part_of(failed).send_uuid)), now=stage.now)
     assert Ticket.objects.get().first_reply_at == stage.now - timedelta(minutes=9)
+
+
+@pytest.mark.parametrize("status", ["open", "solved"])
+def test_a_reply_that_failed_kept_no_promise_and_one_that_arrived_after_all_did(stage, scripted, status):
+    """The clock that it met runs on from where it stood, and what began because of it is gone."""
+    policy = SlaPolicy.objects.create(name="All", position=1)
+    for metric in ("first_reply", "periodic_update"):
+        policy.targets.create(metric=metric, priority=stage.ticket.priority, seconds=3600, business=False)
+    with transaction.atomic():
+        clocks.customer_wrote(Ticket.objects.get(), now=stage.first.created_at)
+    promise = SlaClock.objects.get(metric="first_reply")
+    due, said_at = promise.due_at, stage.now + timedelta(minutes=9)
+    failed = answer(stage, now=said_at, then={"status": status})
+    promise.refresh_from_db()
+    assert (promise.state, promise.ended_at) == ("met", said_at)
+    scripted.do("permanent")
+    make_due()
+    delivery.deliver()
+    promise.refresh_from_db()
+    assert (promise.state, promise.ended_at, promise.due_at) == ("running", None, due)
+    assert [one.ends_at for one in promise.segments.all()] == [None]
+    assert not SlaClock.objects.filter(metric="periodic_update", state="running").exists()
+    arrived = Receipt("delivered", part_uuid=str(part_of(failed).send_uuid))
+    delivery.apply_receipt(stage.channel, arrived, now=stage.now + timedelta(hours=3))
+    promise.refresh_from_db()
+    assert (promise.state, promise.ended_at, promise.breached_at) == ("met", said_at, None)
+
+
+def test_a_promise_is_met_by_the_next_answer_when_the_first_one_failed_later(stage, scripted):
+    policy = SlaPolicy.objects.create(name="All", position=1)
+    policy.targets.create(metric="first_reply", priority=stage.ticket.priority, seconds=600, business=False)
+    with transaction.atomic():
+        clocks.customer_wrote(Ticket.objects.get(), now=stage.first.created_at)
+    first = answer(stage, now=stage.now + timedelta(minutes=5))
+    second_at = stage.now + timedelta(minutes=20)
+    answer(stage, now=second_at)
+    delivery.apply_receipt(stage.channel, Receipt("failed", part_uuid=str(part_of(first).send_uuid)), now=second_at)
+    promise = SlaClock.objects.get()
+    assert (promise.state, promise.ended_at, promise.breached_at) == ("met", second_at, second_at)
 
 
 # what a person settles

@@ -45,6 +45,57 @@ def agent_replied(ticket: Ticket, *, now: datetime) -> None:
         _start(ticket, {SlaMetric.PERIODIC_UPDATE: now, SlaMetric.RESOLUTION: now}, now=now)
 
 
+def answer_failed(ticket: Ticket, *, said_at: datetime, next_at: datetime | None, now: datetime) -> None:
+    """The answer of `said_at` never arrived: what it met was met by the next one at `next_at`, or goes on.
+
+    What began because of it is cancelled then. On a solved ticket nothing is promised any more.
+    """
+    broken = _met_at(ticket, said_at)
+    if next_at is not None:
+        for clock in broken:
+            _met_later(ticket, clock, at=next_at)
+        return
+    if not broken or not ticket.is_unsolved:
+        return
+    since = {clock.metric: clock.started_at for clock in broken}
+    for later in _live(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE]):
+        if later.started_at >= since.get(later.metric, said_at):
+            _close(later, State.CANCELLED, now=now)
+    for clock in broken:
+        _reopen(clock, now=now)
+
+
+def answer_arrived(ticket: Ticket, *, said_at: datetime, now: datetime) -> None:
+    """An answer that counted as failed has arrived after all: it met its promises when it was written."""
+    for clock in _live(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE]):
+        if clock.started_at > said_at:
+            continue
+        if clock.due_at > said_at:
+            clock.breached_at = None
+        clock.segments.filter(starts_at__gt=said_at).delete()
+        clock.segments.filter(ends_at__gt=said_at).update(ends_at=said_at)
+        _close(clock, State.MET, now=said_at)
+        live.announce(ticket.record("sla_met", now=now, metric=clock.metric, clock=clock.pk))
+    if ticket.is_unsolved:
+        waiting = {_reply_metric(ticket): ticket.waiting_since} if ticket.waiting_since else {}
+        _start(ticket, {**waiting, SlaMetric.PERIODIC_UPDATE: said_at}, now=now)
+
+
+def _met_later(ticket: Ticket, clock: SlaClock, *, at: datetime) -> None:
+    clock.state = State.RUNNING
+    _breach_if_overdue(ticket, clock, now=at)
+    clock.segments.filter(ends_at=clock.ended_at).update(ends_at=at)
+    _close(clock, State.MET, now=at)
+
+
+def _met_at(ticket: Ticket, moment: datetime) -> list[SlaClock]:
+    """The promises of answers and updates that were met at this moment, locked."""
+    rows = SlaClock.objects.filter(
+        ticket=ticket, metric__in=[*REPLIES, SlaMetric.PERIODIC_UPDATE], state=State.MET, ended_at=moment
+    )
+    return list(rows.select_related("calendar").select_for_update(of=("self",), no_key=True).order_by("id"))
+
+
 def status_changed(ticket: Ticket, *, now: datetime) -> None:
     """A solve keeps the promise to solve, and ends the others: nobody promised a reply to a solved ticket.
 
