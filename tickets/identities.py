@@ -1,7 +1,7 @@
 """Who is writing: from a sender's identifiers to one customer.
 
 A verified identity joins by itself; a claim never does and never reveals history, but becomes a suggestion with its
-evidence (design.md 7). Every join can be undone exactly.
+evidence (design.md 7). Every join can be undone exactly. Lock order: identities, customers, tickets.
 """
 
 from __future__ import annotations
@@ -133,15 +133,10 @@ def join(
     An identity that the survivor claims and the other holds verified stays where it is; the proof moves.
     Raises ValueError when one of them is joined already, or both are the same.
     """
-    tickets = _lock_tickets(customer=joined)
-    rows = {
-        row.pk: row
-        for row in Customer.objects.select_for_update(no_key=True)
-        .filter(pk__in=[survivor.pk, joined.pk])
-        .order_by("pk")
-    }
-    if len(rows) != 2 or any(row.joined_into_id for row in rows.values()):
+    rows = _lock_people(survivor.pk, joined.pk)
+    if len(rows) != 2 or any(row.joined_into_id for row in rows):
         raise ValueError("one of these customers is joined already")
+    tickets = _lock_tickets(customer=joined)
     own = {(row.kind, row.scope, row.value): row for row in Identity.objects.filter(customer=survivor)}
     moving, promoted = [], []
     for row in Identity.objects.filter(customer=joined).order_by("pk"):
@@ -176,14 +171,13 @@ def undo_join(journal: CustomerJoin, *, by: Actor, now: datetime) -> None:
 
     Doing it twice is harmless. Raises JoinedFurther when the survivor itself was joined into another one.
     """
-    _lock_tickets(pk__in=journal.ticket_ids)
-    locked = (
-        CustomerJoin.objects.select_for_update(of=("self",)).select_related("survivor", "joined").get(pk=journal.pk)
-    )
+    locked = CustomerJoin.objects.select_for_update(of=("self",)).get(pk=journal.pk)
     if locked.undone_at:
         return
+    _lock_people(locked.survivor_id, locked.joined_id)
     if locked.survivor.joined_into_id:
         raise JoinedFurther
+    _lock_tickets(pk__in=locked.ticket_ids)
     Ticket.objects.filter(pk__in=locked.ticket_ids, customer=locked.survivor).update(customer=locked.joined)
     Identity.objects.filter(pk__in=locked.identity_ids, customer=locked.survivor).update(customer=locked.joined)
     _hand_over([[theirs, own] for own, theirs in locked.evidence.get("promoted", [])])
@@ -303,6 +297,17 @@ def _join_all(customer: Customer, others: Sequence[Identity], sender: Sender, *,
         join(survivor, joined, by=SYSTEM, reason="same_sender", evidence=evidence, now=now)
         customer = survivor
         done.add(joined.pk)
+
+
+def _lock_people(*customers: int) -> list[Customer]:
+    """Their identities, then themselves, in the order in which a message that comes in takes them (`ingest`)."""
+    list(
+        Identity.objects.select_for_update(of=("self",), no_key=True)
+        .filter(customer__in=customers)
+        .order_by("pk")
+        .values_list("pk")
+    )
+    return list(Customer.objects.select_for_update(no_key=True).filter(pk__in=customers).order_by("pk"))
 
 
 def _lock_tickets(**which: Any) -> list[int]:
