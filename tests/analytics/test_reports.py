@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -85,6 +86,35 @@ def test_a_family_counts_as_one_with_its_earliest_beginning_and_first_reply(peop
     actions.unmerge(a, by=by_agent(people.agent), now=ten + timedelta(minutes=40))
     assert queries.created(scope(people)).count() == 2
     assert queries.first_reply_time(scope(people)).median == 15 * 60  # of 20 and 10
+
+
+def test_a_family_that_began_before_the_period_is_not_of_it_and_one_within_is_though_its_survivor_is_younger(
+    people: Cast,
+) -> None:
+    period = scope(people)
+    by, earlier, later = by_agent(people.agent), period.since - timedelta(hours=1), period.until + timedelta(hours=1)
+    old, young = made(people, at=earlier), made(people, at=START)
+    actions.merge(old, into=young, by=by, now=later)
+    assert queries.created(period).count() == 0
+    first, last = made(people, at=START), made(people, at=later)
+    actions.merge(first, into=last, by=by, now=later)
+    assert [ticket.pk for ticket in queries.created(period)] == [last.pk]
+
+
+def test_merged_tickets_do_not_make_a_report_read_the_whole_table(people: Cast) -> None:
+    a, b = made(people, at=START), made(people, at=START)
+    actions.merge(a, into=b, by=by_agent(people.agent), now=START)
+    Ticket.objects.bulk_create(
+        Ticket(
+            number=next_number(), brand=people.brand, customer=a.customer, first_channel=people.sms,
+            created_at=START - timedelta(hours=n),
+        )
+        for n in range(1, 4000)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE tickets_ticket")
+    plan = queries.created(scope(people, days=1)).explain()
+    assert "ticket_by_created" in plan and "Seq Scan on tickets_ticket" not in plan, plan
 
 
 def test_a_reopened_ticket_is_not_solved_and_one_solved_again_keeps_its_first_solve(people: Cast) -> None:
