@@ -62,7 +62,8 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
     def for_rows(self) -> TicketQuerySet:
         """Everything that a list row shows, in a constant number of queries."""
         return self.select_related("customer", "assignee", "team", "last_channel").prefetch_related(
-            "tags", models.Prefetch("clocks", queryset=SlaClock.objects.live(), to_attr="live_clocks")
+            models.Prefetch("tags", queryset=Tag.objects.order_by("name")),
+            models.Prefetch("clocks", queryset=SlaClock.objects.live(), to_attr="live_clocks"),
         )
 
 
@@ -184,7 +185,9 @@ class Ticket(models.Model):
             ),
             models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="ticket_family"),
             GinIndex(fields=["fields"], opclasses=["jsonb_path_ops"], name="ticket_fields"),
-            GinIndex(OpClass(Upper("subject"), name="gin_trgm_ops"), condition=~Q(subject=""), name="ticket_subject_part"),
+            GinIndex(
+                OpClass(Upper("subject"), name="gin_trgm_ops"), condition=~Q(subject=""), name="ticket_subject_part"
+            ),
         ]
 
     def __str__(self) -> str:

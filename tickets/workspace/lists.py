@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +20,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, Team
+from tickets import conditions, grammar, search
 from tickets.access import Visibility, tickets_in
+from tickets.conditions import Reader
 from tickets.models import SavedView, Ticket
 from tickets.models.ticket import UNSOLVED, TicketQuerySet
 from tickets.workspace import saved
@@ -58,18 +61,23 @@ class TicketList:
 
     @property
     def path(self) -> str:
-        return reverse("inbox") if self.name == "inbox" else reverse("view", args=[self.name])
+        return reverse(self.name) if self.name in ("inbox", "search") else reverse("view", args=[self.name])
+
+    @cached_property
+    def parsed(self) -> grammar.Query:
+        return grammar.parse(self.query)
 
     @property
     def order(self) -> Order:
-        return self.chosen or self.usual
+        """As its address says, else its query, else as usual."""
+        return self.chosen or (ORDERS.get(self.parsed.sort) if self.query else None) or self.usual
 
     @property
     def asked(self) -> dict[str, str]:
         """What the address says beside the list's name: the query and the order that it is shown with."""
         kept = self.view.query if self.view else ""
         query = {"q": self.query} if self.query != kept else {}
-        return query | ({"sort": self.order.name} if self.order is not self.usual else {})
+        return query | ({"sort": self.chosen.name} if self.chosen and self.chosen is not self.usual else {})
 
     @property
     def url(self) -> str:
@@ -111,6 +119,8 @@ class TicketList:
             tickets = tickets.filter(team=self.team_id)
         if self.asleep is not None:
             tickets = tickets.snoozed(now=now) if self.asleep else tickets.awake(now=now)
+        if self.query:
+            tickets = tickets.filter(conditions.to_q(self.parsed.tree, Reader(agent_id=agent.pk, now=now)))
         return tickets
 
 
@@ -165,7 +175,17 @@ STANDARD: tuple[TicketList, ...] = (
         empty_text=_("Connect a channel, or write from the simulator."),
     ),
 )
-_BY_NAME = {one.name: one for one in STANDARD}
+SEARCH = TicketList(
+    "search",
+    _("Search"),
+    "search",
+    usual=NEWEST,
+    statuses=(),
+    asleep=None,
+    empty_title=_("Search all tickets"),
+    empty_text=_("By words, names, addresses and numbers; status:open or -tag:vip narrow it."),
+)
+_BY_NAME = {one.name: one for one in (*STANDARD, SEARCH)}
 
 
 def team_list(team: Team, *, command: str = "") -> TicketList:
@@ -237,14 +257,25 @@ def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent,
     fresh: dict[str, int] = {}
     for one in wanted:
         if keys[one.name] not in known:
-            capped = one.tickets(visibility, agent=agent, now=now).order_by().values("pk")[: MOST + 1]
-            fresh[keys[one.name]] = known[keys[one.name]] = capped.count()
+            fresh[keys[one.name]] = known[keys[one.name]] = _count(one, visibility, agent=agent, now=now)
     views = {keys[one.name] for one in wanted if one.query}
     for seconds, some in ((VIEW_COUNTED_FOR, views), (COUNTED_FOR, fresh.keys() - views)):
         counted = {key: n for key, n in fresh.items() if key in some}
         if counted:
             cache.set_many(counted, seconds)
     return {name: in_words(known[key]) for name, key in keys.items()}
+
+
+def _count(one: TicketList, visibility: Visibility, *, agent: Agent, now: datetime) -> int:
+    """Up to the cap; 0, which is shown as nothing, for a query that takes too long."""
+    capped = one.tickets(visibility, agent=agent, now=now).order_by().values("pk")[: MOST + 1]
+    if not one.query:
+        return capped.count()
+    try:
+        with search.limited():
+            return capped.count()
+    except search.TooSlow:
+        return 0
 
 
 def _key(one: TicketList, sight: str, agent: Agent) -> str:

@@ -10,10 +10,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import actions, bulk
+from tickets import actions, bulk, search
 from tickets.access import tickets_in, visibility_of
 from tickets.models import BulkJob
 from tickets.workspace import lists, snoozing
@@ -37,8 +38,11 @@ def jobs(request: HttpRequest) -> HttpResponse:
         value = bulk.value_of(do, request.POST.get("value", ""), agent=agent, now=now)
     except bulk.Invalid as problem:
         return JsonResponse({"words": str(problem)}, status=422)
-    job = bulk.start(agent, do, value, _chosen(request, agent))
-    return JsonResponse(_facts(job), status=202)
+    try:
+        chosen = _chosen(request, agent)
+    except search.TooSlow:
+        return JsonResponse({"words": _("This query takes too long. Narrow it.")}, status=422)
+    return JsonResponse(_facts(bulk.start(agent, do, value, chosen)), status=202)
 
 
 @login_required
@@ -85,8 +89,9 @@ def _chosen(request: HttpRequest, agent: Agent) -> list[int]:
     if named_list is None:
         raise Http404
     chosen = lists.narrowed(named_list, request.GET)
-    inside = chosen.order.apply(chosen.tickets(sight, agent=agent, now=now))
-    return list(inside.values_list("pk", flat=True)[: bulk.MOST + 1])
+    inside = chosen.order.apply(chosen.tickets(sight, agent=agent, now=now)).values_list("pk", flat=True)
+    with search.limited():
+        return list(inside[: bulk.MOST + 1])
 
 
 def _job_or_404(request: HttpRequest, pk: int) -> BulkJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from agents.models import Agent
-from tickets import fragments, live, presence
+from tickets import fragments, live, presence, search
 from tickets.access import Visibility, tickets_in, visibility_of
 from tickets.models import Draft, ReadMark
 from tickets.workspace import lists, saved
@@ -73,19 +74,27 @@ def _show(request: HttpRequest, chosen: lists.TicketList) -> HttpResponse:
 
 def list_context(chosen: lists.TicketList, visibility: Visibility, *, agent: Agent, before: str = "") -> dict[str, Any]:
     now = timezone.now()
-    tickets, cursor = lists.page_of(chosen.tickets(visibility, agent=agent, now=now), order=chosen.order, before=before)
+    inside = chosen.tickets(visibility, agent=agent, now=now)
+    problems = [problem.sentence for problem in chosen.parsed.problems] if chosen.query else []
+    try:
+        with search.limited() if chosen.query else nullcontext():
+            tickets, cursor = lists.page_of(inside, order=chosen.order, before=before)
+    except search.TooSlow:
+        tickets, cursor = [], ""
+        problems.append(_("This query takes too long. Narrow it."))
     return {
         "list": chosen,
         "facts": chosen.facts(),
         "rows": fragments.rows(tickets),
         "more": f"{chosen.path}?{urlencode({**chosen.asked, 'before': cursor})}" if cursor else "",
-        "orders": _orders(chosen),
+        "problems": problems,
+        "orders": orders_of(chosen),
         "may_edit_view": chosen.view is not None and saved.may_edit(agent, chosen.view),
         "snoozed": _snoozed(chosen, visibility, agent=agent, now=now) if not tickets and not before else None,
     }
 
 
-def _orders(chosen: lists.TicketList) -> list[dict[str, Any]]:
+def orders_of(chosen: lists.TicketList) -> list[dict[str, Any]]:
     return [
         {
             "name": order.name,
