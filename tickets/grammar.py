@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -214,7 +214,7 @@ class _Reading:
             if after is None or after.kind in ("or", "and", ")"):
                 self._problem(piece, _("A minus stands before what to leave out."))
                 return {}
-            return _opposite(self._one(depth=depth, negated=not negated))
+            return opposite(self._one(depth=depth, negated=not negated))
         if piece.kind == "(":
             return self._bracket(piece, depth=depth, negated=negated)
         try:
@@ -518,7 +518,8 @@ def _joined(group: str, branches: list[Tree]) -> Tree:
     return flat[0] if len(flat) == 1 else {group: flat} if flat else {}
 
 
-def _opposite(tree: Tree) -> Tree:
+def opposite(tree: Tree) -> Tree:
+    """What holds where the tree does not: by the field's own "not" where it has one."""
     if not tree:
         return {}
     if "none" in tree:
@@ -666,14 +667,58 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", inner).strip()
 
 
+def keys_like(typed: str) -> list[tuple[str, str]]:
+    """(key, what it asks) in the reader's language, for the keys that begin so in any language."""
+    begun, wanted = [], _compact(typed)
+    for field, names in {"is": IS, **KEYS, "sort": SORT}.items():
+        if any(name.startswith(wanted) for name in names) and (wanted or field not in _SELDOM):
+            known = conditions.field_named(field)
+            begun.append(
+                (_shown(names), str(known.label) if known else _("Order") if field == "sort" else _("Shortcuts"))
+            )
+    return begun
+
+
+def values_like(key: str, typed: str) -> list[tuple[str, str]]:
+    """(value as it is written, as it is called) for the values of a key that begin so, or hold it."""
+    offered = [
+        (written, label)
+        for written, label, names in _offered(_key_of(key))
+        if any(_compact(typed) in _compact(name) for name in (written, label, *names))
+    ]
+    return sorted(offered, key=lambda one: not _compact(one[0]).startswith(_compact(typed)))
+
+
+_SELDOM = ("text", "customer_address", "customer_organisation", "customer_tier", "number", "language")  # unless typed
+
+
+def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:
+    """(written, label, other names)"""
+    short = [(_shown(names), conditions.sentence(leaf), names) for names, leaf in SHORT.items()]
+    if key == "is":
+        return short
+    if key == "sort":
+        return [(_shown(names), _shown(names), names) for names in SORTS.values()]
+    if key in ("assignee", "team"):
+        special = [NOBODY] if key == "team" else [MYSELF, NOBODY]
+        return [
+            *((_shown(names), _shown(names), names) for names in special),
+            *((_written([shown]), shown, names) for _pk, names, shown in _us(key)),
+        ]
+    if key in ("created", "updated"):
+        spans = [_shown(names) for names in DAYS.values()] + [_written_moment(span) for span in ("7d", "30d")]
+        return [(span, span, ()) for span in spans]
+    field = conditions.field_named(key)
+    labels = dict(field.choices()) if field and field.choices else {}
+    if key == "tag":
+        return [(_written([name]), name, ()) for name in labels]
+    named = [(_shown_choice(key, choice), str(labels[choice]), names) for names, choice in _names_of(key)]
+    return [*named, *(one for one in short if _is_korean() and key == "status")]
+
+
 def without(text: str, token: Token) -> str:
     """The text with one of its tokens cut out, and a minus before it."""
     start = token.position
     while start and text[start - 1] == "-":
         start -= 1
     return " ".join((text[:start] + text[token.position + token.length :]).split())
-
-
-def narrowed(query: Query, tree: Tree) -> Query:
-    """The query, and the tree."""
-    return replace(query, tree=_joined("all", [query.tree, tree]))

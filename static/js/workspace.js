@@ -5,6 +5,7 @@ import "./elements/ticket-nav.js";
 import { viewer } from "./elements/ticket-list.js";
 import { startBulkKeys } from "./elements/bulk-bar.js";
 import "./elements/bulk-job.js";
+import "./elements/query-box.js";
 import "./elements/thread-log.js";
 import { Desk } from "./lib/desk.js";
 import { Feed } from "./lib/feed.js";
@@ -228,6 +229,7 @@ addEventListener("pagehide", () => desk?.leave());
 // -- Clicks -------------------------------------------------------------------------------------------------------------------
 
 document.addEventListener("list:open", ({ detail }) => router.open(detail.ticket));
+document.addEventListener("list:asked", ({ detail }) => router.showList(detail.url));
 document.addEventListener("list:near", ({ detail }) => router.cache.prefetch(detail.ticket));
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;

@@ -260,7 +260,7 @@ def normal(tree: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     ((group, branches),) = tree.items()
     inner = [normal(branch, depth + 1) for branch in branches]
     if group == "none":
-        return grammar._opposite(grammar._joined("any", inner))  # type: ignore[return-value]
+        return grammar.opposite(grammar._joined("any", inner))  # type: ignore[return-value]
     return grammar._joined(group, inner)  # type: ignore[return-value]
 
 

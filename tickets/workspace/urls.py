@@ -12,6 +12,7 @@ from tickets.workspace.views import (
     palette,
     properties,
     saved,
+    search,
     styleguide,
     tickets,
 )
@@ -33,6 +34,8 @@ urlpatterns = [
     path("counts/", lists.counts, name="counts"),
     path("marks/", lists.marks, name="marks"),
     path("live/", feed.missed, name="live"),
+    path("search/", search.found, name="search"),
+    path("search/read/", search.read, name="search_read"),
     path("palette/", palette.found, name="palette"),
     path("people/", properties.people, name="people"),
     path("teams/", properties.teams, name="teams"),
