@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import time
-from typing import Any
+from typing import Any, ClassVar, cast
 from zoneinfo import available_timezones
 
 from babel import Locale
@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from agents.models import Agent, Calendar, CalendarClosing, CalendarWindow, Team
+from agents.models import Agent, Calendar, CalendarClosing, CalendarWindow, Skill, SkillLevel, Team
 
 COMMON_ZONES = [
     "Asia/Seoul",
@@ -56,11 +56,12 @@ class AgentForm(forms.ModelForm):
 
     class Meta:
         model = Agent
-        fields = ["name", "email", "role", "teams", "sight", "capacity", "language", "time_zone", "is_active"]
+        fields = ["name", "email", "role", "teams", "sight", "capacity", "shift", "language", "time_zone", "is_active"]
         widgets = {"is_active": forms.CheckboxInput(attrs={"data-switch": "1"})}
         help_texts = {
             "sight": gettext_lazy("Managers and above see every ticket of their brands."),
             "capacity": gettext_lazy("Routing gives no more than so many open tickets at a time."),
+            "shift": gettext_lazy("Outside of these hours routing gives them nothing."),
             "is_active": gettext_lazy("Switched off, they cannot sign in; what they wrote stays."),
         }
 
@@ -68,6 +69,18 @@ class AgentForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.by = by
         self.fields["time_zone"] = forms.ChoiceField(choices=zones(), label=gettext_lazy("Time zone"))
+        cast(forms.ModelChoiceField, self.fields["shift"]).empty_label = _("any time")
+        self.skills = list(Skill.objects.order_by("name"))
+        levels = dict(self.instance.skills.values_list("skill", "level")) if self.instance.pk else {}
+        for skill in self.skills:
+            self.fields[f"skill_{skill.pk}"] = forms.TypedChoiceField(
+                choices=[("", _("none")), *SkillLevel.choices],
+                coerce=int,
+                empty_value=None,
+                required=False,
+                initial=levels.get(skill.pk, ""),
+                label=_("Skill: %(name)s") % {"name": skill.name},
+            )
         if self.instance.pk:
             self.fields["teams"].initial = list(self.instance.teams.values_list("pk", flat=True))
         if by.role != Agent.Role.OWNER:
@@ -80,6 +93,15 @@ class AgentForm(forms.ModelForm):
         if self.instance.pk == by.pk:
             self.fields.pop("role", None)
             self.fields.pop("is_active", None)
+
+    def chosen_skills(self) -> dict[int, int]:
+        """Skill -> level, of those that they have."""
+        chosen = {skill.pk: self.cleaned_data[f"skill_{skill.pk}"] for skill in self.skills}
+        return {pk: level for pk, level in chosen.items() if level}
+
+    def columns(self) -> list[str]:
+        """The fields that stand in the agent's own row."""
+        return [name for name in self.fields if name != "teams" and not name.startswith("skill_")]
 
     def clean_email(self) -> str:
         email = self.cleaned_data["email"].lower()
@@ -107,10 +129,46 @@ class ProfileForm(forms.ModelForm):
 
 
 class TeamForm(forms.ModelForm):
+    defaults: ClassVar = {"sticky_days": 0, "overflow_minutes": 10}  # where nothing was written
+
     class Meta:
         model = Team
-        fields = ["name", "calendar"]
+        fields = [
+            "name",
+            "calendar",
+            "sticky_days",
+            "accept_seconds",
+            "give_back_minutes",
+            "overflow",
+            "overflow_minutes",
+        ]
         labels = {"calendar": gettext_lazy("Business hours")}
+        help_texts = {
+            "sticky_days": gettext_lazy("0: whoever is free takes the customer."),
+            "accept_seconds": gettext_lazy(
+                "Who has not looked at a ticket by then loses it to the next. Empty: no hurry."
+            ),
+            "give_back_minutes": gettext_lazy("Tickets whose customers wait. Empty: they stay with the agent."),
+            "overflow": gettext_lazy("Helps with tickets that have waited for too long."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        overflow = cast(forms.ModelChoiceField, self.fields["overflow"])
+        overflow.queryset = Team.objects.exclude(pk=self.instance.pk).order_by("name")
+        overflow.empty_label = _("None")
+        for name in self.defaults:
+            self.fields[name].required = False
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        return cleaned | {name: value for name, value in self.defaults.items() if cleaned.get(name) is None}
+
+
+class SkillForm(forms.ModelForm):
+    class Meta:
+        model = Skill
+        fields = ["name"]
 
 
 class CalendarForm(forms.ModelForm):

@@ -119,7 +119,9 @@ class Team(models.Model):
     give_back_minutes = models.PositiveIntegerField(
         _("minutes until the tickets of an absent agent go back"), null=True, blank=True
     )
-    sticky_days = models.PositiveSmallIntegerField(_("days in which a customer comes back to the same agent"), default=0)
+    sticky_days = models.PositiveSmallIntegerField(
+        _("days in which a customer comes back to the same agent"), default=0
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, ProtectedError, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,8 +16,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from agents import hours, presence
 from agents.accounts import invitation
-from agents.forms import AgentForm, CalendarForm, ProfileForm, TeamForm
-from agents.models import Agent, AuditEntry, Calendar, Membership, Team
+from agents.forms import AgentForm, CalendarForm, ProfileForm, SkillForm, TeamForm
+from agents.models import Agent, AgentSkill, AuditEntry, Calendar, Membership, Skill, Team
 from agents.permissions import admins_only, agent_of, people_for
 
 
@@ -52,8 +52,9 @@ def person(request: HttpRequest, agent_id: int | None = None) -> HttpResponse:
                 agent.set_unusable_password()
                 agent.save()
             else:  # a heartbeat writes this row too
-                agent.save(update_fields=[name for name in form.fields if name != "teams"])
+                agent.save(update_fields=form.columns())
             _set_teams(agent, form.cleaned_data["teams"])
+            _set_skills(agent, form.chosen_skills())
             facts = {"before": before, "after": _facts(agent)}
             AuditEntry.write("agent_changed" if agent_id else "agent_added", actor=by, target=agent, facts=facts)
         if agent_id is None:
@@ -122,6 +123,35 @@ def team(request: HttpRequest, team_id: int) -> HttpResponse:
 
 
 @admins_only
+@require_http_methods(["GET", "POST"])
+def skills(request: HttpRequest) -> HttpResponse:
+    """What tickets may need and agents may have. Levels are set on each agent's page."""
+    form = SkillForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            skill = form.save()
+            AuditEntry.write("skill_added", actor=agent_of(request), target=skill, facts={"name": skill.name})
+        return redirect("skills")
+    rows = Skill.objects.annotate(people=Count("agents")).order_by("name")
+    status = 422 if form.is_bound else 200
+    return render(request, "agents/skills.html", {"page": "skills", "skills": rows, "form": form}, status=status)
+
+
+@admins_only
+@require_POST
+def skill_removal(request: HttpRequest, skill_id: int) -> HttpResponse:
+    """A skill that a ticket has ever needed stays: its decisions name it."""
+    found = get_object_or_404(Skill, pk=skill_id)
+    try:
+        with transaction.atomic():
+            AuditEntry.write("skill_removed", actor=agent_of(request), target=found, facts={"name": found.name})
+            found.delete()
+    except ProtectedError:
+        messages.error(request, _("Tickets have needed this skill. It stays, so that their routing can be explained."))
+    return redirect("skills")
+
+
+@admins_only
 @require_GET
 def calendars(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
@@ -141,7 +171,7 @@ def calendar(request: HttpRequest, calendar_id: int | None = None) -> HttpRespon
             saved = form.save()
             facts = {"name": saved.name, "version": saved.version}
             AuditEntry.write("hours_changed", actor=agent_of(request), target=saved, facts=facts)
-        messages.success(request, _("Saved. Running clocks keep the deadline they have."))
+        messages.success(request, _("Saved. The deadlines of running clocks follow within seconds."))
         return redirect("calendars")
     context = {"page": "hours", "form": form, "calendar": found}
     return render(request, "agents/calendar.html", context, status=422 if form.is_bound else 200)
@@ -186,6 +216,16 @@ def _set_teams(agent: Agent, chosen: Any) -> None:
     Membership.objects.bulk_create((Membership(team=team, agent=agent) for team in chosen), ignore_conflicts=True)
 
 
+def _set_skills(agent: Agent, chosen: dict[int, int]) -> None:
+    agent.skills.exclude(skill__in=chosen).delete()
+    AgentSkill.objects.bulk_create(
+        (AgentSkill(agent=agent, skill_id=pk, level=level) for pk, level in chosen.items()),
+        update_conflicts=True,
+        unique_fields=["agent", "skill"],
+        update_fields=["level"],
+    )
+
+
 def _facts(agent: Agent) -> dict[str, Any]:
     return {
         "role": agent.role,
@@ -193,6 +233,7 @@ def _facts(agent: Agent) -> dict[str, Any]:
         "capacity": agent.capacity,
         "active": agent.is_active,
         "teams": sorted(agent.memberships.values_list("team_id", flat=True)),
+        "skills": dict(agent.skills.order_by("skill__name").values_list("skill__name", "level")),
     }
 
 

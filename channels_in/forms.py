@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, cast
 
 from django import forms
@@ -69,12 +69,14 @@ class ChannelForm(forms.ModelForm):
     made_here: ClassVar[tuple[MadeHere, ...]] = ()
     signs_visitors: ClassVar[bool] = False  # has keys with which a site signs who its visitors are
     account_field: ClassVar[str] = "address"  # which field is told when the account belongs to another channel
-    first_section: ClassVar[tuple[str, ...]] = ("name", "address", "brand", "team", "slug")
+    needs_proof = False  # its secrets are sealed
+    given_secrets: Sequence[str] = ()  # those that were entered, or had to be, although they are sealed
+    first_section: ClassVar[tuple[str, ...]] = ("name", "address", "brand", "team", "weight", "slug")
     further_sections: ClassVar[tuple[Section, ...]] = ()
 
     class Meta:
         model = Channel
-        fields = ["name", "slug", "brand", "team", "address"]
+        fields = ["name", "slug", "brand", "team", "weight", "address"]
         labels = {
             "name": gettext_lazy("Name"),
             "slug": gettext_lazy("Short name in addresses"),
@@ -85,6 +87,7 @@ class ChannelForm(forms.ModelForm):
             "name": gettext_lazy("As agents see it."),
             "slug": gettext_lazy("When you change it, tell the other side the new address."),
             "team": gettext_lazy("Whose business hours count. Rules decide who gets the tickets."),
+            "weight": gettext_lazy("Percent of one of an agent’s places: 100 for a chat, 30 for a mail, as you like."),
         }
         error_messages = {
             "slug": {
@@ -99,6 +102,7 @@ class ChannelForm(forms.ModelForm):
         brand.queryset = brands.order_by("name", "pk")
         brand.empty_label = None
         cast(forms.ModelChoiceField, self.fields["team"]).empty_label = _("None")
+        self.fields["weight"].required = False
         if self.instance.pk is None:
             self.initial["brand"] = brand.queryset.first()
             self.initial["slug"] = self.proposed_slug()
@@ -110,6 +114,17 @@ class ChannelForm(forms.ModelForm):
             field.widget.attrs |= {"autocomplete": "new-password", "spellcheck": "false"}
             if stored.get(name):
                 field.widget.attrs["placeholder"] = _("Stored. Leave it empty to keep it.")
+
+    def seal(self) -> None:
+        """Take no secrets: who sits here has not proved lately who they are. The rest may be changed."""
+        self.given_secrets = [name for name in self.secret_fields if self.data.get(self.add_prefix(name))]
+        self.needs_proof = bool(self.secret_fields)
+        for name in self.secret_fields:
+            field = self.fields[name]
+            if field.required:
+                self.given_secrets.append(name)
+            field.disabled, field.required = True, False
+            field.widget.attrs["placeholder"] = _("Confirm who you are first.")
 
     # -- What kinds may refine -----------------------------------------------------------------------------------------
 
@@ -134,6 +149,10 @@ class ChannelForm(forms.ModelForm):
     def handover(self) -> list[Handover]:
         """What the administrator enters elsewhere so that messages arrive here."""
         return []
+
+    def clean_weight(self) -> int:
+        weight: int | None = self.cleaned_data["weight"]
+        return 100 if weight is None else weight
 
     # -- What all kinds do ---------------------------------------------------------------------------------------------
 
@@ -165,6 +184,8 @@ class ChannelForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        if self.given_secrets:
+            self.add_error(None, _("Nothing was saved. Confirm who you are, and then enter the secrets again."))
         if self.account_field in self.errors:
             return cleaned
         account = self.account()

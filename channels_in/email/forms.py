@@ -43,7 +43,7 @@ class EmailForm(ChannelForm):
             gettext_lazy("Both are accepted, so that one can be replaced without a gap."),
         ),
     )
-    first_section = ("name", "address", "from_name", "brand", "team", "slug")
+    first_section = ("name", "address", "from_name", "brand", "team", "weight", "slug")
     further_sections = (
         Section(
             gettext_lazy("Incoming mail"),

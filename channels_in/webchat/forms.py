@@ -24,7 +24,7 @@ class WebChatForm(ChannelForm):
     needs = gettext_lazy("A web site into which you can put one line of HTML, or just a link to our own page.")
     setting_fields = ("origins", "greeting", "ask_email", "file_max")
     signs_visitors = True
-    first_section = ("name", "brand", "team", "slug")
+    first_section = ("name", "brand", "team", "weight", "slug")
     further_sections = (
         Section(gettext_lazy("Where it appears"), ("origins",)),
         Section(gettext_lazy("What it says and takes"), ("greeting_en", "greeting_ko", "file_megabytes", "ask_email")),
@@ -49,7 +49,7 @@ class WebChatForm(ChannelForm):
     file_megabytes = forms.IntegerField(label=gettext_lazy("Largest file (MB)"), min_value=1, max_value=50)
 
     class Meta(ChannelForm.Meta):
-        fields = ["name", "slug", "brand", "team"]
+        fields = ["name", "slug", "brand", "team", "weight"]
 
     def stored_settings(self) -> dict[str, Any]:
         options = options_of(self.instance)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from agents.models import Agent
+from agents.models import Agent, AuditEntry, Skill
 from tests.cast import Cast, assemble, make_agent
 
 pytestmark = pytest.mark.django_db
@@ -64,3 +64,46 @@ def test_whom_an_admin_of_one_brand_adds_sees_that_brand_only(people: Cast) -> N
     }  # fmt: skip
     assert signed_in(bounded).post("/settings/people/new/", fields).status_code == 302
     assert Agent.objects.get(email="new@helpdesk.example").brand_ids == [people.brand.pk]
+
+
+# -- Skills, shifts, teams ----------------------------------------------------------------------------------------------
+
+
+def test_levels_of_skills_are_set_on_the_agents_page_and_audited(people: Cast) -> None:
+    korean, refunds = (Skill.objects.create(name=name) for name in ("Korean", "Refunds"))
+    client = signed_in(people.admin)
+    assert edited(client, people.agent, **{f"skill_{korean.pk}": "3", f"skill_{refunds.pk}": "1"}) == 302
+    assert edited(client, people.agent, **{f"skill_{korean.pk}": "2", f"skill_{refunds.pk}": ""}) == 302
+    assert list(people.agent.skills.values_list("skill__name", "level")) == [("Korean", 2)]
+    facts = AuditEntry.objects.filter(kind="agent_changed").latest("id").facts
+    assert (facts["before"]["skills"], facts["after"]["skills"]) == ({"Korean": 3, "Refunds": 1}, {"Korean": 2})
+
+
+def test_a_skill_is_added_once_and_removed_while_no_ticket_needs_it(people: Cast) -> None:
+    client = signed_in(people.admin)
+    assert client.post("/settings/skills/", {"name": "Korean"}).status_code == 302
+    assert client.post("/settings/skills/", {"name": "Korean"}).status_code == 422
+    skill = Skill.objects.get()
+    assert "Korean" in client.get("/settings/skills/").content.decode()
+    assert client.post(f"/settings/skills/{skill.pk}/removal/").status_code == 302
+    assert not Skill.objects.exists()
+
+
+def test_only_admins_manage_skills(people: Cast) -> None:
+    assert signed_in(people.manager).post("/settings/skills/", {"name": "Korean"}).status_code == 403
+
+
+def test_a_team_says_who_helps_and_how_long_offers_stand(people: Cast) -> None:
+    client = signed_in(people.admin)
+    fields = {"name": "Support", "overflow": people.billing.pk, "overflow_minutes": "", "accept_seconds": "90"}
+    assert client.post(f"/settings/teams/{people.support.pk}/", fields).status_code == 302
+    people.support.refresh_from_db()
+    team = people.support
+    assert (team.overflow, team.overflow_minutes, team.accept_seconds, team.give_back_minutes) == (
+        people.billing, 10, 90, None,
+    )  # fmt: skip
+
+
+def test_a_team_is_not_its_own_overflow(people: Cast) -> None:
+    fields = {"name": "Support", "overflow": people.support.pk}
+    assert signed_in(people.admin).post(f"/settings/teams/{people.support.pk}/", fields).status_code == 422

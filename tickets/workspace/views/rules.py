@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from agents.models import AuditEntry, Team
+from agents.models import AuditEntry, Skill, SkillLevel, Team
 from agents.permissions import admins_only, agent_of
 from tickets import conditions
 from tickets.models import Rule, Ticket
@@ -67,6 +67,8 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
         "builder": builder_context(found.conditions),
         "teams": Team.objects.order_by("name"),
         "priorities": Ticket.Priority.choices,
+        "skills": Skill.objects.order_by("name"),
+        "levels": SkillLevel.choices,
         "whens": Rule.When.choices,
         "chosen": _chosen(found.actions),
     }
@@ -184,6 +186,16 @@ def _posted_actions(request: HttpRequest) -> list[dict[str, Any]]:
         actions.append({"do": "priority", "priority": priority})
     if tags := [word.strip() for word in request.POST.get("do-tags", "").split(",") if word.strip()]:
         actions.append({"do": "tags", "add": tags})
+    if skill := whole_number(request.POST.get("do-skill")):
+        actions.append(
+            {
+                "do": "skill",
+                "skill": skill,
+                "level": whole_number(request.POST.get("do-skill-level")) or SkillLevel.BASIC,
+                "required": request.POST.get("do-skill-required") != "no",
+                "relax_minutes": whole_number(request.POST.get("do-skill-relax")),
+            }
+        )
     return actions
 
 
@@ -197,6 +209,8 @@ def _chosen(actions: list[dict[str, Any]]) -> dict[str, Any]:
                 chosen["priority"] = action.get("priority")
             case "tags":
                 chosen["tags"] = ", ".join(action.get("add", []))
+            case "skill":
+                chosen |= {name: action.get(name) for name in ("skill", "level", "required", "relax_minutes")}
     return chosen
 
 
