@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from tickets import fragments, replies
-from tickets.models import Attachment, Draft, Ticket
+from tickets.models import Attachment, Draft, Macro, Ticket
 from tickets.timeline import labels_of_status
 
 
@@ -37,6 +37,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "note_text": note.text if note else "",
         "reply_revision": reply.revision if reply else 0,
         "note_revision": note.revision if note else 0,
+        **_macro_of(own.get(starts)),
         "stopped": reply.stopped if reply else "",
         "client_uuid": uuid.uuid4(),
         "last_seen": newest_message_id,
@@ -51,6 +52,14 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         ],
         "others": [draft.agent.name for draft in drafts if draft.agent_id != agent.pk and draft.text],
     }
+
+
+def _macro_of(draft: Draft | None) -> dict[str, Any]:
+    """The macro that goes along with a draft, and the numbers of those of its deeds that were kept."""
+    macro = Macro.objects.filter(pk=draft.then["macro"]).first() if draft and draft.then.get("macro") else None
+    if draft is None or macro is None:
+        return {"macro": None, "deeds": []}
+    return {"macro": macro.pk, "deeds": [n for n, deed in enumerate(macro.deeds) if deed in draft.then["deeds"]]}
 
 
 def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]:

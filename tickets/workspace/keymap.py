@@ -74,6 +74,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ticket.snooze", ("H", "B"), _("Snooze"), TICKET),
     Command("ticket.priority", ("P",), _("Set the priority"), TICKET),
     Command("ticket.tags", ("L", "T"), _("Edit tags"), TICKET),
+    Command("ticket.follow", ("Shift+F",), _("Follow or unfollow the ticket"), TICKET),
     Command("ticket.macro", ("M",), _("Apply a macro"), TICKET),
     Command("ticket.more", (".",), _("More actions"), TICKET),
     Command("ticket.spam", ("!",), _("Mark as spam"), TICKET),

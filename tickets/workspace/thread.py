@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from agents.models import Agent
 from tickets import fragments
 from tickets.access import tickets_for
-from tickets.models import Event, Message, ReadMark, Ticket
+from tickets.followers import followers_of
+from tickets.models import Event, Follower, Message, ReadMark, Ticket
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 
@@ -25,7 +26,7 @@ MOST_LINES = 300  # of events on one page
 def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
     """The ticket with all that its head and properties show. Raises Http404 whether it does not exist or is not theirs.
 
-    Adds `has_merged` (others were merged into it) and `read_up_to` (this agent's mark).
+    Adds `has_merged` (others were merged into it), `read_up_to` (this agent's mark), and `is_followed` (by this agent).
     """
     ticket = (
         tickets_for(agent)
@@ -33,6 +34,7 @@ def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
         .select_related("brand", "merged_into")
         .annotate(
             has_merged=Exists(Ticket.objects.filter(merged_into=OuterRef("pk"))),
+            is_followed=Exists(Follower.objects.filter(agent=agent, ticket=OuterRef("pk"))),
             read_up_to=Subquery(ReadMark.objects.filter(agent=agent, ticket=OuterRef("pk")).values("message_id")[:1]),
         )
         .filter(pk=ticket_id)
@@ -179,6 +181,11 @@ def _property(ticket: Ticket, name: str, **facts: Any) -> dict[str, Any]:
         "url": facts.get("url") or reverse(name, args=[ticket.pk]),
         **facts,
     }
+
+
+def followers(ticket: Ticket) -> dict[str, Any]:
+    """What `workspace/followers.html` shows of a ticket that came from `ticket_on_screen`."""
+    return {"names": [agent.name for agent in followers_of(ticket)], "mine": ticket.is_followed}  # type: ignore[attr-defined]
 
 
 def head(ticket: Ticket, *, now: datetime) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from django.views.decorators.http import require_POST, require_safe
 from agents.models import Agent
 from tickets import delivery, files, fragments, live, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
+from tickets.macros import chosen as chosen_macro
 from tickets.models import Attachment, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
 from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
+from tickets.workspace.views import macros
 
 LARGEST_UPLOAD = 25 * 1024 * 1024  # bytes
 LONGEST_TEXT = 100_000  # characters
@@ -59,7 +61,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
             client_uuid=_uuid(request),
             seen_message_id=_number(request.POST.get("last_seen_message_id")),
             anyway=request.POST.get("anyway") == "1",
-            then={"status": then} if then in replies.AFTERWARDS else None,
+            then=({"status": then} if then in replies.AFTERWARDS else {}) | macros.chosen(request),
             now=now,
         )
     except replies.Stale as stale:
@@ -87,8 +89,11 @@ def notes_of(request: HttpRequest, pk: int) -> HttpResponse:
             text=(request.POST.get("note") or request.POST.get("text", ""))[:LONGEST_TEXT],
             attachments=_files(request, agent),
             client_uuid=_uuid(request),
+            then=macros.chosen(request),
             now=timezone.now(),
         )
+    except replies.Unreachable as error:  # what its macro does does not fit
+        return _guard(request, shown, status=422, reason=str(error))
     except ValueError:
         return _guard(request, shown, status=422, reason=_("There is nothing to send."))
     return _posted(request, shown, message)
@@ -118,7 +123,13 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     if written is None:
         return HttpResponse(status=422)
     kept = replies.save_draft(
-        shown, agent=agent, kind=kind, route=_route(shown, written["route"]), now=now, **written["words"]
+        shown,
+        agent=agent,
+        kind=kind,
+        route=_route(shown, written["route"]),
+        then=chosen_macro(agent, *written["macro"]),
+        now=now,
+        **written["words"],
     )
     words = " ".join(kept.text[:300].split())[:80] if kept else ""
     live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": words})
@@ -135,6 +146,7 @@ def _written(request: HttpRequest) -> dict[str, Any] | None:
         )
         return {
             "route": str(said.get("route") or ""),
+            "macro": (int(said.get("macro") or 0), [int(number) for number in said.get("deeds", [])][:20]),
             "words": {
                 "text": str(said.get("text") or "")[:LONGEST_TEXT],
                 "client_uuid": UUID(str(said["client_uuid"])),
@@ -225,7 +237,10 @@ def _posted(request: HttpRequest, ticket: Ticket, message: Message) -> HttpRespo
     if not wants_fragment(request):
         return back_to(ticket)
     full = Message.objects.for_bubbles().get(pk=message.pk)
-    return HttpResponse(fragments.bubble(full), status=201, headers={"X-Message": str(message.pk)})
+    response = HttpResponse(fragments.bubble(full), status=201, headers={"X-Message": str(message.pk)})
+    if request.POST.get("macro") and message.client_uuid:
+        macros.say_applied(response, macros.use_of(message.client_uuid))
+    return response
 
 
 def _guard(

@@ -67,4 +67,5 @@ def properties_context(shown: Ticket) -> dict[str, Any]:
         "head": thread.head(shown, now=now),
         "properties": thread.properties(shown),
         "clocks": thread.clocks(shown),
+        "followers": thread.followers(shown),
     }
