@@ -22,7 +22,7 @@ from agents.models import Agent, AuditEntry
 from channels_in import parser
 from channels_in.models import RawEvent
 from channels_in.webhooks import UNKNOWN_ACCOUNT, raw_of, siblings_of
-from tickets import delivery, ingest, queue
+from tickets import delivery, ingest, mail_answers, queue
 from tickets.channels import UnknownKind, adapter_for
 from tickets.contract import Applied, InboundMessage, Normalised, ParserAway, Receipt, Suppressed, Unreadable
 from tickets.crash import crash_here
@@ -264,6 +264,8 @@ def _message(event: RawEvent, result: InboundMessage, *, part: int, now: datetim
     if repeated := _repeated(event, result):
         return Done(Outcome.DUPLICATE, "same content", repeated)
     try:
+        if said := mail_answers.take(event.channel, result, raw_event_id=event.pk, now=now):
+            return Done(Outcome.APPLIED, "agent's answer", said.pk)
         message = ingest.receive(
             event.channel,
             result,
@@ -273,7 +275,7 @@ def _message(event: RawEvent, result: InboundMessage, *, part: int, now: datetim
             now=now,
             settled=waited,
         )
-    except ingest.Suppress as rule:
+    except (ingest.Suppress, mail_answers.Refused) as rule:
         return Done(Outcome.SUPPRESSED, rule.reason)
     except ingest.OnlyAnIdentity:
         return Done(Outcome.APPLIED, f"opt-{result.opt}")

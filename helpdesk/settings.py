@@ -213,6 +213,9 @@ CELERY_TASK_ROUTES = {
     "channels_in.tasks.unclaimed_files": {"queue": "slow"},
     "tickets.tasks.deliver": {"queue": "slow"},
     "tickets.tasks.outbox": {"queue": "webhooks"},
+    "tickets.tasks.notify": {"queue": "timers"},
+    "tickets.tasks.mail_notifications": {"queue": "webhooks"},
+    "tickets.tasks.forget_notifications": {"queue": "slow"},
     "tickets.tasks.work_off_bulk": {"queue": "default"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for Redis: the sweep finds what the wake-up lost

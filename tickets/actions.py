@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
-from tickets import live
+from tickets import live, notifications
 from tickets.models import Event, Message, ReadMark, Ticket
 from tickets.models.event import Actor, record
 from tickets.models.ticket import tags_named
@@ -243,6 +243,7 @@ def mark_read(ticket: Ticket, *, agent: Agent, message_id: int) -> None:
     if not made:
         ReadMark.objects.filter(pk=mark.pk, message_id__lt=message_id).update(message_id=message_id)
     live.whisper("read", {"agent": agent.pk, "ticket": ticket.pk, "message": message_id})
+    notifications.read_with_ticket(agent, ticket, message_id=message_id)
 
 
 def mark_unread(ticket: Ticket, *, agent: Agent) -> None:

@@ -137,6 +137,14 @@ def resolve(part: DeliveryPart, verdict: Literal["arrived", "again", "failed"], 
         return _move(part, S.FAILED, now=now, by=by, resolved_at=now, error_code="by_hand", last_error="")
 
 
+def note_disconnected(channel_id: int, *, reason: str, now: datetime) -> None:
+    """The channel lost its provider; an administrator has to reconnect it. Said once. Inside a transaction."""
+    connected = Channel.objects.filter(pk=channel_id, disconnected_at__isnull=True)
+    if connected.update(disconnected_at=now, disconnected_reason=reason[:300]):
+        facts = {"channel": channel_id}
+        live.announce(record("channel_disconnected", ticket=None, by=SYSTEM, now=now, particulars=facts))
+
+
 def derive(states: Sequence[str]) -> str:
     """The state of a message from those of its parts. Pure."""
     for worst in (S.FAILED, S.UNCERTAIN):
@@ -380,9 +388,7 @@ def _refused(
             _mark_identity(part, opted_out=error.opted_out, bad_address=error.bad_address, now=now)
     if error.disconnected:
         with transaction.atomic():
-            Channel.objects.filter(pk=part.channel_id, disconnected_at__isnull=True).update(
-                disconnected_at=now, disconnected_reason=error.detail[:300]
-            )
+            note_disconnected(part.channel_id, reason=error.detail, now=now)
         _again(part, claim, attempt, error, pause=60, now=now)
     elif error.permanent:
         _fail(part, claim, attempt, code=error.code or "rejected", detail=error.detail, now=now)

@@ -17,7 +17,7 @@ from django.db.models import Case, F, Max, Q, When
 from django.utils.translation import gettext as _
 
 from agents.models import Team
-from tickets import files, identities, languages, live, matching, reply_tokens
+from tickets import delivery, files, identities, languages, live, matching, reply_tokens
 from tickets.channels import capabilities_of
 from tickets.contract import Applied, InboundFile, InboundMessage
 from tickets.crash import crash_here
@@ -135,9 +135,7 @@ def apply(channel: Channel, applied: Applied, *, raw_event_id: int, now: datetim
         case "account":
             reason = str(applied.particulars.get("disconnected", ""))[:300]
             if reason:
-                Channel.objects.filter(pk=channel.pk, disconnected_at__isnull=True).update(
-                    disconnected_at=now, disconnected_reason=reason
-                )
+                delivery.note_disconnected(channel.pk, reason=reason, now=now)
             return None
         case _:  # session_closed, postback: they change nothing of a ticket
             return None

@@ -427,8 +427,10 @@ def _release(pk: int, *, now: datetime) -> bool:
 
 
 def _tell_stopped(draft_ids: list[int]) -> None:
-    """The author's screens show that the draft waits for them."""
-    for draft in Draft.objects.filter(pk__in=draft_ids):
+    """The author's screens show that the draft waits for them, and the log says so. Inside a transaction."""
+    for draft in Draft.objects.filter(pk__in=draft_ids).select_related("ticket"):
+        told: dict[str, Any] = {"agent": draft.agent_id, "draft": draft.pk, "reason": draft.stopped}
+        live.announce(draft.ticket.record("draft_stopped", now=draft.updated_at, **told))
         payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "kind": draft.kind, "stopped": draft.stopped}
         transaction.on_commit(_whispering(payload), robust=True)
 

@@ -12,7 +12,7 @@ import re
 
 from django.conf import settings
 
-from tickets.models import Channel, Identity, Route, Ticket
+from tickets.models import Channel, Identity, NotificationMail, Route, Ticket
 
 REPLY = "reply"  # the purpose of a route's own token, with the channel: one number is reached by SMS and by WhatsApp
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -38,10 +38,24 @@ def find_route(token: str) -> Route | None:
     if route is None:
         return None
     facts = f"{route.ticket_id}:{route.identity_id}:{REPLY}:{route.channel_id}"
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    # No short cut: every key is compared, each in constant time.
-    right = sum(hmac.compare_digest(_made(key, facts), token) for key in keys)
-    return route if right else None
+    return route if _is_ours(token, facts) else None
+
+
+def notification_token(agent_id: int, ticket_id: int, kind: str, seen: int | None, outbox_id: int) -> str:
+    """The token of one mail to an agent: what its answer becomes, on which ticket, and who may give it."""
+    return _made(settings.SECRET_KEY, _notification(agent_id, ticket_id, kind, seen, outbox_id))
+
+
+def find_notification(token: str) -> NotificationMail | None:
+    """The mail to an agent whose token this is; None for a token that we did not make."""
+    token = token.strip().lower()
+    if not _TOKEN.fullmatch(token):
+        return None
+    mail = NotificationMail.objects.select_related("agent", "ticket").filter(token=token).first()
+    if mail is None:
+        return None
+    facts = _notification(mail.agent_id, mail.ticket_id, mail.kind, mail.seen_message_id, mail.outbox_id)
+    return mail if _is_ours(token, facts) else None
 
 
 def message_id_for(route_token: str, random: str, domain: str) -> str:
@@ -53,6 +67,16 @@ def token_in(message_id: str) -> str | None:
     """The token inside a Message-ID of our form, lower-cased; not yet checked."""
     match = _MESSAGE_ID.fullmatch(message_id.strip())
     return match[1].lower() if match else None
+
+
+def _notification(agent_id: int, ticket_id: int, kind: str, seen: int | None, outbox_id: int) -> str:
+    return f"{ticket_id}:{agent_id}:notification:{kind}:{seen or 0}:{outbox_id}"
+
+
+def _is_ours(token: str, facts: str) -> bool:
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    # No short cut: every key is compared, each in constant time.
+    return bool(sum(hmac.compare_digest(_made(key, facts), token) for key in keys))
 
 
 def _made(key: str, facts: str) -> str:

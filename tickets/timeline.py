@@ -16,35 +16,38 @@ from django.utils.translation import gettext_lazy
 
 @dataclass(frozen=True)
 class Kind:
-    """`doc` says when it is written; `shown`: the thread has a line for it."""
+    """`doc` says when it is written; `shown`: the thread has a line for it; `notifies`: it may concern somebody."""
 
     doc: str
     shown: bool = True
+    notifies: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
     "ticket_created": Kind("A ticket began; `reason` is the matching decision"),
-    "message_received": Kind("The customer wrote; `reason` says why it landed on this ticket", shown=False),
-    "reply_posted": Kind("An agent's answer left the composer", shown=False),
-    "note_posted": Kind("An internal note was written", shown=False),
-    "mentioned": Kind("A note names `agents` and `teams`", shown=False),
+    "message_received": Kind(
+        "The customer wrote; `reason` says why it landed on this ticket", shown=False, notifies=True
+    ),
+    "reply_posted": Kind("An agent's answer left the composer", shown=False, notifies=True),
+    "note_posted": Kind("An internal note was written", shown=False, notifies=True),
+    "mentioned": Kind("A note names `agents` and `teams`", shown=False, notifies=True),
     "followers_changed": Kind("`added` follow the ticket, `removed` do no longer", shown=False),
     "automatic_message": Kind("A survey or an automatic reply was written", shown=False),
     "message_changed": Kind("A message was edited, deleted, or reacted to", shown=False),
     "message_unreadable": Kind("An item could not be read and waits in quarantine"),
     "delivery_changed": Kind("The delivery state of an answer moved on", shown=False),
-    "delivery_failed": Kind("An answer could not be delivered"),
+    "delivery_failed": Kind("An answer could not be delivered", notifies=True),
     "status_changed": Kind("The status changed"),
     "solved": Kind("The ticket was solved"),
     "reopened": Kind("The ticket was reopened"),
     "closed": Kind("The ticket was closed for good"),
-    "assigned": Kind("Assignee or team changed"),
-    "routed": Kind("Routing decided; `decision` holds the trace", shown=False),
+    "assigned": Kind("Assignee or team changed", notifies=True),
+    "routed": Kind("Routing decided; `decision` holds the trace", shown=False, notifies=True),
     "priority_changed": Kind("The priority changed"),
     "tags_changed": Kind("Tags were added or removed"),
     "subject_changed": Kind("The subject changed"),
     "snoozed": Kind("The ticket was put to sleep until a time"),
-    "woken": Kind("The snooze ended"),
+    "woken": Kind("The snooze ended", notifies=True),
     "route_added": Kind("The customer can be reached here on a further channel"),
     "merged": Kind("Another ticket was merged into this one"),
     "unmerged": Kind("A merge was undone"),
@@ -52,19 +55,26 @@ KINDS: Mapping[str, Kind] = {
     "sla_started": Kind("An SLA clock began", shown=False),
     "sla_recalculated": Kind("An SLA deadline moved, because business hours were edited", shown=False),
     "sla_met": Kind("An SLA promise was answered", shown=False),
-    "sla_warning": Kind("An SLA deadline is near"),
-    "sla_breached": Kind("An SLA deadline passed"),
+    "sla_warning": Kind("An SLA deadline is near", notifies=True),
+    "sla_breached": Kind("An SLA deadline passed", notifies=True),
     "survey_sent": Kind("The customer was asked how it was"),
-    "rated": Kind("The customer answered the survey"),
+    "rated": Kind("The customer answered the survey", notifies=True),
     "undone": Kind("An action was taken back within its moment of grace", shown=False),
     "customer_joined": Kind("Two customers were joined; `reason` and `evidence` say why"),
     "customer_join_undone": Kind("A join of customers was undone"),
     "identity_added": Kind("An address was added to the customer", shown=False),
     "identity_opted_out": Kind("The customer does not want messages on this address"),
     "identity_opted_in": Kind("The customer wants messages on this address again"),
-    "customer_back": Kind("The customer came back to a waiting chat"),
+    "customer_back": Kind("The customer came back to a waiting chat", notifies=True),
     "customer_changed": Kind("The customer's particulars were edited", shown=False),
     "sent_anyway": Kind("An answer was sent although the thread had moved on"),
+    "draft_stopped": Kind(
+        "An answer that waited to be sent was not; `agent` is its author, `reason` says why", shown=False, notifies=True
+    ),
+    "mail_answer_refused": Kind(
+        "An agent's answer by mail did not reach the customer; `reason` says why", notifies=True
+    ),
+    "channel_disconnected": Kind("A channel lost its provider; `channel` is its id", shown=False, notifies=True),
 }
 
 
@@ -168,6 +178,19 @@ FAILURES = {
 }
 
 
+def label_of_refusal(reason: str) -> str:
+    """Why an agent's answer by mail did not go to the customer, and what became of it."""
+    return str(REFUSALS.get(reason, reason))
+
+
+REFUSALS = {
+    "unproven": gettext_lazy("its sender could not be proven"),
+    "no_right": gettext_lazy("its author may not answer here"),
+    "stale": gettext_lazy("the conversation had moved on; it is kept as a note"),
+    "unreachable": gettext_lazy("the customer cannot be reached this way now; it is kept as a note"),
+}
+
+
 def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
     before, after = it.get("from", {}), it.get("to", {})
     if after.get("assignee") != before.get("assignee"):
@@ -252,4 +275,8 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     "identity_opted_in": lambda who, it, names: _("Opted in again: %(value)s") % {"value": it.get("value", "")},
     "customer_back": lambda who, it, names: _("The customer is back"),
     "sent_anyway": lambda who, it, names: _("%(who)s · Sent although the thread had moved on") % {"who": who},
+    "mail_answer_refused": lambda who, it, names: (
+        _("%(who)s · An answer by mail did not reach the customer: %(reason)s")
+        % {"who": names.agent(it.get("agent")), "reason": label_of_refusal(it.get("reason", ""))}
+    ),
 }

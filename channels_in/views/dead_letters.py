@@ -139,7 +139,7 @@ def _replies(agent: Agent) -> QuerySet[DeliveryPart]:
 
 
 def _webhooks(agent: Agent) -> QuerySet[Outbox]:
-    return Outbox.objects.filter(state=Outbox.State.QUARANTINED)
+    return Outbox.objects.filter(kind="webhook", state=Outbox.State.QUARANTINED)
 
 
 def _channels(agent: Agent) -> QuerySet[Channel]:

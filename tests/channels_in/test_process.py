@@ -473,4 +473,4 @@ def test_an_upload_that_a_waiting_chat_line_names_outlives_its_day(line, cast):
 
 def test_nothing_here_owes_a_webhook(line):
     come_in(line, message("m1"))
-    assert not Outbox.objects.exists()
+    assert not Outbox.objects.filter(kind="webhook").exists()

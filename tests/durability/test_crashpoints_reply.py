@@ -163,7 +163,7 @@ def test_an_outgoing_webhook_is_called_until_it_is_known_to_have_arrived(dies, n
     Webhook.objects.create(url=f"http://{where}/", secrets={"current": "whsec_c2VjcmV0"}, events=["message_received"])
     Stage(now)
     dies("outbox", at=at, SCRIPTED_ALLOW=where)
-    drained(outbox.drain, until=lambda: Outbox.objects.get().state == "sent")
+    drained(outbox.drain, until=lambda: Outbox.objects.get(kind="webhook").state == "sent")
     assert len(server.calls) == calls and len(set(server.calls)) == 1
     server.shutdown()
     server.server_close()

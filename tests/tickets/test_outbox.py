@@ -76,14 +76,14 @@ def happens(stage, kind="priority_changed", **particulars):
 
 
 def make_due():
-    Outbox.objects.filter(state="queued").update(next_attempt_at="2000-01-01T00:00Z")
+    Outbox.objects.filter(kind="webhook", state="queued").update(next_attempt_at="2000-01-01T00:00Z")
 
 
 def test_a_receiver_gets_the_event_signed_by_both_secrets(stage, hook, receiver):
     event = happens(stage, **{"from": 2, "to": 4})
     assert outbox.drain() == 1
     headers, body = receiver.calls[0]
-    row = Outbox.objects.get()
+    row = Outbox.objects.get(kind="webhook")
     assert (row.state, row.lease_owner) == ("sent", None) and row.finished_at
     told = json.loads(body)
     assert told["type"] == "priority_changed"
@@ -110,7 +110,7 @@ def test_no_words_of_people_leave_with_it(stage, hook, receiver):
 def test_only_what_was_asked_for_is_sent(stage, hook, receiver):
     Webhook.objects.update(events=["solved"])
     happens(stage)
-    assert outbox.drain() == 0 and not Outbox.objects.exists()
+    assert outbox.drain() == 0 and not Outbox.objects.filter(kind="webhook").exists()
 
 
 def test_it_is_tried_again_by_the_schedule_with_the_same_id(stage, hook, receiver):
@@ -119,13 +119,13 @@ def test_it_is_tried_again_by_the_schedule_with_the_same_id(stage, hook, receive
     for pause in (5, 300):
         before = timezone.now()
         outbox.drain()
-        row = Outbox.objects.get()
+        row = Outbox.objects.get(kind="webhook")
         assert row.state == "queued" and row.last_error.startswith("HTTP 50")
         assert pause <= (row.next_attempt_at - before).total_seconds() <= pause * 1.1 + 5
         assert outbox.drain() == 0
         make_due()
     outbox.drain()
-    assert Outbox.objects.get().state == "sent"
+    assert Outbox.objects.get(kind="webhook").state == "sent"
     assert len({headers["webhook-id"] for headers, _body in receiver.calls}) == 1
     assert len({body for _headers, body in receiver.calls}) == 1
     hook.refresh_from_db()
@@ -137,7 +137,7 @@ def test_a_receiver_may_ask_for_more_time(stage, hook, receiver):
     receiver.answers = [(429, {"Retry-After": "600"})]
     before = timezone.now()
     outbox.drain()
-    assert (Outbox.objects.get().next_attempt_at - before).total_seconds() >= 600
+    assert (Outbox.objects.get(kind="webhook").next_attempt_at - before).total_seconds() >= 600
 
 
 def test_a_dead_receiver_delays_itself_and_nobody_else(stage, hook, receiver):
@@ -156,7 +156,7 @@ def test_a_webhook_reaches_nothing_inside(stage, hook, receiver, url):
     Webhook.objects.update(url=url)
     happens(stage)
     outbox.drain()
-    assert Outbox.objects.get().last_error.startswith("refused")
+    assert Outbox.objects.get(kind="webhook").last_error.startswith("refused")
 
 
 def test_gone_switches_the_receiver_off_with_a_notice(stage, hook, receiver):
@@ -164,7 +164,7 @@ def test_gone_switches_the_receiver_off_with_a_notice(stage, hook, receiver):
     receiver.answers = [(410, {})]
     outbox.drain()
     hook.refresh_from_db()
-    assert not hook.active and Outbox.objects.get().state == "quarantined"
+    assert not hook.active and Outbox.objects.get(kind="webhook").state == "quarantined"
     assert AuditEntry.objects.get().kind == "webhook_switched_off"
 
 
@@ -180,19 +180,19 @@ def test_failing_for_five_days_switches_it_off(stage, hook, receiver, days, acti
 
 def test_after_the_last_try_a_person_can_send_it_again(stage, hook, receiver):
     happens(stage)
-    Outbox.objects.update(attempts=len(outbox.SCHEDULE))
+    Outbox.objects.filter(kind="webhook").update(attempts=len(outbox.SCHEDULE))
     receiver.answers = [(500, {})]
     outbox.drain()
-    row = Outbox.objects.get()
+    row = Outbox.objects.get(kind="webhook")
     assert row.state == "quarantined"
     outbox.redeliver(row, now=timezone.now())
     make_due()
     outbox.drain()
-    assert Outbox.objects.get().state == "sent"
+    assert Outbox.objects.get(kind="webhook").state == "sent"
 
 
 def test_what_waits_for_a_receiver_that_was_switched_off_is_put_aside(stage, hook, receiver):
     happens(stage)
     Webhook.objects.update(active=False)
     outbox.drain()
-    assert Outbox.objects.get().state == "quarantined" and receiver.calls == []
+    assert Outbox.objects.get(kind="webhook").state == "quarantined" and receiver.calls == []

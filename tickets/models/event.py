@@ -109,11 +109,13 @@ def record(
     message_id: int | None = None,
     particulars: dict[str, Any] | None = None,
 ) -> Event:
-    """Append to the log, and owe it to the outgoing webhooks that want it, in the caller's transaction.
+    """Append to the log, and owe it to the outgoing webhooks that want it and to the people whom it may concern.
+
+    All in the caller's transaction.
 
     Raises KeyError for a kind that `timeline.KINDS` does not know.
     """
-    KINDS[kind]
+    notifies = KINDS[kind].notifies
     event = Event.objects.create(
         ticket=ticket,
         customer_id=customer_id if customer_id is not None else (ticket.customer_id if ticket else None),
@@ -126,9 +128,11 @@ def record(
     )
     receivers = Webhook.objects.filter(active=True).values_list("pk", "events")
     wanted = [pk for pk, kinds in receivers if not kinds or kind in kinds]
-    if wanted:
-        Outbox.objects.bulk_create(
-            Outbox(kind="webhook", shard_key=f"webhook:{pk}", payload={"webhook": pk, "event": event.pk})
-            for pk in wanted
-        )
+    owed = [
+        Outbox(kind="webhook", shard_key=f"webhook:{pk}", payload={"webhook": pk, "event": event.pk}) for pk in wanted
+    ]
+    if notifies:
+        owed.append(Outbox(kind="notification", shard_key="notification", payload={"event": event.pk}))
+    if owed:
+        Outbox.objects.bulk_create(owed)
     return event
