@@ -10,7 +10,7 @@ from tickets.models.follower import Follower, Mention
 from tickets.models.macro import Macro, MacroFile, MacroUse
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
-from tickets.models.rule import RoutingDecision, Rule
+from tickets.models.rule import RoutingDecision, Rule, RuleTrial, RuleTrialRow
 from tickets.models.search import SearchEntry
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink, TicketSkill
@@ -47,6 +47,8 @@ __all__ = [
     "Route",
     "RoutingDecision",
     "Rule",
+    "RuleTrial",
+    "RuleTrialRow",
     "SavedView",
     "SearchEntry",
     "SlaClock",

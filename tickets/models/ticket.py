@@ -75,9 +75,14 @@ class Tag(models.Model):
         return self.name
 
 
+def tag_name(text: str) -> str:
+    """The one spelling of a tag."""
+    return text.strip().lower()[:60]
+
+
 def tags_named(names: Iterable[str]) -> list[Tag]:
-    """Tags by name, lower-cased, made where they are new."""
-    wanted = sorted({name.strip().lower()[:60] for name in names} - {""})
+    """Tags by name, made where they are new."""
+    wanted = sorted({tag_name(name) for name in names} - {""})
     Tag.objects.bulk_create((Tag(name=name, hue=sum(name.encode()) % 8) for name in wanted), ignore_conflicts=True)
     return list(Tag.objects.filter(name__in=wanted))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from agents.models import Skill, SkillLevel, Team
 from tickets import conditions, live
 from tickets.models import Rule, Ticket, TicketSkill
 from tickets.models.event import RULE
-from tickets.models.ticket import tags_named
+from tickets.models.ticket import tag_name, tags_named
 
 ACTIONS = ("team", "priority", "tags", "skill")
 
@@ -47,29 +48,47 @@ def _is_skill(action: dict[str, Any]) -> bool:
 
 
 def run(ticket: Ticket, *, when: str, now: datetime) -> list[dict[str, Any]]:
-    """Try each active rule in order. Must hold the ticket's row lock.
-
-    Facts are read again after a rule that changed something, so that a later rule sees it.
-    """
+    """Try each active rule in order. Must hold the ticket's row lock."""
+    active = list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
     trace: list[dict[str, Any]] = []
-    facts = conditions.facts_of(ticket)
-    for rule in Rule.objects.filter(active=True, when=when).order_by("position", "id"):
+    for rule, outcome in evaluate(active, conditions.facts_of(ticket) if active else {}):
         step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
         trace.append(step)
-        outcome = conditions.outcome_of(rule.conditions, facts)
         if outcome is None:
             step["broken"] = True
             continue
         step["matched"], step["failed"] = outcome.matched, outcome.failed
-        if not outcome.matched:
-            continue
-        step["did"] = [done for action in rule.actions if (done := _do(ticket, action, now=now))]
-        if rule.stop:
-            step["stopped"] = True
-            break
-        if step["did"]:
-            facts = conditions.facts_of(ticket)
+        if outcome.matched:
+            step["did"] = [done for action in rule.actions if (done := _do(ticket, action, now=now))]
+            if rule.stop:
+                step["stopped"] = True
     return trace
+
+
+def evaluate(ordered: Iterable[Rule], facts: dict[str, Any]) -> Iterator[tuple[Rule, conditions.Outcome | None]]:
+    """Each rule that is tried, with its outcome; None for one that cannot be understood. Reads and writes nothing.
+
+    What a rule that holds would do is entered into `facts`, so that a later rule sees it, and so does the caller.
+    """
+    for rule in ordered:
+        outcome = conditions.outcome_of(rule.conditions, facts)
+        yield rule, outcome
+        if outcome is None or not outcome.matched:
+            continue
+        for action in rule.actions:
+            _enter(action, facts)
+        if rule.stop:
+            return
+
+
+def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
+    match action.get("do"):
+        case "team":
+            facts["team"] = action["team"]
+        case "priority":
+            facts["priority"] = action["priority"]
+        case "tags":
+            facts["tag"] = facts["tag"] | {tag_name(name) for name in action["add"]} - {""}
 
 
 def describe(action: dict[str, Any]) -> str:

@@ -1,0 +1,171 @@
+"""A rule tried on past tickets before it bites: what it would have matched and changed, beside what really happened.
+
+Each ticket is looked at as it was when it came: its first words, its channel's team, no tags, the usual priority. The
+other rules run around the tried one in their order. Nothing but the trial's own rows is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from time import monotonic
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Count, F, OuterRef, Q, Subquery
+
+from agents.models import Agent, Team
+from tickets import conditions
+from tickets.access import tickets_for
+from tickets.models import Message, RoutingDecision, Rule, RuleTrial, RuleTrialRow, Ticket
+from tickets.routing import rules
+from tickets.wake import wake
+
+LAST = 500  # tickets that a trial looks at
+BATCH = 50  # of them in one transaction
+_KEPT = ("name", "when", "conditions", "actions", "stop")
+
+
+class Result(NamedTuple):
+    seen: int
+    matched: int
+    changed_team: int
+    changed_priority: int
+
+
+@transaction.atomic
+def begin(rule: Rule, *, by: Agent, now: datetime) -> RuleTrial:
+    """Try a rule, saved or not, on the newest tickets that its author may see. Worked off in the background."""
+    others = list(Rule.objects.filter(when=rule.when, active=True).exclude(pk=rule.pk).order_by("position", "id"))
+    place = len(others)
+    if rule.pk is not None:
+        place = sum((one.position, one.pk) < (rule.position, rule.pk) for one in others)
+    ordered = [*others[:place], rule, *others[place:]]
+    trial = RuleTrial.objects.create(
+        agent=by,
+        rule_id=rule.pk,
+        rules=[{name: getattr(one, name) for name in _KEPT} for one in ordered],
+        tried=place,
+        created_at=now,
+    )
+    newest = tickets_for(by).filter(merged_into__isnull=True).order_by("-id").values_list("pk", flat=True)[:LAST]
+    RuleTrialRow.objects.bulk_create(RuleTrialRow(trial=trial, ticket_id=pk) for pk in newest)
+    trial.total = trial.rows.count()
+    trial.save(update_fields=["total"])
+    wake("tickets.tasks.try_rules")
+    return trial
+
+
+def drain(*, now: datetime, seconds: float) -> int:
+    """Work off running trials for so long. Returns how many tickets were looked at. Safe in any number of processes."""
+    until, seen = monotonic() + seconds, 0
+    for pk in list(RuleTrial.objects.filter(finished_at__isnull=True).order_by("id").values_list("pk", flat=True)):
+        while monotonic() < until and (count := _batch(pk, now=now)):
+            seen += count
+    if RuleTrial.objects.filter(finished_at__isnull=True).exists():
+        wake("tickets.tasks.try_rules")
+    return seen
+
+
+def result(trial: RuleTrial) -> Result:
+    counted = trial.rows.aggregate(
+        seen=Count("pk", filter=Q(matched__isnull=False)),
+        matched=Count("pk", filter=Q(matched=True)),
+        changed_team=Count("pk", filter=Q(matched=True) & ~Q(team_was=F("team_would")) & Q(team_would__isnull=False)),
+        changed_priority=Count("pk", filter=Q(matched=True) & ~Q(priority_was=F("priority_would"))),
+    )
+    return Result(**counted)
+
+
+def leaves_of(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The conditions of a tree, as `RuleTrialRow.held` counts them."""
+    if "field" in tree:
+        return [tree]
+    return [leaf for branches in tree.values() for branch in branches for leaf in leaves_of(branch)]
+
+
+# -- One batch ----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def _batch(trial_id: int, *, now: datetime) -> int:
+    trial = RuleTrial.objects.select_for_update(skip_locked=True).filter(pk=trial_id, finished_at__isnull=True).first()
+    if trial is None:
+        return 0
+    rows = list(trial.rows.filter(matched__isnull=True).order_by("-ticket")[:BATCH])
+    if not rows:
+        trial.finished_at = now
+        trial.save(update_fields=["finished_at"])
+        return 0
+    ordered = [Rule(**kept) for kept in trial.rules]
+    tickets = {ticket.pk: ticket for ticket in _as_they_came([row.ticket_id for row in rows])}
+    teams = set(Team.objects.values_list("pk", flat=True))
+    for row in rows:
+        _try(row, tickets[row.ticket_id], ordered, tried=ordered[trial.tried], teams=teams)
+    RuleTrialRow.objects.bulk_update(
+        rows, ["matched", "held", "team_was", "team_would", "priority_was", "priority_would"]
+    )
+    return len(rows)
+
+
+def _as_they_came(ids: Sequence[int]) -> Iterable[Ticket]:
+    """With their first words and their first decision: five queries, however many."""
+    said = Message.objects.filter(ticket=OuterRef("pk"), direction="in", kind="public").order_by("seq")
+    decided = RoutingDecision.objects.filter(ticket=OuterRef("pk")).order_by("id")
+    return (
+        Ticket.objects.filter(pk__in=ids)
+        .select_related("customer", "first_channel")
+        .prefetch_related("customer__identities")
+        .annotate(
+            first_text=Subquery(said.values("text")[:1]),
+            first_team=Subquery(decided.values("team")[:1]),
+            first_rules=Subquery(decided.values("rules")[:1]),
+        )
+    )
+
+
+def _try(row: RuleTrialRow, ticket: Ticket, ordered: Sequence[Rule], *, tried: Rule, teams: set[int]) -> None:
+    facts = _facts(ticket)
+    before = dict(facts)
+    row.matched, row.held = False, []
+    for rule, outcome in rules.evaluate(ordered, facts):
+        if rule is tried:
+            row.matched = bool(outcome and outcome.matched)
+            row.held = [_holds(leaf, facts) for leaf in leaves_of(rule.conditions)]
+    would = facts["team"] if facts["team"] in teams else before["team"]
+    row.team_would_id = would or None
+    row.team_was_id = ticket.first_team or ticket.team_id  # type: ignore[attr-defined]
+    row.priority_would = facts["priority"]
+    row.priority_was = _priority_was(ticket)
+
+
+def _holds(leaf: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    outcome = conditions.outcome_of(leaf, facts)
+    return bool(outcome and outcome.matched)
+
+
+def _facts(ticket: Ticket) -> dict[str, Any]:
+    """Those of `conditions.facts_of` at the moment at which the ticket came."""
+    channel, customer = ticket.first_channel, ticket.customer
+    return {
+        "channel": channel.kind if channel else "",
+        "text": [ticket.subject, ticket.first_text or ""],  # type: ignore[attr-defined]
+        "subject": [ticket.subject],
+        "language": ticket.language,
+        "customer_tier": customer.tier,
+        "customer_organisation": [customer.organisation],
+        "customer_address": [identity.value for identity in customer.identities.all()],
+        "tag": set(),
+        "priority": Ticket.Priority.NORMAL.value,
+        "status": Ticket.Status.NEW.value,
+        "team": (channel.team_id if channel else None) or 0,
+        "assignee": 0,
+    }
+
+
+def _priority_was(ticket: Ticket) -> int:
+    """What the rules of its day made of it; without any, what it began with."""
+    done = [action for step in ticket.first_rules or [] for action in step.get("did", [])]  # type: ignore[attr-defined]
+    return next(
+        (action["priority"] for action in reversed(done) if action.get("do") == "priority"), Ticket.Priority.NORMAL
+    )
