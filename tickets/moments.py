@@ -260,7 +260,9 @@ _SHARED: tuple[_Rule, ...] = (
 
 _WEEKDAYS_EN = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MONTHS_EN = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAY_EN = r"(mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)s?\b\.?"
+_WEEKDAY_EN = (
+    r"(mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)s?\b\.?"
+)
 _MONTH_EN = (
     r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
     r"dec(?:ember)?)\b\.?"
@@ -282,11 +284,15 @@ def _weekday_of_week_en(reading: _Reading, match: re.Match[str]) -> None:
 
 
 def _month_day_en(reading: _Reading, match: re.Match[str]) -> None:
-    reading.note(month=_MONTHS_EN.index(match[1][:3]) + 1, day=int(match[2]), **({"year": int(match[3])} if match[3] else {}))
+    reading.note(
+        month=_MONTHS_EN.index(match[1][:3]) + 1, day=int(match[2]), **({"year": int(match[3])} if match[3] else {})
+    )
 
 
 def _day_month_en(reading: _Reading, match: re.Match[str]) -> None:
-    reading.note(day=int(match[1]), month=_MONTHS_EN.index(match[2][:3]) + 1, **({"year": int(match[3])} if match[3] else {}))
+    reading.note(
+        day=int(match[1]), month=_MONTHS_EN.index(match[2][:3]) + 1, **({"year": int(match[3])} if match[3] else {})
+    )
 
 
 def _count_en(reading: _Reading, match: re.Match[str]) -> None:
