@@ -215,6 +215,7 @@ class Agent(AbstractBaseUser, PermissionsMixin):
         max_length=9, choices=[("enter", "Enter"), ("cmd_enter", "Ctrl/⌘ Enter")], default="enter"
     )
     shortcuts_on = models.BooleanField(default=True)
+    own_keys = models.JSONField(default=dict, blank=True)  # {command id: [strokes]}, where they differ from the key map
     panes = models.JSONField(default=dict, blank=True)  # {"list": px, "side": px, "nav": bool, "closed": [section]}
 
     date_joined = models.DateTimeField(db_default=Now())
