@@ -96,11 +96,9 @@ def test_conditions_alone_are_listed_too_and_a_sort_is_obeyed(says, asked):
     assert "ticket-row" not in asked("is:open -is:open")
 
 
-def test_a_mistake_is_said_and_nothing_is_searched(says, asked):
+def test_with_a_mistake_nothing_is_searched(says, asked):
     says("wombat")
-    html = asked("wombat statsu:open")
-    assert "Did you mean “status:”?" in html
-    assert "ticket-row" not in html
+    assert "ticket-row" not in asked("wombat statsu:open")
 
 
 def test_a_beginning_is_found_when_the_word_is_not(says, asked):

@@ -68,7 +68,7 @@ class QueryBox extends HTMLElement {
     }
     if (document.activeElement === this.input) return;
     this.#write(query);
-    this.#read({ withOptions: false });
+    this.#read();
   }
 
   #write(value, at = value.length) {
@@ -79,10 +79,11 @@ class QueryBox extends HTMLElement {
 
   #readSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#read({ withOptions: document.activeElement === this.input }), CALM_MS);
+    this.#timer = setTimeout(() => this.#read({ typing: document.activeElement === this.input }), CALM_MS);
   }
 
-  async #read({ withOptions }) {
+  /** Ask the server what the text says; `typing`: with suggestions, and without blaming the word that is being typed. */
+  async #read({ typing = false } = {}) {
     const value = this.input.value;
     this.#asked?.abort();
     this.#asked = new AbortController();
@@ -90,24 +91,23 @@ class QueryBox extends HTMLElement {
     this.querySelector(".query__key").hidden = Boolean(value);
     if (!value.trim()) {
       this.#show({ chips: [], problems: [] });
-      if (withOptions) this.#offer(this.#recent.map((query) => ({ label: query, hint: "", text: query, at: query.length, search: true })), this.dataset.recent);
+      if (typing) this.#offer(this.#recent.map((query) => ({ label: query, hint: "", text: query, at: query.length, search: true })), this.dataset.recent);
       return;
     }
     const address = `${this.dataset.read}?${new URLSearchParams({ q: value, at: this.input.selectionStart ?? value.length })}`;
     const answer = await text(address, { signal: this.#asked.signal }).catch(() => null);
     if (!answer || value !== this.input.value) return;
     const read = JSON.parse(answer);
-    this.#show(read);
-    if (withOptions && document.activeElement === this.input) this.#offer(read.options);
+    const caret = typing ? this.input.selectionStart : -1;
+    this.#show({ chips: read.chips, problems: read.problems.filter(({ to }) => to !== caret) });
+    if (typing && document.activeElement === this.input) this.#offer(read.options);
   }
 
   #show({ chips, problems }) {
-    const open = document.activeElement === this.input ? this.input.selectionStart : -1;
-    const worth = problems.filter(({ to }) => open < 0 || to !== open || problems.length > 1); // not while that very word is being typed
-    this.#drawMirror(worth);
-    this.problem.hidden = !worth.length;
-    this.problem.textContent = worth[0]?.sentence ?? "";
-    this.input.setAttribute("aria-invalid", String(worth.length > 0));
+    this.#drawMirror(problems);
+    this.problem.hidden = !problems.length;
+    this.problem.textContent = problems[0]?.sentence ?? "";
+    this.input.setAttribute("aria-invalid", String(problems.length > 0));
     this.chips.hidden = !chips.length;
     this.chips.replaceChildren(...chips.map((chip) => this.#chip(chip)));
   }
@@ -214,8 +214,9 @@ class QueryBox extends HTMLElement {
     if (!option) return;
     this.input.focus();
     this.#write(option.text, option.at);
+    this.#offer([]);
     if (option.search) this.#search();
-    else this.#read({ withOptions: true });
+    else this.#read({ typing: true });
   }
 
   #entered() {
@@ -235,7 +236,7 @@ class QueryBox extends HTMLElement {
     this.#remember(query);
     this.#searching = true;
     this.#ask(`${this.querySelector("form").getAttribute("action")}?${new URLSearchParams({ q: query })}`);
-    this.#read({ withOptions: false });
+    this.#read();
   }
 
   /** Back to where one was, with the keys of the list. */

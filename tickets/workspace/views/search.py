@@ -61,9 +61,7 @@ def _context(chosen: lists.TicketList, visibility: Visibility, reader: Reader, *
         chosen = replace(chosen, chosen=ORDERS[query.sort])
     rows: list[dict[str, Any]] = []
     cursor, notice = "", ""
-    if query.problems:
-        notice = query.problems[0].sentence
-    elif query.tree:
+    if query.tree and not query.problems:  # the box tells the problems, and where
         try:
             rows, cursor, notice = _page(query, chosen, visibility, reader, before=before)
         except search.TooSlow:
