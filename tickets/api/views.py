@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agents.models import Agent, Team
-from tickets import access, actions, replies
+from tickets import access, actions, conditions, grammar, replies, search
 from tickets.api import idempotency, pages, serializers
 from tickets.api.tokens import BearerAuthentication, HasScope
 from tickets.models import Channel, Customer, Event, Message, Ticket
@@ -47,6 +47,9 @@ class Tickets(ApiView):
         parameters=[
             SIZE,
             AFTER,
+            OpenApiParameter(
+                "q", str, description="A query in the text of the search box: words, `is:open -tag:vip`, `created>7d`."
+            ),
             OpenApiParameter("status", str, description="One of the statuses, or `unsolved`."),
             OpenApiParameter("assignee", str, description="`me`, `none`, or an agent's id."),
             OpenApiParameter("team", int),
@@ -58,16 +61,26 @@ class Tickets(ApiView):
     )
     def get(self, request: Request) -> Response:
         rows = _for_output(self._filtered(access.tickets_for(self.agent).survivors(), request))
-        return pages.page(
-            request,
-            rows,
-            by="updated_at",
-            descending=True,
-            serialize=lambda found: serializers.TicketOut(found, many=True).data,
-        )
+        try:
+            with search.limited():
+                return pages.page(
+                    request,
+                    rows,
+                    by="updated_at",
+                    descending=True,
+                    serialize=lambda found: serializers.TicketOut(found, many=True).data,
+                )
+        except search.TooSlow as error:
+            raise ValidationError({"q": ["It takes too long. Add a word, a person or a time."]}) from error
 
     def _filtered(self, rows: Any, request: Request) -> Any:
         asked = request.query_params
+        if text := asked.get("q", "").replace("\x00", ""):
+            query = grammar.parse(text)
+            if query.problems:
+                raise ValidationError({"q": [f"{one.position}: {one.sentence}" for one in query.problems]})
+            reader = conditions.Reader(self.agent.pk, timezone.now())
+            rows = rows.filter(conditions.to_q(query.tree, reader))
         if status := asked.get("status"):
             if status != "unsolved" and status not in Ticket.Status.values:
                 raise ValidationError({"status": ["One of: unsolved, " + ", ".join(Ticket.Status.values)]})
