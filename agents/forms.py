@@ -113,10 +113,11 @@ class AgentForm(forms.ModelForm):
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = Agent
-        fields = ["name", "language", "time_zone", "theme", "density", "send_key", "shortcuts_on"]
+        fields = ["name", "language", "time_zone", "theme", "density", "message_size", "send_key", "shortcuts_on"]
         labels = {
             "theme": gettext_lazy("Appearance"),
             "density": gettext_lazy("Density of lists"),
+            "message_size": gettext_lazy("Size of messages"),
             "send_key": gettext_lazy("Key that sends in chats"),
             "shortcuts_on": gettext_lazy("Single-key shortcuts"),
         }

@@ -211,6 +211,9 @@ class Agent(AbstractBaseUser, PermissionsMixin):
         choices=[("comfortable", _("Comfortable")), ("compact", _("Compact"))],
         default="comfortable",
     )
+    message_size = models.PositiveSmallIntegerField(  # px of the messages one reads
+        choices=[(13, _("Small")), (14, _("Normal")), (16, _("Large"))], default=14
+    )
     send_key = models.CharField(
         max_length=9, choices=[("enter", "Enter"), ("cmd_enter", "Ctrl/⌘ Enter")], default="enter"
     )

@@ -195,7 +195,12 @@ def profile(request: HttpRequest) -> HttpResponse:
 def preference(request: HttpRequest) -> HttpResponse:
     """One preference at a time from the screens: theme, density, shortcuts, pane widths. 204."""
     agent, changed = agent_of(request), []
-    for name, allowed in {"theme": ("system", "light", "dark"), "density": ("comfortable", "compact")}.items():
+    choices = {
+        "theme": ("system", "light", "dark"),
+        "density": ("comfortable", "compact"),
+        "message_size": ("13", "14", "16"),
+    }
+    for name, allowed in choices.items():
         if request.POST.get(name) in allowed:
             setattr(agent, name, request.POST[name])
             changed.append(name)
