@@ -22,7 +22,7 @@ import { language } from "./lib/words.js";
 const PREFETCH_MS = 150;
 const CALM_MS = 120;
 const TYPING_MS = 8000;
-const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "snoozed", "woken", "merged", "unmerged", "undone", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
+const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "snoozed", "woken", "merged", "unmerged", "undone", "followers_changed", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
 const CHANGES_CUSTOMER = new Set(["customer_changed", "customer_joined", "customer_join_undone", "identity_added", "identity_opted_out", "identity_opted_in", "ticket_created", "merged", "unmerged", "rated"]);
 
 const me = Number(document.body.dataset.me);
@@ -172,6 +172,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
     doing: (what) => feed.view(ticket, what),
     after: () => { feed.nudge(); nav()?.refreshSoon(); },
   });
+  import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
   labelControls(composer);
   const wish = timers.wish;
   timers.wish = null;

@@ -39,6 +39,10 @@ export class Desk {
     return [...this.tray.querySelectorAll("input[name=files]")].map((input) => Number(input.value));
   }
 
+  get #insert() {
+    return this.composer.querySelector("insert-menu:defined");
+  }
+
   /** The newest message that the reader has on the screen. */
   saw(messageId) {
     if (messageId > Number(this.fields.last_seen_message_id.value)) this.fields.last_seen_message_id.value = messageId;
@@ -65,6 +69,7 @@ export class Desk {
         files: kind === this.composer.kind ? this.fileIds : [],
         seen: Number(this.fields.last_seen_message_id.value) || null,
         client_uuid: this.fields.client_uuid.value,
+        ...(kind === this.composer.kind ? this.#insert?.staged : {}),
       }),
       said: (state) => this.#say(state),
     });
@@ -169,6 +174,7 @@ export class Desk {
     for (const [name, value] of Object.entries(words)) fields.append(name, value);
     for (const id of this.fileIds) fields.append("files", id);
     const files = [...this.tray.children];
+    const macro = this.#insert?.take(fields);
     const thread = this.thread();
     const bubble = thread?.pending(text, { note: isNote });
     field.value = "";
@@ -192,6 +198,7 @@ export class Desk {
     bubble?.remove();
     if (!field.value) field.value = text;
     this.tray.prepend(...files);
+    this.#insert?.give(macro);
     this.#keepers[kind].changed();
     if (answer && [409, 422].includes(answer.status)) this.#stop(await answer.text(), answer.status, then);
     else toast(word("failed"), { kind: "error" });
