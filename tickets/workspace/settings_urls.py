@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tickets.workspace.views import policies, rules
+from tickets.workspace.views import macro_settings, policies, rules
 
 urlpatterns = [
     path("rules/", rules.rule_list, name="rules"),
@@ -11,6 +11,11 @@ urlpatterns = [
     path("rules/<int:rule_id>/", rules.rule, name="rule"),
     path("rules/<int:rule_id>/position/", rules.rule_position, name="rule_position"),
     path("rules/<int:rule_id>/active/", rules.rule_active, name="rule_active"),
+    path("macros/", macro_settings.macro_list, name="macros"),
+    path("macros/new/", macro_settings.macro, name="macro_new"),
+    path("macros/preview/", macro_settings.macro_preview, name="macro_settings_preview"),
+    path("macros/<int:macro_id>/", macro_settings.macro, name="macro"),
+    path("macros/<int:macro_id>/deletion/", macro_settings.macro_deletion, name="macro_deletion"),
     path("sla/", policies.policy_list, name="policies"),
     path("sla/new/", policies.policy, name="policy_new"),
     path("sla/example/", policies.example, name="policy_example"),
