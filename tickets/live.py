@@ -186,6 +186,7 @@ def payload(loaded: LoadedEvent, *, row: bool = True, items: bool = True) -> dic
         "actor": event.actor_id,
         "message": event.message_id,
         "html": html,
+        **({"absorbed": event.particulars["ticket"]} if event.kind == "merged" and "ticket" in event.particulars else {}),
     }
 
 

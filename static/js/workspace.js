@@ -66,6 +66,7 @@ function happened(event) {
   const open = router.ticket;
   play.isMine = event.actor === me;
   if (event.html?.row) list()?.apply(event.html.row);
+  if (event.absorbed) list()?.gone(event.absorbed); // it is shown with the ticket that it was merged into
   if (event.ticket === open && event.html?.items) {
     if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
     thread()?.apply(event.html.items);
