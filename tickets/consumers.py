@@ -155,6 +155,10 @@ class AgentSocket(AsyncWebsocketConsumer):
         if topic in ("read", "draft", "bulk"):
             if self.agent is None or payload.get("agent") != self.agent.pk:
                 return
+        elif topic == "notified":
+            if self.agent is None or self.agent.pk not in payload.get("agents", ()):
+                return
+            payload = {}  # who else was told is nobody's business
         elif topic in ("presence", "typing", "customer_typing"):
             sight = live.hub().sights.get(payload.get("ticket", 0))
             if sight is None or not self.visibility.sees(brand_id=sight[0], team_id=sight[1], assignee_id=sight[2]):

@@ -24,4 +24,5 @@ startDialogs();
 startPanes();
 startTooltips(keys);
 labelControls();
+if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));

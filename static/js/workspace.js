@@ -93,6 +93,8 @@ function whispered(topic, it) {
   } else if (topic === "customer_typing") {
     list()?.customerTyping(it.ticket, it.on);
     if (it.ticket === router.ticket) customerTyping(it.ticket, it.on);
+  } else if (topic === "notified") {
+    document.dispatchEvent(new CustomEvent("notified"));
   } else if (topic === "read") {
     list()?.mark(it.ticket, { read: it.message });
   } else if (topic === "bulk") {

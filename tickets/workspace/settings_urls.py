@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from tickets.workspace.views import macro_settings, policies, rules
+from tickets.workspace.views import macro_settings, notifications, policies, rules
 
 urlpatterns = [
+    path("notifications/", notifications.choices, name="notification_choices"),
     path("rules/", rules.rule_list, name="rules"),
     path("rules/new/", rules.rule, name="rule_new"),
     path("rules/condition/", rules.condition_row, name="condition_row"),
