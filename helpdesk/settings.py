@@ -217,6 +217,7 @@ CELERY_TASK_ROUTES = {
     "tickets.tasks.mail_notifications": {"queue": "webhooks"},
     "tickets.tasks.forget_notifications": {"queue": "slow"},
     "tickets.tasks.work_off_bulk": {"queue": "default"},
+    "tickets.tasks.try_rules": {"queue": "slow"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for Redis: the sweep finds what the wake-up lost
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

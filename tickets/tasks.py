@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tickets import actions, bulk, delivery, notification_mail, notifying, outbox, replies
 from tickets.api import idempotency
-from tickets.routing import assign
+from tickets.routing import assign, trial
 from tickets.sla import clocks
 from tickets.sla.guard import ClockGuard
 
@@ -24,6 +24,12 @@ def route() -> None:
     now = timezone.now()
     assign.take_back(now=now)
     assign.drain(now=now)
+
+
+@shared_task
+def try_rules() -> None:
+    """Try rules on past tickets, for the admins who asked."""
+    trial.drain(now=timezone.now(), seconds=TURN)
 
 
 @shared_task

@@ -70,9 +70,9 @@ def drain(*, now: datetime, seconds: float) -> int:
 def result(trial: RuleTrial) -> Result:
     counted = trial.rows.aggregate(
         seen=Count("pk", filter=Q(matched__isnull=False)),
-        matched=Count("pk", filter=Q(matched=True)),
         changed_team=Count("pk", filter=Q(matched=True) & ~Q(team_was=F("team_would")) & Q(team_would__isnull=False)),
         changed_priority=Count("pk", filter=Q(matched=True) & ~Q(priority_was=F("priority_would"))),
+        matched=Count("pk", filter=Q(matched=True)),  # last: the others count the column
     )
     return Result(**counted)
 

@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from tickets.workspace.views import macro_settings, notifications, policies, rules
+from tickets.workspace.views import macro_settings, me, notifications, policies, rules, trials
 
 urlpatterns = [
+    path("keys/", me.own_keys, name="own_keys"),
     path("notifications/", notifications.choices, name="notification_choices"),
     path("rules/", rules.rule_list, name="rules"),
     path("rules/new/", rules.rule, name="rule_new"),
     path("rules/condition/", rules.condition_row, name="condition_row"),
+    path("rules/trials/", trials.trials, name="rule_trials"),
+    path("rules/trials/<int:trial_id>/", trials.trial, name="rule_trial"),
     path("rules/<int:rule_id>/", rules.rule, name="rule"),
     path("rules/<int:rule_id>/position/", rules.rule_position, name="rule_position"),
     path("rules/<int:rule_id>/active/", rules.rule_active, name="rule_active"),

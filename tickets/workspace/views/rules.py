@@ -37,12 +37,7 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         before = _facts(found) if rule_id else {}
-        found.name = request.POST.get("name", "").strip()[:120]
-        found.active = "active" in request.POST
-        found.stop = "stop" in request.POST
-        found.when = request.POST.get("when", Rule.When.CREATED)
-        found.conditions, found.actions = posted_tree(request), _posted_actions(request)
-        problem = _problem_of(found)
+        problem = fill_in(found, request)
         if not problem:
             with transaction.atomic():
                 if rule_id is None:
@@ -73,6 +68,16 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
         "chosen": _chosen(found.actions),
     }
     return render(request, "workspace/settings/rule.html", context, status=422 if problem else 200)
+
+
+def fill_in(found: Rule, request: HttpRequest) -> str:
+    """Take over what was posted. Returns what is wrong with it, in the reader's language, or ""."""
+    found.name = request.POST.get("name", "").strip()[:120]
+    found.active = "active" in request.POST
+    found.stop = "stop" in request.POST
+    found.when = request.POST.get("when", Rule.When.CREATED)
+    found.conditions, found.actions = posted_tree(request), _posted_actions(request)
+    return _problem_of(found)
 
 
 @admins_only

@@ -1,0 +1,166 @@
+"""A rule that is tried on the past: what it says, what it costs, and that it changes nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from agents.models import AuditEntry
+from tests import cast
+from tests.cast import Cast
+from tests.workspace import scene
+from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
+from tickets.routing import assign, trial
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+REFUND = {
+    "all": [
+        {"field": "text", "op": "contains", "value": ["refund"]},
+        {"field": "channel", "op": "is", "value": ["sms"]},
+    ]
+}
+
+
+@pytest.fixture
+def people() -> Cast:
+    return cast.assemble()
+
+
+def say(people: Cast, words: str, n: int) -> Ticket:
+    who = scene.sender(f"Customer {n}", phone=f"+8210{n:08}")
+    said = scene.says(people.sms, who, words, at=NOW + timedelta(minutes=n))
+    assign.assign(said.ticket.pk, now=NOW + timedelta(minutes=n))
+    return Ticket.objects.get(pk=said.ticket.pk)
+
+
+def a_rule(people: Cast, **facts: object) -> Rule:
+    kept = {
+        "name": "Refunds", "conditions": REFUND,
+        "actions": [{"do": "team", "team": people.billing.pk}, {"do": "priority", "priority": 3}], **facts,
+    }  # fmt: skip
+    return Rule(**kept)
+
+
+def tried(rule: Rule, people: Cast) -> RuleTrial:
+    begun = trial.begin(rule, by=people.admin, now=NOW)
+    while trial.drain(now=NOW, seconds=60):
+        pass
+    begun.refresh_from_db()
+    assert begun.finished_at == NOW
+    return begun
+
+
+def test_it_says_what_would_have_gone_elsewhere(people: Cast) -> None:
+    refund, other = say(people, "I want a refund", 1), say(people, "Hello", 2)
+    begun = tried(a_rule(people), people)
+    assert trial.result(begun) == (2, 1, 1, 1)
+    row = begun.rows.get(ticket=refund)
+    assert (row.matched, row.held) == (True, [True, True])
+    assert (row.team_was, row.team_would, row.priority_was, row.priority_would) == (
+        refund.team, people.billing, 2, 3,
+    )  # fmt: skip
+    assert begun.rows.get(ticket=other).held == [False, True]
+
+
+def test_what_a_rule_did_already_is_no_change(people: Cast) -> None:
+    a_rule(people).save()
+    say(people, "I want a refund", 1)
+    begun = tried(Rule.objects.get(), people)
+    assert trial.result(begun) == (1, 1, 0, 0)
+
+
+def test_only_the_first_words_count_as_they_did_then(people: Cast) -> None:
+    ticket = say(people, "Hello", 1)
+    scene.says(people.sms, scene.sender("Customer 1", phone="+821000000001"), "refund!", at=NOW + timedelta(hours=1))
+    begun = tried(a_rule(people), people)
+    assert begun.rows.get(ticket=ticket).matched is False
+
+
+def test_the_rules_before_and_after_it_run_too(people: Cast) -> None:
+    a_rule(people, name="First", conditions={}, actions=[{"do": "tags", "add": ["Seen"]}], position=0).save()
+    last = a_rule(people, name="Last", conditions={}, actions=[{"do": "priority", "priority": 4}], position=9)
+    last.save()
+    say(people, "Hello", 1)
+    mine = a_rule(people, conditions={"field": "tag", "op": "has", "value": ["seen"]}, position=5)
+    mine.save()
+    row = tried(mine, people).rows.get()
+    assert (row.matched, row.priority_would) == (True, 4)
+
+
+def test_it_changes_nothing_but_its_own_rows(people: Cast) -> None:
+    for n in range(3):
+        say(people, "I want a refund", n)
+
+    def everything() -> dict[str, str]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+                " AND relname NOT LIKE 'tickets_ruletrial%' ORDER BY relname"
+            )
+            tables = [name for (name,) in cursor.fetchall()]
+            sums = {}
+            for name in tables:
+                cursor.execute(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {name} t")
+                sums[name] = cursor.fetchone()[0]
+        return sums
+
+    before = everything()
+    tried(a_rule(people), people)
+    assert everything() == before
+
+
+def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast) -> None:
+    def cost(count: int) -> int:
+        for n in range(RuleTrialRow.objects.count(), count):
+            say(people, "refund", n)
+        begun = trial.begin(a_rule(people), by=people.admin, now=NOW)
+        with CaptureQueriesContext(connection) as asked:
+            assert trial._batch(begun.pk, now=NOW) == Ticket.objects.count()
+        begun.delete()
+        return len(asked)
+
+    assert cost(3) == cost(9)
+
+
+def test_an_admin_tries_the_rule_that_stands_in_the_form(people: Cast) -> None:
+    ticket = say(people, "I want a refund", 1)
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    form = {
+        "name": "Refunds", "when": "created", "group": "all", "cond-0-field": "text", "cond-0-op": "contains",
+        "cond-0-value": "refund", "do-team": people.billing.pk,
+    }  # fmt: skip
+    page = client.post("/settings/rules/trials/", form)
+    assert page.status_code == 302
+    running = client.get(page.url).content.decode()
+    assert "every 1s" in running
+    trial.drain(now=NOW, seconds=60)
+    trial.drain(now=NOW, seconds=60)
+    done = client.get(page.url).content.decode()
+    assert "every 1s" not in done
+    assert f"#{ticket.number}" in done and people.billing.name in done
+    assert not Rule.objects.exists()
+    assert not AuditEntry.objects.filter(kind__startswith="rule").exists()
+
+
+def test_a_form_that_cannot_be_tried_says_why(people: Cast) -> None:
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    answer = client.post("/settings/rules/trials/", {"name": "", "when": "created"}, follow=True)
+    assert "Give it a name." in answer.content.decode()
+    assert not RuleTrial.objects.exists()
+
+
+def test_trials_are_for_admins_and_shown_to_their_author_only(people: Cast) -> None:
+    begun = trial.begin(a_rule(people), by=people.admin, now=NOW)
+    client = Client()
+    client.force_login(people.agent, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get(f"/settings/rules/trials/{begun.pk}/").status_code == 403
+    other = cast.make_agent("Ada Two", role="admin")
+    client.force_login(other, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get(f"/settings/rules/trials/{begun.pk}/").status_code == 404
