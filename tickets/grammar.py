@@ -116,6 +116,10 @@ class Token:
     leaf: Tree
     negated: bool = False
 
+    @property
+    def stands_for(self) -> Tree:
+        return opposite(self.leaf) if self.negated else self.leaf
+
 
 @dataclass(frozen=True)
 class Query:

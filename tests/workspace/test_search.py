@@ -133,7 +133,9 @@ def test_odd_queries_and_cursors_are_answered(mina, query, before):
 def test_the_box_reads_along(mina, cast):
     read = mina.get("/search/read/", {"q": "status:opne -tag:vip wombat", "at": 27}).json()
     assert [(one["from"], one["to"]) for one in read["problems"]] == [(0, 11)]
-    assert [(one["label"], one["text"]) for one in read["chips"]] == [("Tags has not vip", "status:opne wombat")]
+    assert [(one["label"], one["sentence"], one["text"]) for one in read["chips"]] == [
+        ("-tag:vip", "Tags has not vip", "status:opne wombat")
+    ]
     assert read["options"] == []
 
 

@@ -14,7 +14,7 @@ _KEYED = re.compile(r"(?P<key>[^:<>=\s]+)(?P<op>:|>=|<=|>|<)(?P<done>(?:[^,]*,)*
 
 
 def reading(text: str, *, at: int) -> dict[str, Any]:
-    """`{"chips": [{from, to, label, text}], "problems": [{from, to, sentence}], "options": [{label, hint, text, at}]}`
+    """`{"chips": [{from, to, label, sentence, text}], "problems": [{from, to, sentence}], "options": [{label, hint, text, at}]}`
 
     A chip's `text` is the query without it; an option's is the query with it, and the caret behind it.
     """
@@ -28,7 +28,8 @@ def _chips(text: str, query: Query) -> list[dict[str, Any]]:
         {
             "from": token.position,
             "to": token.position + token.length,
-            "label": conditions.sentence(grammar.opposite(token.leaf) if token.negated else token.leaf),
+            "label": grammar.text_of(token.stands_for),
+            "sentence": conditions.sentence(token.stands_for),
             "text": grammar.without(text, token),
         }
         for token in query.tokens

@@ -116,9 +116,10 @@ class QueryBox extends HTMLElement {
     const item = this.querySelector("template[data-chip]").content.firstElementChild.cloneNode(true);
     const [show, remove] = item.children;
     show.textContent = chip.label;
+    show.title = chip.sentence;
     show.dataset.from = chip.from;
     show.dataset.to = chip.to;
-    remove.setAttribute("aria-label", `${remove.dataset.words}: ${chip.label}`);
+    remove.setAttribute("aria-label", `${remove.dataset.words}: ${chip.sentence}`);
     remove.dataset.text = chip.text;
     return item;
   }
