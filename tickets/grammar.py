@@ -698,7 +698,7 @@ _SELDOM = ("text", "customer_address", "customer_organisation", "customer_tier",
 
 def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """(written, label, other names)"""
-    short = [(_shown(names), conditions.sentence(leaf), names) for names, leaf in SHORT.items()]
+    short = [(_shown(names), _shown(names), names) for names in SHORT]
     if key == "is":
         return short
     if key == "sort":

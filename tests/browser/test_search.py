@@ -52,7 +52,9 @@ def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
         client = Client()
         client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
         context = new_context()
-        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}])
+        context.add_cookies(
+            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
+        )
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 800})
         page.errors = []

@@ -123,7 +123,9 @@ def test_a_search_that_takes_too_long_says_so(says, asked, monkeypatch):
     assert "takes too long" in asked("wombat")
 
 
-@pytest.mark.parametrize("query", ["", "   ", "\x00", "x" * 3000, "!!!", '"', "((((", "-", "이", "a OR", "%_\\", "'; DROP"])
+@pytest.mark.parametrize(
+    "query", ["", "   ", "\x00", "x" * 3000, "!!!", '"', "((((", "-", "이", "a OR", "%_\\", "'; DROP"]
+)
 @pytest.mark.parametrize("before", ["", "0", "-5", "9" * 30, "x", "1.2"])
 def test_odd_queries_and_cursors_are_answered(mina, query, before):
     assert mina.get("/search/", {"q": query, "before": before}, **FRAGMENT).status_code == 200
@@ -148,7 +150,7 @@ def test_the_box_reads_along(mina, cast):
         ("status:", "New", "status:new"),
         ("-assignee:m", "me", "-assignee:me"),
         ("assignee:mi", "Mina", "assignee:Mina"),
-        ("is:un", "Unread", "is:unread"),
+        ("is:un", "unread", "is:unread"),
         ("a tag:bil", "billing", "a tag:billing"),
         ("channel:", "E-mail", "channel:email"),
         ("created>", "today", "created>today"),

@@ -17,6 +17,7 @@ class QueryBox extends HTMLElement {
   #timer = null;
   #home = "/"; // the list that was shown before the search
   #searching = false;
+  #searched = ""; // what was searched for, until it is known to be worth remembering
 
   connectedCallback() {
     this.input = this.querySelector("input");
@@ -98,6 +99,7 @@ class QueryBox extends HTMLElement {
     const answer = await text(address, { signal: this.#asked.signal }).catch(() => null);
     if (!answer || value !== this.input.value) return;
     const read = JSON.parse(answer);
+    if (!read.problems.length && value.trim() === this.#searched) this.#remember(this.#searched);
     const caret = typing ? this.input.selectionStart : -1;
     this.#show({ chips: read.chips, problems: read.problems.filter(({ to }) => to !== caret) });
     if (typing && document.activeElement === this.input) this.#offer(read.options);
@@ -234,8 +236,8 @@ class QueryBox extends HTMLElement {
       this.#leave();
       return;
     }
-    this.#remember(query);
     this.#searching = true;
+    this.#searched = query;
     this.#ask(`${this.querySelector("form").getAttribute("action")}?${new URLSearchParams({ q: query })}`);
     this.#read();
   }
