@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from time import time
 from typing import Any
 
+from allauth.account.authentication import get_authentication_records
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -21,6 +24,12 @@ def agent_of(request: HttpRequest) -> Agent:
     if not isinstance(request.user, Agent) or not request.user.is_active:
         raise PermissionDenied
     return request.user
+
+
+def proved_lately(request: HttpRequest) -> bool:
+    """Whether they signed in, or proved again who they are, within the last ten minutes. Secrets ask for it."""
+    times = [record["at"] for record in get_authentication_records(request, agent_of(request))]
+    return bool(times) and time() - max(times) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
 
 
 def people_for(by: Agent) -> QuerySet[Agent]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from copy import copy
 from datetime import datetime
+from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import IntegrityError, transaction
@@ -19,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from agents.models import Agent, AuditEntry
-from agents.permissions import admins_only, agent_of
+from agents.permissions import admins_only, agent_of, proved_lately
 from channels_in.forms import ChannelForm, difference, form_of, forms_by_kind, secrets_of
 from channels_in.health import Health, health_of
 from channels_in.webchat import identity
@@ -57,6 +60,8 @@ def new(request: HttpRequest, kind: str) -> HttpResponse:
     if form_class is None:
         raise Http404
     form = form_class(request.POST or None, instance=Channel(kind=kind), brands=brands_for(agent))
+    if not proved_lately(request):
+        form.seal()
     if request.method == "POST" and form.is_valid() and _saved(form, before=Channel(), by=agent):
         messages.success(request, _("The channel is there. Now connect the other side."))
         return redirect("channel", pk=form.instance.pk)
@@ -81,6 +86,8 @@ def channel(request: HttpRequest, pk: int) -> HttpResponse:
             raise Http404
         before = copy(locked)
         form = form_class(request.POST, instance=locked, brands=brands_for(agent))
+        if not proved_lately(request):
+            form.seal()
         saved = form.is_valid() and _saved(form, before=before, by=agent)
     if saved:
         messages.success(request, _("Saved."))
@@ -130,8 +137,23 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
 # -- Secrets that are made here ---------------------------------------------------------------------------------------
 
 
+def proof_first(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Who has not proved lately who they are is asked for it, and then comes back to the channel's page."""
+
+    @wraps(view)
+    def asked(request: HttpRequest, pk: int, **rest: Any) -> HttpResponse:
+        if proved_lately(request):
+            return view(request, pk=pk, **rest)
+        messages.info(request, _("Nothing was changed yet. Confirm who you are, and then press the button again."))
+        place = urlencode({"next": reverse("channel", args=[pk])})
+        return redirect(f"{reverse('account_reauthenticate')}?{place}")
+
+    return asked
+
+
 @admins_only
 @require_POST
+@proof_first
 def make_secret(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """A new value for a secret of ours, which this one page shows."""
     value = secrets.token_urlsafe(24)
@@ -141,6 +163,7 @@ def make_secret(request: HttpRequest, pk: int, name: str) -> HttpResponse:
 
 @admins_only
 @require_POST
+@proof_first
 def remove_secret(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     _set_secret(agent_of(request), pk, name, "")
     messages.success(request, _("Removed."))
@@ -165,6 +188,7 @@ def _set_secret(agent: Agent, pk: int, name: str, value: str) -> Channel:
 
 @admins_only
 @require_POST
+@proof_first
 def make_identity_key(request: HttpRequest, pk: int) -> HttpResponse:
     """A key with which a site signs who its visitors are: `alg=HS256`, shown once, or `alg=EdDSA` with `public_key`."""
     agent, alg = agent_of(request), request.POST.get("alg", "HS256")
@@ -192,6 +216,7 @@ def make_identity_key(request: HttpRequest, pk: int) -> HttpResponse:
 
 @admins_only
 @require_POST
+@proof_first
 def remove_identity_key(request: HttpRequest, pk: int, kid: str) -> HttpResponse:
     agent = agent_of(request)
     with transaction.atomic():
@@ -241,6 +266,8 @@ def page(
     stored = secrets_of(shown_channel)
     if form is None and form_class is not None:
         form = form_class(instance=shown_channel, brands=brands_for(agent))
+        if not proved_lately(request):
+            form.seal()
     # A form that was refused has changed its instance; what connects the channel follows from the stored one.
     connects = form_class(instance=found(agent, shown_channel.pk), brands=brands_for(agent)) if form_class else None
     context = {

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.conf import settings as project
 from django.utils import timezone
 from django.utils.html import escape
@@ -18,6 +19,7 @@ from channels_in.simulator import provider
 from channels_in.sms import fake as twilio
 from channels_in.webchat import identity
 from channels_in.whatsapp import fake as graph
+from tests import cast as people
 from tests.cast import make_brand, make_channel
 from tests.fakes.imap import PASSWORD, USER, ImapServer
 from tests.fakes.smtp import SmtpServer
@@ -31,8 +33,39 @@ SID = "AC" + "1" * 32
 
 @pytest.fixture
 def admin(client, cast):
+    """Signed in a moment ago, by the form."""
+    client.post("/accounts/login/", {"login": cast.admin.email, "password": people.PASSWORD})
+    return client
+
+
+@pytest.fixture
+def admin_since_long(client, cast):
     client.force_login(cast.admin, backend=BACKEND)
     return client
+
+
+def test_secrets_ask_again_who_it_is_after_ten_minutes(admin_since_long, cast):
+    """Settings may be changed, secrets not, until the password was given again; then ten minutes long."""
+    client, page = admin_since_long, f"{PAGE}{cast.sms.pk}/"
+    before = Channel.objects.get(pk=cast.sms.pk).secrets
+    assert "confirm who you are" in client.get(page).content.decode()
+    refused = client.post(page, sms_fields(cast, name="Renamed"))
+    assert refused.status_code == 422 and "Nothing was saved" in refused.content.decode()
+    assert client.post(page, sms_fields(cast, name="Renamed", auth_token="")).status_code == 302
+    channel = Channel.objects.get(pk=cast.sms.pk)
+    assert (channel.name, channel.secrets) == ("Renamed", before)
+    key = f"{PAGE}{cast.webchat.pk}/identity-keys/"
+    assert "/accounts/reauthenticate/" in client.post(key, {"alg": "HS256"})["Location"]
+    new = client.post(f"{PAGE}new/sms/", sms_fields(cast, slug="another", address="+15550009999"))
+    assert new.status_code == 422 and Channel.objects.filter(slug="another").count() == 0
+
+    confirmed = client.post(f"/accounts/reauthenticate/?next={page}", {"password": people.PASSWORD})
+    assert confirmed["Location"] == page
+    assert client.post(page, sms_fields(cast, name="Renamed")).status_code == 302
+    assert Channel.objects.get(pk=cast.sms.pk).secrets["auth_token"] == "a token of the test"
+    assert client.post(key, {"alg": "HS256"}).status_code == 200
+    with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+        assert client.post(page, sms_fields(cast)).status_code == 422
 
 
 def sms_fields(cast, **more):
