@@ -21,6 +21,7 @@ from agents.models import Agent, Calendar, CalendarWindow, Membership, Team
 from analytics import surveys
 from analytics.models import Survey
 from channels_in.models import RawEvent
+from helpdesk.demo import macros
 from helpdesk.demo.channels import fields as demo_channels
 from helpdesk.demo.conversations import CONVERSATIONS, PEOPLE, Conversation, Line, Person
 from tickets import actions, delivery, ingest, replies
@@ -69,6 +70,7 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
         teams = {team.name: team for team in Team.objects.all()}
         by_key = {key: teams[name] for key, (name, _hue) in TEAMS.items()}
         _rules(by_key)
+        macros.prepare(staff=staff, teams=by_key)
         channels = _channels(brand, by_key)
         customers = {key: _customer(person, key) for key, person in PEOPLE.items()}
     for talk in sorted(CONVERSATIONS, key=lambda talk: -talk.hours):
@@ -97,7 +99,9 @@ def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
         Membership.objects.bulk_create(Membership(agent=agent, team=teams[team]) for team in of)
         logins.append({"email": email, "password": password, "name": name, "role": role.value})
         staff[key] = agent
-    policy = SlaPolicy.objects.create(name="기본 Standard", calendar=calendar, warn_percents=[75], pauses_in=list(WAITING_STATUSES))
+    policy = SlaPolicy.objects.create(
+        name="기본 Standard", calendar=calendar, warn_percents=[75], pauses_in=list(WAITING_STATUSES)
+    )
     minutes = {
         Ticket.Priority.URGENT: 15,
         Ticket.Priority.HIGH: 30,
