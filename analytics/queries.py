@@ -15,16 +15,18 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import (
     Aggregate,
+    Case,
     Count,
     DurationField,
+    Exists,
     ExpressionWrapper,
     F,
     FloatField,
-    Min,
     OuterRef,
     Q,
     QuerySet,
     Subquery,
+    When,
 )
 from django.db.models.functions import Coalesce, Extract, Least, TruncDate
 
@@ -87,13 +89,6 @@ class Satisfaction:
 
 def created(scope: Scope) -> QuerySet[Any]:
     """The survivors whose family began in the period, with `began_at` and `answered_at` of the family."""
-    children = Ticket.objects.filter(
-        Q(merged_into=OuterRef("pk"))
-        | Q(merged_into__merged_into=OuterRef("pk"))
-        | Q(merged_into__merged_into__merged_into=OuterRef("pk"))
-    ).order_by()
-    earliest = children.values(_=F("merged_into_id") * 0).annotate(at=Min("created_at")).values("at")
-    first_reply = children.values(_=F("merged_into_id") * 0).annotate(at=Min("first_reply_at")).values("at")
     began = Q(created_at__gte=scope.since, created_at__lt=scope.until)
     # Survivors of those that were merged away are named by id: an OR of two index conditions, and never a scan.
     root = Coalesce("merged_into__merged_into__merged_into", "merged_into__merged_into", "merged_into")
@@ -103,11 +98,19 @@ def created(scope: Scope) -> QuerySet[Any]:
         .filter(merged_into__isnull=True)
         .filter(began | Q(pk__in=survivors) if survivors else began)
         .annotate(
-            began_at=Least("created_at", Subquery(earliest)),
-            answered_at=Least("first_reply_at", Subquery(first_reply)),
+            began_at=_earliest_of_family("created_at"),
+            answered_at=_earliest_of_family("first_reply_at"),
         )
         .filter(began_at__gte=scope.since, began_at__lt=scope.until)
     )
+
+
+def _earliest_of_family(column: str) -> Any:
+    """The earliest in a ticket and in those merged into it, three deep; each depth by the index of `merged_into`."""
+    depths = ("merged_into", "merged_into__merged_into", "merged_into__merged_into__merged_into")
+    members = (Ticket.objects.filter(**{depth: OuterRef("pk")}).order_by(column).values(column)[:1] for depth in depths)
+    has_members = Exists(Ticket.objects.filter(merged_into=OuterRef("pk")))
+    return Case(When(has_members, then=Least(column, *map(Subquery, members))), default=F(column))
 
 
 def solved(scope: Scope) -> QuerySet[Ticket]:
