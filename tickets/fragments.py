@@ -160,7 +160,7 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "placeholder": str(PLACEHOLDERS.get(placeholder, "")) if placeholder else "",
         "details": [] if deleted else list(_details(message.meta)),
         "quote": "" if deleted or has_page else message.quoted_text,
-        "frame_url": reverse("message_body", args=[message.pk]) if has_page else "",
+        **(_mail_facts(message) if has_page else {}),
         "attachments": []
         if deleted
         else [
@@ -174,6 +174,20 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "automatic": message.automatic,
         "reactions": list(_reactions(message.meta)),
         "cc": ", ".join(message.cc),
+    }
+
+
+def _mail_facts(message: Message) -> dict[str, Any]:
+    """The frame of a mail, and what may be done with its pictures from elsewhere."""
+    remote = message.html.count(" data-remote=")
+    sender = message.route.identity if message.route and message.direction == Message.Direction.IN else None
+    always = bool(remote and sender and sender.pictures)
+    url = reverse("message_body", args=[message.pk])
+    return {
+        "frame_url": f"{url}?pictures=1" if always else url,
+        "pictures_url": f"{url}?pictures=1" if remote and not always else "",
+        "sender_pictures_url": reverse("sender_pictures", args=[message.pk]) if remote and sender else "",
+        "pictures_always": always,
     }
 
 

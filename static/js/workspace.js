@@ -7,6 +7,7 @@ import { startBulkKeys } from "./elements/bulk-bar.js";
 import "./elements/bulk-job.js";
 import "./elements/query-box.js";
 import "./elements/thread-log.js";
+import { startCustomer } from "./lib/customer.js";
 import { Desk } from "./lib/desk.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
@@ -149,6 +150,7 @@ async function refreshHead() {
 
 async function refreshCustomer() {
   const id = router.ticket;
+  if (customer.later(refreshCustomer)) return;
   const html = id && await text(`/tickets/${id}/customer/`).catch(() => null);
   if (html && router.ticket === id) router.showCustomer(html);
 }
@@ -259,12 +261,7 @@ function back() {
   return true;
 }
 
-document.addEventListener("toggle", (event) => {
-  const section = event.target;
-  if (!section.matches?.("details[data-section]")) return;
-  const closed = [...document.querySelectorAll("details[data-section]:not([open])")].map((one) => one.dataset.section);
-  later("sections", 500, () => send("POST", byId("app").dataset.savePanes, { form: { closed: closed.join(",") } }).catch(() => {}));
-}, true);
+const customer = startCustomer({ refresh: refreshCustomer, savePanes: byId("app").dataset.savePanes });
 
 // -- Keys -----------------------------------------------------------------------------------------------------------------------
 

@@ -37,10 +37,10 @@ def fragment(
     return response
 
 
-def say(response: HttpResponse, *, message: str, undo: str = "", kind: str = "") -> None:
-    """Let the browser show a toast; `undo` is an address that takes it back."""
+def say(response: HttpResponse, *, message: str, undo: str = "", kind: str = "", changed: bool = False) -> None:
+    """Let the browser show a toast; `undo` is an address that takes it back. `changed`: fetch the customer anew."""
     said = {"message": message, **({"undo": undo} if undo else {}), **({"kind": kind} if kind else {})}
-    response["HX-Trigger"] = json.dumps({"toast": said})
+    response["HX-Trigger"] = json.dumps({"toast": said, **({"customer:changed": {}} if changed else {})})
 
 
 def undo_url(ticket: Ticket, event: Event | None) -> str:

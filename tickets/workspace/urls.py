@@ -1,5 +1,6 @@
 from django.urls import path
 
+from tickets.workspace import pictures
 from tickets.workspace.files import stored_file
 from tickets.workspace.views import (
     bulk,
@@ -55,6 +56,19 @@ urlpatterns = [
     path("tickets/<int:pk>/explanation/", explaining.explanation, name="explanation"),
     path("tickets/<int:pk>/composer/", composer.composer, name="composer"),
     path("tickets/<int:pk>/customer/", customers.panel, name="customer_panel"),
+    path("tickets/<int:pk>/peek/", customers.peek, name="ticket_peek"),
+    path("customers/<int:pk>/", customers.page, name="customer"),
+    path("customers/<int:pk>/timeline/", customers.timeline, name="customer_timeline"),
+    path("customers/<int:pk>/fields/<slug:name>/", customers.field, name="customer_field"),
+    path("customers/<int:pk>/attributes/", customers.attribute, name="customer_attributes"),
+    path("customers/<int:pk>/addresses/", customers.addresses, name="customer_addresses"),
+    path("customers/<int:pk>/block/", customers.block, name="customer_block"),
+    path("customers/<int:pk>/unblock/", customers.unblock, name="customer_unblock"),
+    path("customers/<int:pk>/joins/", customers.joins, name="customer_joins"),
+    path("customers/<int:pk>/joins/<int:join_pk>/undo/", customers.undo_join, name="customer_join_undo"),
+    path("customers/<int:pk>/comparison/<int:other_pk>/", customers.comparison, name="customer_comparison"),
+    path("time-zones/", customers.time_zones, name="time_zones"),
+    path("me/sections/", customers.sections, name="sections"),
     path("tickets/<int:pk>/assignee/", properties.assignee, name="assignee"),
     path("tickets/<int:pk>/team/", properties.team, name="team"),
     path("tickets/<int:pk>/status/", properties.status, name="status"),
@@ -75,10 +89,12 @@ urlpatterns = [
     path("tickets/<int:pk>/replies/", composer.replies_of, name="replies"),
     path("tickets/<int:pk>/notes/", composer.notes_of, name="notes"),
     path("tickets/<int:pk>/drafts/<slug:kind>/", composer.draft, name="draft"),
+    path("files/pictures/<str:signed>/", pictures.picture, name="picture"),
     path("files/<str:token>/<str:name>", stored_file, name="file"),
     path("uploads/", composer.uploads, name="uploads"),
     path("uploads/<int:pk>/", composer.upload, name="upload"),
     path("messages/<int:pk>/body/", mail.body, name="message_body"),
+    path("messages/<int:pk>/pictures/", mail.always, name="sender_pictures"),
     path("parts/<int:pk>/verdict/", composer.verdict, name="verdict"),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
 ]

@@ -18,6 +18,7 @@ class ThreadLog extends HTMLElement {
     this.#resizes = new ResizeObserver(() => { if (this.#follows) this.toEnd(); });
     this.#resizes.observe(this);
     this.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.addEventListener("click", (event) => this.#mailTool(event.target.closest("[data-pictures], [data-mail-dark]")));
     this.addEventListener("htmx:beforeSwap", () => { this.kept = this.scroll.scrollHeight - this.scroll.scrollTop; });
     this.addEventListener("htmx:afterSettle", () => this.#earlierCame());
     this.#tidy();
@@ -132,6 +133,21 @@ class ThreadLog extends HTMLElement {
     this.kept = undefined;
   }
 
+  /** Pictures from elsewhere on demand; the light sheet of a mail made dark. */
+  #mailTool(button) {
+    const frame = button?.closest(".bubble").querySelector("iframe[data-mail-frame]");
+    if (!frame) return;
+    if (button.matches("[data-mail-dark]")) {
+      const dark = button.ariaPressed !== "true";
+      button.ariaPressed = String(dark);
+      frame.toggleAttribute("data-dark", dark);
+      frame.contentDocument.documentElement.classList.toggle("dark", dark);
+      return;
+    }
+    frame.src = button.dataset.pictures;
+    for (const other of button.parentElement.querySelectorAll("[data-pictures]")) other.hidden = true;
+  }
+
   /** A mail's frame is as high as its mail, and hears our keys. Nothing in it runs. */
   #frames() {
     for (const frame of this.querySelectorAll("iframe[data-mail-frame]:not([data-fitted])")) {
@@ -146,6 +162,7 @@ class ThreadLog extends HTMLElement {
         fit();
         const page = frame.contentDocument;
         if (!page?.body || page.URL === "about:blank") return;
+        page.documentElement.classList.toggle("dark", frame.hasAttribute("data-dark"));
         new ResizeObserver(fit).observe(page.documentElement);
         keys.listen(page);
       };

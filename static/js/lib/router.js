@@ -146,6 +146,7 @@ export class Router {
     if (!byId("customer-place") || !card) return;
     fill(byId("customer-head"), [card]);
     fill(byId("customer-place"), [more]);
+    document.dispatchEvent(new CustomEvent("customer:shown"));
   }
 
   async #loadList(url, mine = this.#wanted) {

@@ -1,0 +1,15 @@
+/** The page of one customer. */
+
+import { startCustomer } from "./lib/customer.js";
+import { nodes, replace } from "./lib/nodes.js";
+import { text } from "./lib/request.js";
+
+startCustomer({
+  savePanes: document.getElementById("app").dataset.savePanes,
+  async refresh() {
+    const html = await text(location.pathname).catch(() => "");
+    const fresh = nodes(html).flatMap((node) => [node, ...node.querySelectorAll("[id]")]).find((node) => node.id === "customer-page");
+    if (fresh) replace(document.getElementById("customer-page"), fresh);
+    document.dispatchEvent(new CustomEvent("customer:shown"));
+  },
+});

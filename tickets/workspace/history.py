@@ -1,0 +1,116 @@
+"""One person's story over all channels, newest first: what was said, and what happened to their tickets and to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from django.db.models import F
+from django.urls import reverse
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from tickets import customers, fragments
+from tickets.access import tickets_for
+from tickets.models import Customer, Event, Message, Ticket
+from tickets.timeline import Names
+
+PAGE = 30
+MOST_TICKETS = 500  # of one person, the newest
+SAID = ("message_received", "reply_posted", "automatic_message")
+HAPPENED = ("ticket_created", "solved", "reopened", "rated", "merged", "unmerged", "delivery_failed", "customer_back")
+PERSONAL = ("customer_joined", "customer_join_undone", "identity_opted_out", "identity_opted_in")
+
+
+class Page(NamedTuple):
+    """`items` as `components/timeline.html` shows them. `before`: the cursor of the next page, None at the end."""
+
+    items: list[dict[str, Any]]
+    before: int | None
+
+
+def page(agent: Agent, customer: Customer, *, before: int | None = None, current: int = 0, size: int = PAGE) -> Page:
+    """What this agent may see of it, in a constant number of queries. `current` is the ticket that is open."""
+    people = customers.with_joined(customer)
+    seen = tickets_for(agent).filter(customer__in=people).order_by("-pk")
+    tickets = {ticket.pk: ticket for ticket in seen[:MOST_TICKETS]}
+    events = _events(people, tickets, before=before, size=size + 1)
+    shown = events[:size]
+    messages = (
+        Message.objects.filter(deleted_at__isnull=True)
+        .select_related("channel", "agent", "customer")
+        .in_bulk({event.message_id for event in shown if event.message_id})
+    )
+    names = fragments.names_of(shown)
+    items = [_item(event, tickets, messages, names, current=current) for event in shown]
+    return Page(items, shown[-1].pk if len(events) > size else None)
+
+
+def tickets_of(agent: Agent, customer: Customer, *, most: int) -> list[dict[str, Any]]:
+    """Their tickets on all channels, those that changed last first."""
+    rows = (
+        tickets_for(agent)
+        .survivors()
+        .filter(customer__in=customers.with_joined(customer))
+        .select_related("last_channel", "assignee")
+        .order_by("-updated_at", "-pk")[:most]
+    )
+    return [
+        {
+            "id": ticket.pk,
+            "number": ticket.number,
+            "url": reverse("ticket", args=[ticket.pk]),
+            "peek": reverse("ticket_peek", args=[ticket.pk]),
+            "title": ticket.subject or ticket.snippet or str(ticket),
+            "snippet": ticket.snippet if ticket.subject else "",
+            "status": ticket.shown_status,
+            "channel": ticket.last_channel.kind if ticket.last_channel else "",
+            "at": ticket.last_message_at or ticket.created_at,
+            "assignee": ticket.assignee.name if ticket.assignee else "",
+            "csat": ticket.csat,
+        }
+        for ticket in rows
+    ]
+
+
+def _events(people: Sequence[int], tickets: dict[int, Ticket], *, before: int | None, size: int) -> list[Event]:
+    """The newest of both kinds, each by its own index: those of the tickets, and those of the person alone."""
+    older = {"pk__lt": before} if before is not None else {}
+    # The sum keeps the planner from walking the whole log backwards by its key until it has met enough of this person.
+    of_tickets = Event.objects.filter(ticket__in=list(tickets), kind__in=(*SAID, *HAPPENED), **older)
+    newest = list(of_tickets.order_by((F("pk") + 0).desc())[:size])
+    own = Event.objects.filter(customer__in=people, ticket__isnull=True, kind__in=PERSONAL, **older)
+    newest += own.order_by("-pk")[:size]
+    return sorted(newest, key=lambda event: event.pk, reverse=True)[:size]
+
+
+def _item(
+    event: Event, tickets: dict[int, Ticket], messages: dict[int, Message], names: Names, *, current: int
+) -> dict[str, Any]:
+    ticket = tickets.get(event.ticket_id or 0)
+    message = messages.get(event.message_id or 0) if event.kind in SAID else None
+    item: dict[str, Any] = {
+        "id": event.pk,
+        "at": event.at,
+        "sentence": _said(event, message) if event.kind in SAID else fragments.line_facts(event, names)["sentence"],
+        "icon_name": fragments.ICONS.get(event.kind, "user-round"),
+        "channel": message.channel.kind if message and message.channel else "",
+        "snippet": Truncator(" ".join(message.text[:600].split())).chars(160) if message else "",
+    }
+    if ticket is not None:
+        item |= {
+            "url": reverse("ticket", args=[ticket.pk]),
+            "peek": reverse("ticket_peek", args=[ticket.pk]),
+            "number": ticket.number,
+            "current": ticket.pk == current,
+        }
+    return item
+
+
+def _said(event: Event, message: Message | None) -> str:
+    """Who wrote, in a few words; the words themselves are the snippet."""
+    if message is None:
+        return _("A message that was deleted")
+    name = fragments.author_name(message)
+    return _("%(name)s wrote") % {"name": name}
