@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -277,3 +278,9 @@ def test_what_is_written_is_read_again(tree: dict[str, Any], language: str) -> N
         text = text_of(tree)
         if len(text) <= grammar.LONGEST:
             assert parse(text).tree == tree, text
+
+
+def test_every_key_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+    for name in [name for names in (*grammar.KEYS.values(), grammar.IS, grammar.SORT) for name in names]:
+        assert f"`{name}`" in page, name
