@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
 
-from tickets.workspace.keymap import COMMANDS
+from tickets.workspace.keymap import PLACES, commands_for
 
 register = template.Library()
 
@@ -239,6 +239,8 @@ def js_words(context: Any) -> SafeString:
         "back": _("Back, %(count)s updates loaded"),
         "failed": _("That did not work. Check your connection and try again."),
         "copied": _("Copied"),
+        "settings": _("Settings"),
+        "notHere": _("not on this screen"),
         "none": _("Nothing matches"),
         "you": _("You:"),
         "draft": _("Draft:"),
@@ -253,12 +255,13 @@ def js_words(context: Any) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def key_map(context: Any) -> SafeString:
-    """Every command with its keys and label, and whether single keys are on, as a JSON block with the id `key-map`."""
+    """Every command with this person's keys, and whether single keys are on, as a JSON block with the id `key-map`."""
     user = getattr(context.get("request"), "user", None)
     chosen = {
         "single": bool(getattr(user, "shortcuts_on", True)),
         "sendKey": getattr(user, "send_key", "enter"),
-        "commands": [command.as_json() for command in COMMANDS],
+        "commands": [command.as_json() for command in commands_for(getattr(user, "own_keys", {}))],
+        "places": [place.as_json() for place in PLACES if getattr(user, "is_admin", False) or not place.admins],
     }
     return json_script(chosen, "key-map")
 

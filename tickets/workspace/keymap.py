@@ -3,10 +3,15 @@
 Written as data once, so that keys, sheet, palette, tooltips and `aria-keyshortcuts` can never disagree.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
+from django.utils.translation import gettext as _words
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,29 @@ class Command:
     def as_json(self) -> dict[str, Any]:
         return {
             "id": self.id, "keys": self.keys, "label": str(self.label), "group": str(self.group),
-            "scope": self.scope, "repeats": self.repeats,
+            "scope": self.scope, "repeats": self.repeats, "also": _in_other_languages(self.label),
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page of the settings, for the palette. `admins`: only they get in."""
+
+    label: Any
+    url: str
+    admins: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        return {"label": str(self.label), "url": self.url, "also": _in_other_languages(self.label)}
+
+
+def _in_other_languages(label: Any) -> list[str]:
+    """What it is called in the other languages: one may look for what one does not read."""
+    here, words = str(label), []
+    for language, _name in settings.LANGUAGES:
+        with override(language):
+            words.append(str(label))
+    return [word for word in words if word != here]
 
 
 ANYWHERE, MOVE, TICKET, WRITE = _("Anywhere"), _("Moving"), _("This ticket"), _("Writing")
@@ -84,3 +110,112 @@ COMMANDS: tuple[Command, ...] = (
     Command("composer.send_solve", ("Mod+Shift+Enter",), _("Send and solve"), WRITE, "composer"),
     Command("composer.leave", ("Escape",), _("Leave the composer, keep the draft"), WRITE, "composer"),
 )
+
+PLACES: tuple[Place, ...] = (
+    Place(_("Channels"), "/settings/channels/"),
+    Place(_("Dead letters"), "/settings/dead-letters/"),
+    Place(_("Agents"), "/settings/people/"),
+    Place(_("Teams"), "/settings/teams/"),
+    Place(_("Skills"), "/settings/skills/"),
+    Place(_("Business hours"), "/settings/hours/"),
+    Place(_("Routing rules"), "/settings/rules/"),
+    Place(_("SLA policies"), "/settings/sla/"),
+    Place(_("Profile"), "/settings/profile/", admins=False),
+    Place(_("Notifications"), "/settings/notifications/", admins=False),
+    Place(_("Keyboard shortcuts"), "/settings/keys/", admins=False),
+)
+
+
+# -- Keys of one's own --------------------------------------------------------------------------------------------------
+
+NAMED = {"enter": "Enter", "escape": "Escape", "esc": "Escape", "arrowdown": "ArrowDown", "arrowup": "ArrowUp"}
+SIGNS = frozenset("?/![].,*#;'`-=\\")
+RESERVED = frozenset(f"Mod+{letter}" for letter in "TNWLRQHM") | {f"Mod+Shift+{letter}" for letter in "NTP"}
+MOST_KEYS = 3  # of one command
+_BETWEEN = re.compile(r"(?<=\S),\s*(?=\S)")  # a comma between keys, not the key that "G ," ends with
+
+
+def can_change(command: Command) -> bool:
+    """The composer's own keys belong to the field in it, and the nine of the saved views to their places."""
+    return command.scope != "composer" and command.id != "go.view"
+
+
+def commands_for(own: Mapping[str, Sequence[str]]) -> list[Command]:
+    """The key map as this person has it. What a later version no longer knows is left out."""
+    return [
+        replace(command, keys=tuple(own[command.id])) if command.id in own and can_change(command) else command
+        for command in COMMANDS
+    ]
+
+
+def read_keys(wishes: Mapping[str, str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Command id -> typed keys ("R", "Shift+R", "G I", several with commas), as own keys and as problems by command.
+
+    Only what differs from the key map is kept. Each problem is a sentence: a key that is not to be had, or that two
+    commands of the same place want.
+    """
+    own: dict[str, list[str]] = {}
+    problems: dict[str, str] = {}
+    for command in filter(can_change, COMMANDS):
+        if command.id not in wishes:
+            continue
+        try:
+            keys = [_stroke_path(typed) for typed in _BETWEEN.split(wishes[command.id]) if typed.strip()]
+        except ValueError as problem:
+            problems[command.id] = str(problem)
+            continue
+        if len(keys) > MOST_KEYS:
+            problems[command.id] = _words("At most three keys for one command.")
+        elif tuple(keys) != command.keys:
+            own[command.id] = list(dict.fromkeys(keys))
+    for command, other, keys in _conflicts(commands_for(own)):
+        changed = command if command.id in own else other
+        rival = other if changed is command else command
+        problems.setdefault(
+            changed.id, _words("%(keys)s is taken by “%(command)s”.") % {"keys": keys, "command": rival.label}
+        )
+    return own, problems
+
+
+def _stroke_path(typed: str) -> str:
+    """ "shift+r" as "Shift+R", "g i" as "G I". Raises ValueError with a sentence."""
+    strokes = typed.split()
+    if len(strokes) > 2:
+        raise ValueError(_words("One key, or two one after the other."))
+    path = [_one_stroke(stroke) for stroke in strokes]
+    if len(path) == 2 and any(len(stroke) > 1 for stroke in path):
+        raise ValueError(_words("Two keys one after the other are plain ones, such as G I."))
+    return " ".join(path)
+
+
+def _one_stroke(typed: str) -> str:
+    *modifiers, name = [part.lower() for part in typed.split("+")]
+    key = NAMED.get(name) or (
+        name.upper() if len(name) == 1 and name.isascii() and (name.isalnum() or name in SIGNS) else ""
+    )
+    if not key or not set(modifiers) <= {"mod", "ctrl", "cmd", "⌘", "shift"}:
+        raise ValueError(_words("“%(typed)s” is no key that can be used here.") % {"typed": typed})
+    parts = ["Mod"] if set(modifiers) - {"shift"} else []
+    if "shift" in modifiers:
+        if key in SIGNS or key.isdigit():
+            raise ValueError(_words("Write the sign itself instead of Shift with a key."))
+        parts.append("Shift")
+    stroke = "+".join([*parts, key])
+    if stroke in RESERVED:
+        raise ValueError(_words("%(keys)s belongs to the browser.") % {"keys": stroke})
+    return stroke
+
+
+def _conflicts(commands: Sequence[Command]) -> Iterator[tuple[Command, Command, str]]:
+    """Pairs of commands that want the same key, or of which one's key begins the other's."""
+    taken: dict[str, Command] = {}
+    begun: dict[str, Command] = {}
+    for command in commands:
+        for keys in () if command.scope == "composer" else command.keys:
+            if taken.setdefault(keys, command) is not command:
+                yield command, taken[keys], keys
+            if " " in keys:
+                begun.setdefault(keys.split()[0], command)
+    for first, command in begun.items():
+        if first in taken:
+            yield command, taken[first], first

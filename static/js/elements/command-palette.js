@@ -5,7 +5,7 @@
 
 import { keys } from "../lib/keyboard.js";
 import { keyCaps } from "../lib/keys.js";
-import { clone } from "../lib/words.js";
+import { clone, keyMap, word } from "../lib/words.js";
 
 class CommandPalette extends HTMLElement {
   sources = [];
@@ -36,14 +36,14 @@ class CommandPalette extends HTMLElement {
   }
 
   async #search() {
-    const query = this.input.value.trim().toLocaleLowerCase();
+    const query = this.input.value.trim();
     this.#asked?.abort();
     this.#asked = new AbortController();
     const { signal } = this.#asked;
-    const known = keys.commands
-      .filter((command) => command.id !== "palette.open" && command.label.toLocaleLowerCase().includes(query) && keys.can(command.id))
-      .map((command) => ({ label: command.label, group: command.group, keys: command.keys[0], run: () => keys.run(command.id) }));
-    this.#show(known);
+    const { find } = await import("../lib/finding.js"); // when one looks for something
+    if (signal.aborted) return;
+    const found = query ? find(query, this.#known(), (entry) => [entry.label, ...entry.also]) : this.#known();
+    this.#show([...found.filter((entry) => entry.run), ...found.filter((entry) => !entry.run)]);
     if (!query) return;
     for (const source of this.sources) {
       const more = await source(query, signal).catch(() => []);
@@ -52,13 +52,26 @@ class CommandPalette extends HTMLElement {
     }
   }
 
+  /** Every command, those too that mean nothing on this screen, and the pages of the settings. */
+  #known() {
+    const commands = keys.commands.filter((command) => command.id !== "palette.open").map((command) => ({
+      label: command.label,
+      also: command.also ?? [],
+      keys: command.keys[0],
+      run: keys.can(command.id) ? () => keys.run(command.id) : null,
+    }));
+    const places = keyMap.places.map(({ label, also, url }) => ({ label, also, hint: word("settings"), run: () => location.assign(url) }));
+    return [...commands, ...places];
+  }
+
   #show(found) {
     this.#found = found;
     const rows = found.map((entry, i) => {
       const row = clone(this);
       row.id = `palette-${i}`;
       row.querySelector("[data-label]").textContent = entry.label;
-      row.querySelector("[data-hint]").textContent = entry.hint ?? "";
+      row.querySelector("[data-hint]").textContent = entry.hint ?? (entry.run ? "" : word("notHere"));
+      if (!entry.run) row.ariaDisabled = "true";
       if (entry.keys) {
         const caps = document.createElement("span");
         caps.append(...keyCaps(entry.keys));
@@ -98,6 +111,7 @@ class CommandPalette extends HTMLElement {
   #run(row) {
     if (!row) return;
     const entry = this.#found[[...this.list.children].indexOf(row)];
+    if (!entry.run) return;
     this.dialog.close(); // gives the focus back to where it was
     entry.run();
   }

@@ -8,6 +8,7 @@
 const SHIFTED = { Slash: "?", Digit1: "!", Digit8: "*", Digit3: "#" };
 const PLAIN = { Slash: "/", Period: ".", Comma: ",", BracketLeft: "[", BracketRight: "]" };
 const NAMED = new Set(["Enter", "Escape", "ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Tab", "Home", "End"]);
+const ALTERED = new Set([..."[]?!*#/.,"]);
 const SEQUENCE_MS = 1200;
 const FOCUS_REST_MS = 500;
 
@@ -21,9 +22,10 @@ export function letter(event) {
   return (event.shiftKey ? SHIFTED[code] : PLAIN[code]) ?? null;
 }
 
-/** An event as text: "j", "shift+j", "mod+enter", "?"; null when it is no stroke of ours (a bare modifier, Alt, AltGr). */
+/** An event as text: "j", "shift+j", "mod+enter", "?"; null when it is no stroke of ours (a bare modifier, Alt with a letter). */
 export function stroke(event) {
-  if (event.altKey || event.getModifierState?.("AltGraph")) return null;
+  // Many layouts print brackets only with AltGr (QWERTZ, AZERTY) or Option; what is printed counts.
+  if (event.altKey || event.getModifierState?.("AltGraph")) return ALTERED.has(event.key) && !event.metaKey ? event.key : null;
   const name = NAMED.has(event.key) ? event.key.toLowerCase() : letter(event);
   if (!name) return null;
   const mod = isMac ? event.metaKey : event.ctrlKey;
@@ -144,7 +146,8 @@ export class Keys {
   #mayAct(command, path, event) {
     const inComposer = Boolean(event.target?.closest?.("[data-scope='composer']"));
     if (command.scope === "composer") return inComposer;
-    if (path[0].startsWith("mod+")) return command.scope === "anywhere" && !event.target?.closest?.("dialog[open]");
+    if (path[0].startsWith("mod+") && event.target?.closest?.("dialog[open]")) return false;
+    if (path[0].startsWith("mod+") && command.scope === "anywhere") return true;
     if (path[0].length === 1 || path[0].startsWith("shift+")) if (!this.single) return false;
     if (isWriting(event.target) || isCovered(this.root)) return false;
     if (/^(enter|arrow)/.test(path[0]) && event.target?.closest?.("a, button, summary, [role='separator'], [role='tab'], .pages")) {

@@ -6,7 +6,7 @@ function block(id, empty) {
 }
 
 const words = block("words", {});
-export const keyMap = block("key-map", { single: true, sendKey: "enter", commands: [] });
+export const keyMap = block("key-map", { single: true, sendKey: "enter", commands: [], places: [] });
 export const language = document.documentElement.lang || "en";
 
 /** A sentence in the page's language; `%(name)s` is filled from `values`. */

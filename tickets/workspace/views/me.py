@@ -1,17 +1,22 @@
-"""What an agent sets for their own screens: pane widths, and whether they are at work."""
+"""What an agent sets for their own screens: pane widths, keys, and whether they are at work."""
 
 from __future__ import annotations
 
+from itertools import groupby
+
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
 
 from agents import presence as attendance
 from agents.models import Agent
 from tickets.routing import assign as routing
+from tickets.workspace import keymap
 from tickets.workspace.answers import agent_of
 
 WIDTHS = {"list": (280, 480), "side": (280, 420)}  # px
@@ -49,3 +54,31 @@ def presence(request: HttpRequest) -> HttpResponse:
         if attendance.set_presence(agent, chosen, now=now) and chosen == Agent.Presence.ONLINE:
             routing.capacity_freed(now=now)
     return render(request, "workspace/my_presence.html", {"presence": chosen})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def own_keys(request: HttpRequest) -> HttpResponse:
+    """The key map as this person has it; POST a field for each command. `usual` takes all of it back."""
+    agent, problems, typed = agent_of(request), {}, {}
+    if request.method == "POST":
+        typed = {} if "usual" in request.POST else request.POST.dict()
+        own, problems = keymap.read_keys(typed)
+        if not problems:
+            Agent.objects.filter(pk=agent.pk).update(own_keys=own)
+            messages.success(request, _("Saved."))
+            return redirect("own_keys")
+    commands = [command for command in keymap.commands_for(agent.own_keys) if keymap.can_change(command)]
+    usual = {command.id: ", ".join(command.keys) for command in keymap.COMMANDS}
+    rows = [
+        {
+            "command": command,
+            "typed": typed.get(command.id, ", ".join(command.keys)),
+            "usual": usual[command.id],
+            "problem": problems.get(command.id, ""),
+        }
+        for command in commands
+    ]
+    groups = [(str(name), list(members)) for name, members in groupby(rows, key=lambda row: row["command"].group)]
+    context = {"page": "keys", "groups": groups, "problems": len(problems)}
+    return render(request, "workspace/settings/keys.html", context, status=422 if problems else 200)
