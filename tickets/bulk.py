@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from django.db import DatabaseError, transaction
 from django.db.models import Count
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent, Team
-from tickets import actions, live
+from tickets import actions, deeds, live, macros
 from tickets.access import tickets_for
-from tickets.models import BulkJob, BulkRow, Event, Ticket
+from tickets.models import BulkJob, BulkRow, Event, MacroUse, Ticket
 from tickets.models.event import by_agent
 from tickets.models.ticket import UNSOLVED
 from tickets.templatetags.ui import PRIORITY_WORDS
@@ -38,7 +39,7 @@ TELL = 0.5  # seconds between two words about the progress of a job
 MOST_ERRORS = 200  # listed
 
 Value = dict[str, Any]
-Verb = Callable[[Ticket, Value, Agent, datetime], Event | None]
+Verb = Callable[[Ticket, Value, Agent, datetime], Event | list[Event] | None]
 
 
 class Invalid(ValueError):
@@ -89,6 +90,12 @@ def _merge(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event |
     return actions.merge(ticket, into=into, by=by_agent(agent), now=now)
 
 
+def _macro(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Event]:
+    """What it does, without its answer: nobody has read that on each of these tickets."""
+    use = deeds.carry_out(ticket, value["deeds"], macro_id=value["macro"], agent=agent, client_uuid=uuid4(), now=now)
+    return list(Event.objects.filter(pk__in=use.event_ids).order_by("id"))
+
+
 VERBS: dict[str, Verb] = {
     "assign": _assign,
     "team": _team,
@@ -98,6 +105,7 @@ VERBS: dict[str, Verb] = {
     "tag": _tag,
     "untag": _untag,
     "merge": _merge,
+    "macro": _macro,
 }
 
 
@@ -118,6 +126,10 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
             return {"tags": names}
     if do == "merge" and number and tickets_for(agent).filter(pk=number).exists():
         return {"into": number}
+    if do == "macro" and number:
+        macro = macros.macros_for(agent).filter(pk=number).exclude(deeds=[]).first()
+        if macro:
+            return {"macro": macro.pk, "deeds": macro.deeds, "title": macro.title}
     if do == "snooze":
         return {"until": _future(text, now=now).isoformat()}
     raise Invalid(_("This cannot be done to several tickets."))
@@ -160,6 +172,8 @@ def _deed(do: str, value: Value) -> str:
     if do in ("tag", "untag"):
         sign = "+" if do == "tag" else "−"
         return ", ".join(f"{sign}{name}" for name in value["tags"])
+    if do == "macro":
+        return _("macro “%(name)s”") % {"name": value["title"]}
     return {"snooze": _("snoozed"), "merge": _("merged"), "undo": _("undone")}[do]
 
 
@@ -222,14 +236,14 @@ def errors_of(job: BulkJob) -> list[BulkRow]:
 # -- The work -----------------------------------------------------------------------------------------------------------
 
 
-def drain(*, seconds: float) -> int:
+def drain(*, seconds: float, now: datetime) -> int:
     """Work off what is pending, the jobs in turn, for about so long. Returns how many rows; wakes a successor for the rest."""
     worked, until = 0, monotonic() + seconds
     told: dict[int, float] = {}
     while jobs := list(BulkJob.objects.filter(state=BulkJob.State.RUNNING).select_related("agent").order_by("id")):
         before = worked
         for job in jobs:
-            worked += _batch(job, told)
+            worked += _batch(job, told, now=now)
             if monotonic() > until:
                 wake("tickets.tasks.work_off_bulk")
                 return worked
@@ -238,14 +252,14 @@ def drain(*, seconds: float) -> int:
     return worked
 
 
-def _batch(job: BulkJob, told: dict[int, float]) -> int:
+def _batch(job: BulkJob, told: dict[int, float], *, now: datetime) -> int:
     worked = 0
     with translation.override(job.agent.language):
-        while worked < BATCH and _one(job, now=timezone.now()):
+        while worked < BATCH and _one(job, now=now):
             worked += 1
     pending = BulkRow.objects.filter(job=job, state=BulkRow.State.PENDING)
     finished = not pending.exists() and BulkJob.objects.filter(pk=job.pk, state=BulkJob.State.RUNNING).update(
-        state=BulkJob.State.DONE, finished_at=timezone.now()
+        state=BulkJob.State.DONE, finished_at=now
     )
     if finished or monotonic() - told.get(job.pk, 0) > TELL:
         told[job.pk] = monotonic()
@@ -282,12 +296,13 @@ def _do(job: BulkJob, row: BulkRow, *, now: datetime) -> list[Event]:
         raise actions.NotAllowed(_("You can no longer see this ticket."))
     if job.undoes_id:
         return _take_back(job, ticket, now=now)
-    event = VERBS[job.do](ticket, job.value, agent, now)
-    return [event] if event else []
+    done = VERBS[job.do](ticket, job.value, agent, now)
+    return done if isinstance(done, list) else [done] if done else []
 
 
 def _take_back(job: BulkJob, ticket: Ticket, *, now: datetime) -> list[Event]:
     of_row = BulkRow.objects.filter(job=job.undoes_id, ticket=ticket).values_list("event_ids", flat=True).get()
+    MacroUse.objects.filter(ticket=ticket, agent=job.agent, event_ids=of_row).update(undone_at=now)
     undone = []
     for event in Event.objects.filter(pk__in=of_row).order_by("-id"):
         undone.append(undoing.undo(ticket, event, agent=job.agent, now=now))

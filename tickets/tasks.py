@@ -57,7 +57,7 @@ def release_drafts() -> None:
 @shared_task
 def work_off_bulk() -> None:
     """Do the next tickets of the jobs on many tickets."""
-    bulk.drain(seconds=TURN)
+    bulk.drain(seconds=TURN, now=timezone.now())
 
 
 @shared_task

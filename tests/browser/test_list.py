@@ -64,7 +64,7 @@ def worker(crew: people.Cast) -> Iterator[None]:
     def work() -> None:
         try:
             while not stop.wait(0.1):
-                bulk.drain(seconds=5)
+                bulk.drain(seconds=5, now=timezone.now())
         finally:
             connections.close_all()
 

@@ -122,6 +122,20 @@ def test_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
     assert page.url.endswith(f"/tickets/{second.pk}/")
 
 
+def test_the_last_solve_of_a_list_makes_one_toast(crew, screen):
+    ticket = says(crew, "Only me").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(page.locator(f"#ticket-row-{ticket.pk}")).to_be_visible()
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("e")
+    expect(page.locator("#ticket")).to_contain_text("That was the last one in this list.")
+    expect(page.locator(".toast")).to_contain_text("Solved.")
+    expect(page.locator(".toast")).to_have_count(1)
+    page.keyboard.press("z")
+    expect(page.locator(f"#ticket-row-{ticket.pk}")).to_be_visible()
+    assert page.errors == []
+
+
 @pytest.mark.parametrize(
     "down, up", [(("ㅓ", "KeyJ"), ("ㅏ", "KeyK")), (("j", "KeyC"), ("k", "KeyV"))], ids=["hangul", "dvorak"]
 )
@@ -255,7 +269,7 @@ def test_a_mail_runs_nothing_fetches_nothing_and_hears_our_keys(crew, screen):
 
 def test_the_list_says_new_above_a_reader_who_has_scrolled(crew, screen):
     scene.many(crew, 30, now=timezone.now() - timedelta(hours=1))
-    page = screen(crew.agent)
+    page = screen(crew.agent, "/views/all/")
     expect(page.locator(".row")).to_have_count(30)
     page.locator("#list-scroll").evaluate("node => { node.scrollTop = 600; }")
     ticket = says(crew, "Later").ticket

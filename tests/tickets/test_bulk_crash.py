@@ -17,7 +17,8 @@ TICKETS = 60
 
 # A worker whose every deed takes a moment, so that it can be killed in the middle of one.
 SLOW = """
-import os, time, django
+import time, django
+from django.utils import timezone
 django.setup()
 from tickets import bulk
 whole = bulk.VERBS["tag"]
@@ -27,7 +28,7 @@ def slow(*arguments):
     return event
 bulk.VERBS["tag"] = slow
 print("begins", flush=True)
-bulk.drain(seconds=600)
+bulk.drain(seconds=600, now=timezone.now())
 """
 
 
@@ -49,9 +50,10 @@ def test_a_killed_worker_leaves_a_job_that_another_one_finishes(start_process):
     assert BulkJob.objects.get(pk=job.pk).state == "running"
 
     wait_until(
-        lambda: bulk.drain(seconds=60) or not rows.filter(state="pending").exists(), what="the dead session's lock ends"
+        lambda: bulk.drain(seconds=60, now=timezone.now()) or not rows.filter(state="pending").exists(),
+        what="the dead session's lock ends",
     )
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert set(rows.values_list("state", flat=True)) == {"done"}
     assert BulkJob.objects.get(pk=job.pk).state == "done"
     assert Ticket.objects.filter(tags__name=tag).count() == TICKETS

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tests.workspace import scene
 from tickets import actions, bulk
-from tickets.models import BulkJob, BulkRow, Event, Ticket
+from tickets.models import BulkJob, BulkRow, Event, Macro, MacroUse, Message, Ticket
 from tickets.models.event import by_agent
 
 
@@ -28,7 +28,7 @@ def do(client, deed, value, tickets=(), *, address="", **more):
     chosen = {"ids": ids_of(tickets)} if tickets else {}
     response = client.post(f"/bulk/{address}", {"do": deed, "value": value, **chosen, **more})
     if response.status_code == 202:
-        bulk.drain(seconds=60)
+        bulk.drain(seconds=60, now=timezone.now())
     return response
 
 
@@ -56,7 +56,7 @@ def test_a_deed_on_many_and_its_undo(cast, mina, tickets, deed, value, column, a
     cast.agent.save(update_fields=["sight"])  # who gave the team away must see the tickets to take them back
     back = mina.post(answer["undo_url"])
     assert back.status_code == 202
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert dict(Ticket.objects.values_list("pk", column)) == before
     assert BulkJob.objects.filter(state="running").count() == 0
 
@@ -66,7 +66,7 @@ def test_tags_are_added_and_removed_and_the_undo_is_exact(mina, cast, tickets, n
     answer = do(mina, "tag", "vip,billing", tickets).json()
     assert {frozenset(t.tags.values_list("name", flat=True)) for t in tickets} == {frozenset({"vip", "billing"})}
     mina.post(answer["undo_url"])
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert [list(t.tags.values_list("name", flat=True)) for t in tickets] == [["vip"], [], [], [], []]
     do(mina, "untag", "vip", tickets)
     assert not tickets[0].tags.exists()
@@ -77,7 +77,7 @@ def test_a_snooze_of_many_wakes_with_its_undo(mina, tickets, now):
     answer = do(mina, "snooze", until.isoformat(), tickets).json()
     assert set(Ticket.objects.values_list("snoozed_until", flat=True)) == {until}
     mina.post(answer["undo_url"])
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert set(Ticket.objects.values_list("snoozed_until", flat=True)) == {None}
 
 
@@ -87,7 +87,7 @@ def test_many_are_merged_into_one_and_stand_by_themselves_again(mina, tickets):
     assert answer["total"] == 4
     assert set(Ticket.objects.exclude(pk=survivor.pk).values_list("merged_into", flat=True)) == {survivor.pk}
     mina.post(answer["undo_url"])
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert not Ticket.objects.exclude(merged_into=None).exists()
 
 
@@ -114,7 +114,7 @@ def test_rights_are_asked_for_each_row_when_its_turn_comes(cast, mina, sign_in, 
     answer = mina.post("/bulk/", {"do": "priority", "value": "high", "ids": ids_of(tickets)}).json()
     assert answer["total"] == 4  # the foreign one was never named to them
     Ticket.objects.filter(pk=tickets[1].pk).update(team=cast.billing)  # and this one leaves before its turn
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert states(answer["job"])[tickets[1].pk] == "failed"
     assert set(Ticket.objects.filter(pk__in=[t.pk for t in tickets[:2]]).values_list("priority", flat=True)) == {2}
     stranger = sign_in(cast.outsider)
@@ -158,7 +158,7 @@ def test_an_undo_stops_a_job_that_is_not_through(cast, mina, tickets):
     assert bulk._one(job, now=timezone.now())
     mina.post(answer["undo_url"])
     mina.post(answer["undo_url"])  # a second click is the same wish
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert set(Ticket.objects.values_list("priority", flat=True)) == {2}
     assert sorted(states(job).values()) == ["done", "skipped", "skipped", "skipped", "skipped"]
     assert BulkJob.objects.filter(undoes=job).count() == 1
@@ -168,7 +168,7 @@ def test_what_has_moved_on_since_is_not_undone_and_said(cast, mina, tickets, now
     answer = do(mina, "priority", "high", tickets).json()
     actions.set_priority(tickets[0], 4, by=by_agent(cast.teammate), now=now)
     back = mina.post(answer["undo_url"]).json()
-    bulk.drain(seconds=60)
+    bulk.drain(seconds=60, now=timezone.now())
     assert Ticket.objects.get(pk=tickets[0].pk).priority == 4
     assert "changed since" in mina.get(f"{back['url']}errors/").content.decode()
 
@@ -187,3 +187,22 @@ def test_a_row_that_breaks_leaves_nothing_behind_and_the_others_go_on(cast, mina
     assert sorted(states(answer["job"]).values()) == ["done"] * 4 + ["failed"]
     assert Ticket.objects.get(pk=tickets[1].pk).priority == 2
     assert Event.objects.filter(kind="priority_changed").count() == 4
+
+
+def test_a_macro_on_many_does_its_deeds_and_all_are_taken_back(cast, mina, tickets):
+    deeds = [{"do": "tag", "tags": ["recall"]}, {"do": "priority", "priority": 4}]
+    macro = Macro.objects.create(title="Recall", text="Dear customer", owner=cast.agent, scope="personal", deeds=deeds)
+    foreign = Macro.objects.create(title="Theirs", owner=cast.teammate, scope="personal", deeds=deeds)
+    silent = Macro.objects.create(title="Only words", text="Hi", owner=cast.agent, scope="personal", deeds=[])
+    assert mina.get("/bulk/macros/").content.decode().count('role="option"') == 1
+    for unfit in (foreign, silent):
+        assert do(mina, "macro", unfit.pk, tickets).status_code == 422
+    answer = do(mina, "macro", macro.pk, tickets).json()
+    assert set(Ticket.objects.values_list("priority", flat=True)) == {4}
+    assert Ticket.objects.filter(tags__name="recall").count() == MacroUse.objects.count() == 5
+    assert not Message.objects.filter(direction="out").exists()
+    mina.post(answer["undo_url"])
+    bulk.drain(seconds=60, now=timezone.now())
+    assert set(Ticket.objects.values_list("priority", flat=True)) == {2}
+    assert not Ticket.objects.filter(tags__name="recall").exists()
+    assert not MacroUse.objects.filter(undone_at=None).exists()

@@ -242,7 +242,7 @@ def page_of(tickets: TicketQuerySet, *, order: Order, before: str = "") -> tuple
     found = list(order.apply(tickets.for_rows())[: PAGE + 1])
     if len(found) <= PAGE:
         return found, ""
-    return found[:PAGE], order.cursor(found[PAGE - 1])
+    return found[:PAGE], order.cursor_of(found[PAGE - 1])
 
 
 def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent, now: datetime) -> dict[str, str]:

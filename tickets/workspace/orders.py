@@ -44,7 +44,7 @@ class Order:
         compare = LessThan if self.descending else GreaterThan
         return tickets.filter(compare(_row(*self.keys), _row(*(Value(part) for part in place))))
 
-    def cursor(self, ticket: Ticket) -> str:
+    def cursor_of(self, ticket: Ticket) -> str:
         return ".".join(str(micros(part) if isinstance(part, datetime) else part) for part in self.of(ticket))
 
     def read(self, cursor: str) -> Key | None:

@@ -31,6 +31,7 @@ urlpatterns = [
     path("saved-views/<int:pk>/position/", saved.position, name="saved_view_position"),
     path("saved-views/<int:pk>/restoration/", saved.restoration, name="saved_view_restoration"),
     path("bulk/", bulk.jobs, name="bulk"),
+    path("bulk/macros/", bulk.macro_options, name="bulk_macros"),
     path("bulk/snooze/", bulk.snooze_times, name="bulk_snooze"),
     path("bulk/<int:pk>/", bulk.job, name="bulk_job"),
     path("bulk/<int:pk>/errors/", bulk.errors, name="bulk_errors"),

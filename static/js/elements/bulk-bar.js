@@ -91,7 +91,7 @@ customElements.define("bulk-bar", BulkBar);
 export function startBulkKeys() {
   const bar = () => document.querySelector("bulk-bar");
   const when = () => Boolean(bar()?.isActive);
-  for (const verb of ["assign", "team", "status", "priority", "snooze"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
+  for (const verb of ["assign", "team", "status", "priority", "snooze", "macro"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
   keys.on("ticket.tags", () => bar().open("tag"), { when });
   keys.on("ticket.take", () => { bar().run("assign", "me"); }, { when });
   for (const solve of ["ticket.solve", "ticket.solve_next"]) keys.on(solve, () => { bar().run("status", "solved"); }, { when });

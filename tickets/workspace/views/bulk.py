@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import actions, bulk, search
+from tickets import actions, bulk, deeds, macros, search
 from tickets.access import tickets_in, visibility_of
 from tickets.models import BulkJob
 from tickets.workspace import lists, snoozing
@@ -74,8 +74,21 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def snooze_times(request: HttpRequest) -> HttpResponse:
-    offers = snoozing.presets(ZoneInfo(agent_of(request).time_zone), now=timezone.now())
+    zone, hours = ZoneInfo(agent_of(request).time_zone), snoozing.hours_of(None)
+    offers = snoozing.presets(zone, now=timezone.now(), hours=hours)
     return render(request, "workspace/bulk_snooze.html", {"presets": offers})
+
+
+@login_required
+@require_safe
+def macro_options(request: HttpRequest) -> HttpResponse:
+    """The macros that do something besides answering."""
+    known = macros.macros_for(agent_of(request)).exclude(deeds=[]).order_by("title", "pk")[: macros.MOST]
+    options = [
+        {"value": str(macro.pk), "label": macro.title, "kind": "plain", "note": " · ".join(deeds.say(macro.deeds))}
+        for macro in known
+    ]
+    return render(request, "workspace/options.html", {"options": options})
 
 
 def _chosen(request: HttpRequest, agent: Agent) -> list[int]:
