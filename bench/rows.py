@@ -200,6 +200,14 @@ def statements(agent: Agent, path: str, *, fragment: bool) -> int:
     return len(asked)
 
 
+def hits(agent: Agent, path: str) -> int:
+    """How many rows a search shows. Raises when it shows none: nothing would be measured."""
+    found = inside(agent, fragment=True).get(path).content.count(b'class="row"')
+    if not found:
+        raise RuntimeError(f"{path}: nothing found")
+    return found
+
+
 class Sockets:
     """A thousand agents' sockets, and beside them a thousand raw subscribers of Redis."""
 
