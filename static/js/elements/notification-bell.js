@@ -12,6 +12,7 @@ import { TabLeader } from "../lib/tab-leader.js";
 const TICK_MS = 15_000;
 const CALM_MS = 150;
 const ASK_MS = { live: 300_000, away: 15_000, page: 60_000 }; // how old the number may grow: with a socket, without one, on other pages
+const TOP_PX = 40;
 const HEARD = "notifications.heard"; // the newest that any tab has spoken of
 
 class NotificationBell extends HTMLElement {
@@ -59,7 +60,7 @@ class NotificationBell extends HTMLElement {
     this.#after = Math.max(this.#after ?? 0, news.newest);
     this.#show(news.unread);
     if (!first && news.items.length) await this.#announce(news);
-    if (!first && this.menu.matches(":popover-open")) this.#load();
+    if (news.items.length && this.menu.matches(":popover-open") && this.menu.scrollTop < TOP_PX) this.#load(); // who reads further down is not thrown back
   }
 
   async #announce({ items, only_when_hidden }) {
