@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tickets import files
-from tickets.models import Attachment, Channel, Customer, Event, Identity, Message, SlaClock, Ticket
+from tickets.models import Attachment, Channel, Customer, Event, Identity, Macro, Message, SlaClock, Ticket
 
 
 class Strict(serializers.Serializer):
@@ -132,6 +132,14 @@ class ChannelOut(serializers.ModelSerializer):
     class Meta:
         model = Channel
         fields = ["id", "kind", "slug", "name", "address", "active", "disconnected_at"]
+
+
+class MacroOut(serializers.ModelSerializer):
+    files = serializers.SlugRelatedField("name", many=True, read_only=True)
+
+    class Meta:
+        model = Macro
+        fields = ["id", "title", "code", "folder", "scope", "team", "kind", "text", "deeds", "files", "updated_at"]
 
 
 class TicketChange(Strict):

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agents.models import Agent, Team
-from tickets import access, actions, conditions, grammar, replies, search
+from tickets import access, actions, conditions, grammar, macros, replies, search
 from tickets.api import idempotency, pages, serializers
 from tickets.api.tokens import BearerAuthentication, HasScope
 from tickets.models import Channel, Customer, Event, Message, Ticket
@@ -273,6 +273,19 @@ class Channels(ApiView):
         if self.agent.brand_ids is not None:
             rows = rows.filter(brand__in=self.agent.brand_ids)
         return Response({"data": serializers.ChannelOut(rows, many=True).data})
+
+
+class Macros(ApiView):
+    @extend_schema(operation_id="macros_list", parameters=[SIZE, AFTER], responses=pages.page_of(serializers.MacroOut))
+    def get(self, request: Request) -> Response:
+        """The macros and canned answers that the token's agent may use; `text` has its variables in it."""
+        return pages.page(
+            request,
+            macros.macros_for(self.agent).prefetch_related("files"),
+            by="id",
+            descending=False,
+            serialize=lambda found: serializers.MacroOut(found, many=True).data,
+        )
 
 
 def _for_output(tickets: Any) -> Any:
