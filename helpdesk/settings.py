@@ -308,6 +308,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF, *_sockets],
         "frame-src": [SELF, origin(FILES_BASE_URL)],
         "manifest-src": [SELF],
+        "worker-src": [SELF],
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],

@@ -6,6 +6,8 @@ from helpdesk import views
 
 urlpatterns = [
     path("csp-report/", views.csp_report, name="csp_report"),
+    path("offline/", views.offline, name="offline"),
+    path("service-worker.js", views.service_worker, name="service_worker"),
     path("", include("agents.urls")),
     path("", include("channels_in.urls")),
     path("", include("analytics.urls")),

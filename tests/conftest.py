@@ -191,6 +191,7 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
     return {
         **browser_context_args,
         "locale": "en-GB",
+        "service_workers": "block",  # what a worker asks for, `page.route` does not see
         "timezone_id": "Asia/Seoul",
         "viewport": {"width": 1440, "height": 900},
     }

@@ -26,3 +26,4 @@ startTooltips(keys);
 labelControls();
 if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));
+navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // a private window may refuse it
