@@ -32,8 +32,9 @@ OR, AND = ("OR", "또는"), ("AND", "그리고")
 # order of the lists -> its words: the English one that is written, the Korean one, and others that are understood
 SORTS: Mapping[str, tuple[str, ...]] = {
     "due": ("waiting", "대기", "sla", "기한"),
-    "newest": ("-updated", "-변경", "-created", "-생성"),
-    "oldest": ("updated", "변경", "created", "생성"),
+    "newest": ("-updated", "-변경"),
+    "oldest": ("updated", "변경"),
+    "created": ("-created", "-생성"),
     "priority": ("priority", "우선순위"),
 }
 

@@ -87,4 +87,5 @@ PRIORITY = Order(
     (F("priority") * -1, *QUEUE),
     lambda ticket: (-ticket.priority, *_due(ticket)),
 )
-ORDERS = {order.name: order for order in (DUE, NEWEST, OLDEST, PRIORITY)}
+CREATED = Order("created", _("Newest ticket first"), (F("id"),), lambda ticket: (ticket.pk,), descending=True)
+ORDERS = {order.name: order for order in (DUE, NEWEST, OLDEST, PRIORITY, CREATED)}

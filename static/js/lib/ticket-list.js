@@ -22,6 +22,7 @@ const KEYS = {
   priority: (row) => [-Number(row.priority), ...due(row)],
   newest: (row) => [-Number(row.updated), -Number(row.ticket)],
   oldest: (row) => [Number(row.updated), Number(row.ticket)],
+  created: (row) => [-Number(row.ticket)],
 };
 
 /** Whether row `a` stands above row `b` in this order (their datasets). */
