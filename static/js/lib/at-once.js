@@ -1,0 +1,23 @@
+/** What a key changes stands on the screen at once; the server's own fragment follows and has the last word. */
+
+import { fromTemplate } from "./nodes.js";
+
+/** The open ticket is mine. */
+export function showMine() {
+  show("assignee", fromTemplate("me-template"));
+}
+
+export function showStatus(status) {
+  show("status", document.querySelector(`#property-status-menu [data-value="${status}"] [data-label]`)?.cloneNode(true));
+}
+
+function show(property, label) {
+  if (label) document.querySelector(`#property-${property}-button [data-current]`)?.replaceChildren(label);
+}
+
+/** Properties that were chosen and not taken by the server are asked for again. */
+export function startReverting(refresh) {
+  for (const name of ["htmx:responseError", "htmx:sendError"]) {
+    document.body.addEventListener(name, (event) => { if (event.detail.elt?.closest?.(".property")) refresh(); });
+  }
+}
