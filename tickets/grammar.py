@@ -699,7 +699,7 @@ _SELDOM = ("text", "customer_address", "customer_organisation", "customer_tier",
 
 def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """(written, label, other names)"""
-    short = [(_shown(names), _shown(names), names) for names in SHORT]
+    short: list[tuple[str, str, tuple[str, ...]]] = [(_shown(names), _shown(names), names) for names in SHORT]
     if key == "is":
         return short
     if key == "sort":

@@ -9,7 +9,7 @@ is counted. What takes longer than LIMIT is given up, and said.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +22,7 @@ from django.db.models.functions import Cast
 from tickets import conditions, grammar
 from tickets.access import Visibility, tickets_in
 from tickets.conditions import Reader, Tree
-from tickets.models import SearchEntry
+from tickets.models import Message, SearchEntry
 from tickets.models.search import both, either, lexemes
 from tickets.models.ticket import TicketQuerySet
 from tickets.terms import asked, can_begin
@@ -82,6 +82,13 @@ def by_words(tree: Tree, visibility: Visibility, reader: Reader, *, before: int 
     except TooSlow:
         return Found(hits, complete=False)
     return Found(hits[:PAGE], after=hits[PAGE - 1].message_id if len(hits) > PAGE else 0)
+
+
+def texts_of(hits: Iterable[Hit]) -> dict[int, str]:
+    """Ticket id -> what the message says that was found, of hits that `by_words` gave."""
+    ticket_of = {hit.message_id: hit.ticket_id for hit in hits}
+    found = Message.objects.filter(pk__in=ticket_of).values_list("pk", "text")
+    return {ticket_of[pk]: text for pk, text in found}
 
 
 def begun(query: grammar.Query) -> grammar.Query | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from tickets.access import Visibility, tickets_in, visibility_of
 from tickets.conditions import Reader
 from tickets.grammar import Query
 from tickets.marking import marked, snippet
-from tickets.models import Message, Ticket
+from tickets.models import Ticket
 from tickets.workspace import lists, suggesting
 from tickets.workspace.answers import agent_of, wants_fragment
 from tickets.workspace.orders import ORDERS
@@ -94,24 +94,22 @@ def _page(
         notice = _("Nothing has exactly this. These have words that begin so.") if result.hits else ""
     if not result.complete:
         notice = _("This search takes too long. Add a word, a person or a time.")
-    found_in = {hit.ticket_id: hit.message_id for hit in result.hits}
-    by_id = tickets_in(visibility).for_rows().in_bulk(list(found_in))
-    rows = _rows([by_id[pk] for pk in found_in if pk in by_id], query.words, found_in)
+    said = search.texts_of(result.hits)
+    by_id = tickets_in(visibility).for_rows().in_bulk(list(said))
+    rows = _rows([by_id[hit.ticket_id] for hit in result.hits if hit.ticket_id in by_id], query.words, said)
     return rows, urlencode({"q": query.text(), "before": result.after}) if result.after else "", notice
 
 
 def _rows(
-    tickets: Iterable[Ticket], words: Iterable[str], found_in: dict[int, int] | None = None
+    tickets: Iterable[Ticket], words: Iterable[str], said: Mapping[int, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of a list, with the words marked in the subject and in the message that was found."""
-    words, found_in = list(words), found_in or {}
-    texts = dict(Message.objects.filter(pk__in=found_in.values()).values_list("pk", "text")) if found_in else {}
+    """Rows of a list, with the words marked in name, subject and the message that was found (`said`, by ticket)."""
+    words, said = list(words), said or {}
     rows = fragments.rows(tickets)
     for row in rows if words else []:
-        said = texts.get(found_in.get(row["id"], 0), "")
         row["marked"] = {
             "name": marked(row["name"], words),
             "subject": marked(row["subject"], words),
-            "snippet": snippet(said or row["snippet"], words),
+            "snippet": snippet(said.get(row["id"]) or row["snippet"], words),
         }
     return rows
