@@ -36,11 +36,14 @@ def base() -> dict[str, Any]:
 def grow(*, upto: int) -> None:
     """Fill up to `upto` tickets with their customers, routes, messages and events. Analyses afterwards."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(id), 0) FROM tickets_ticket")
-        have = cursor.fetchone()[0]
+        cursor.execute(
+            "SELECT coalesce(max(id), 0), (SELECT coalesce(max(id), 0) FROM tickets_message) FROM tickets_ticket"
+        )
+        have, messages = cursor.fetchone()
         if have >= upto:
             return
-        span = {"low": have + 1, "high": upto}
+        free = (messages + 2) // PER_TICKET + 1  # the first ticket whose messages have ids that nobody took meanwhile
+        span = {"low": max(have + 1, free), "high": upto}
         cursor.execute("SET synchronous_commit = off")
         for statement in (*UNINDEXED, *STATEMENTS, *INDEXED):
             cursor.execute(statement, span if "%(" in statement else None)
