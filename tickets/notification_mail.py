@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Sequence
-from smtplib import SMTPException
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -17,7 +16,8 @@ from django.conf import settings
 from django.core import signing
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.utils import timezone, translation
+from django.db.models.functions import Now
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
@@ -25,7 +25,7 @@ from tickets import queue, reply_tokens
 from tickets.channels import UnknownKind, capabilities_of
 from tickets.crash import crash_here
 from tickets.models import Channel, Message, Notification, NotificationMail, Outbox, Ticket
-from tickets.notifications import Shown, choose, find_owed, shown, ways_of, words_of
+from tickets.notifications import Shown, choose, find_owed, shown, ways_of, words_of, zone_of
 from tickets.notifying import MAIL
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _work(claim: queue.Claim) -> None:
             mail = _written(agent, row)
             if mail is not None:
                 mail.send()
-    except (SMTPException, OSError) as error:
+    except OSError as error:  # what smtplib raises is one, too
         _failed(claim, error=f"{type(error).__name__}: {error}")
         return
     crash_here("notification_mail.sent")
@@ -100,7 +100,7 @@ def _failed(claim: queue.Claim, *, error: str) -> None:
             lease_owner=None,
             lease_until=None,
             last_error=error[:300],
-            finished_at=timezone.now(),
+            finished_at=Now(),
         )
         return
     pause = PAUSES[claim.attempts - 1] * random.uniform(1, 1.2)
@@ -200,7 +200,7 @@ def _sender(last: Shown, ticket: Ticket | None) -> str:
 
 
 def _body(agent: Agent, items: Sequence[Shown], messages: Sequence[Message], answer: NotificationMail | None) -> str:
-    lines = []
+    lines, zone = [], zone_of(agent.time_zone)
     if answer is not None:
         if answer.kind == NotificationMail.Kind.REPLY:
             lines += [_("Answer this mail to answer the customer."), ""]
@@ -209,7 +209,7 @@ def _body(agent: Agent, items: Sequence[Shown], messages: Sequence[Message], ans
     lines += [item.title for item in items] + [""]
     for message in messages:
         author = message.author_name or _("The customer")
-        when = timezone.localtime(message.created_at).strftime("%Y-%m-%d %H:%M")
+        when = message.created_at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
         lines += [f"— {author}, {when}", "", words_of(message)[:LONGEST], ""]
     last = items[-1]
     lines += [f"{last.subject}".strip(), f"{settings.SITE_URL}{last.url}", "", "--"]

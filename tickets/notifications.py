@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -81,7 +81,10 @@ class Shown:
 
     @property
     def subject(self) -> str:
-        return f"#{self.ticket.number} {self.ticket.subject}".strip() if self.ticket else ""
+        """Its number and what it is about; without a subject, whose it is."""
+        if self.ticket is None:
+            return ""
+        return f"#{self.ticket.number} {self.ticket.subject or self.ticket.customer.name}".strip()
 
     @property
     def snippet(self) -> str:
@@ -245,16 +248,21 @@ def quiet_until(hours: NotificationHours, time_zone: str, *, now: datetime) -> d
     """The end of the quiet hours in which `now` falls, None outside of them. They may pass midnight."""
     if hours.quiet_from is None or hours.quiet_to is None or hours.quiet_from == hours.quiet_to:
         return None
-    try:
-        here = now.astimezone(ZoneInfo(time_zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        here = now
+    here = now.astimezone(zone_of(time_zone))
     for day in (here.date() - timedelta(days=1), here.date()):
         begins = datetime.combine(day, hours.quiet_from, here.tzinfo)
         ends = datetime.combine(day + timedelta(days=hours.quiet_to < hours.quiet_from), hours.quiet_to, here.tzinfo)
         if begins <= here < ends:
             return ends
     return None
+
+
+def zone_of(name: str) -> tzinfo:
+    """A time zone by its name, UTC for a name that there is not (any more)."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
 
 
 # -- Sentences --------------------------------------------------------------------------------------------------------

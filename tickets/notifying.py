@@ -232,7 +232,7 @@ class _Scene:
         found: dict[int, set[int]] = defaultdict(set)
         notes = [event.message_id for event in self.of("note_posted")]
         for mention in Mention.objects.filter(message__in=notes):
-            found[mention.message_id] |= _people({mention.agent_id} - {None}, {mention.team_id} - {None}, self)
+            found[mention.message_id].update(self.members(mention.team_id), filter(None, [mention.agent_id]))
         return found
 
 

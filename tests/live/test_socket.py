@@ -232,6 +232,15 @@ async def test_read_marks_are_whispered_to_ones_own_screens_only(crew):
         assert await theo.receive_nothing(timeout=0.2)
 
 
+async def test_who_is_told_that_there_is_news_learns_of_nobody_else(crew):
+    async with screen(crew.agent) as mina, screen(crew.teammate) as theo, screen(crew.outsider) as omar:
+        await subscribed()
+        await sync_to_async(live.whisper)("notified", {"agents": [crew.agent.pk, crew.teammate.pk]})
+        for told in (mina, theo):
+            assert (await told.until("whisper", topic="notified"))["payload"] == {}
+        assert await omar.receive_nothing(timeout=0.2)
+
+
 async def test_what_was_missed_comes_with_the_hello(crew):
     ticket = (await write(crew, at=timezone.now() - timedelta(minutes=5))).ticket
     after = await database_sync_to_async(live.newest_id)()

@@ -5,6 +5,7 @@
 
 import { showCount } from "../lib/badge.js";
 import { fill, nodes } from "../lib/nodes.js";
+import { place } from "../lib/popover.js";
 import { send, text } from "../lib/request.js";
 import { sound } from "../lib/sound.js";
 import { TabLeader } from "../lib/tab-leader.js";
@@ -119,6 +120,7 @@ class NotificationBell extends HTMLElement {
     const html = await text(this.dataset.list).catch(() => null);
     if (html === null) return;
     fill(this.list, nodes(html));
+    if (this.menu.matches(":popover-open")) place(this.menu, this.querySelector("button")); // it has grown
   }
 
   #show(unread) {

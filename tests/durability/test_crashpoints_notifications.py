@@ -1,0 +1,60 @@
+"""A notification survives a death at each point: made once, and mailed at least once under one Message-ID."""
+
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from agents.models import Agent
+from tests.durability.test_crashpoints_reply import dies, drained
+from tests.scripted import Stage
+from tests.tickets.conftest import now, scripted
+from tickets import notification_mail, notifications, notifying
+from tickets.models import Follower, Notification, Outbox
+from tickets.models.event import SYSTEM
+
+__all__ = ["dies", "now", "scripted"]  # fixtures
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def grace(scripted, now) -> Agent:
+    """She follows a ticket on which something happens that she wants to read by mail."""
+    stage = Stage(now)
+    grace = Agent.objects.create_user("grace@helpdesk.example", name="Grace", role="manager")
+    Follower.objects.create(ticket=stage.ticket, agent=grace)
+    notifications.choose(grace, "customer_back", notifications.Ways(True, True, True, True))
+    notifying.drain()
+    Notification.objects.all().delete()
+    stage.ticket.record("customer_back", by=SYSTEM, now=now)
+    return grace
+
+
+def test_a_death_before_the_commit_of_a_batch_leaves_it_owed_and_the_next_drain_makes_it_once(dies, grace):
+    dies("notify", at="notifications.written")
+    assert not Notification.objects.exists() and Outbox.objects.filter(kind="notification").count() == 1
+    drained(notifying.drain, until=lambda: not Outbox.objects.filter(kind="notification").exists())
+    assert Notification.objects.filter(agent=grace).count() == 1
+    assert Outbox.objects.filter(kind="notification_mail").count() == 1
+
+
+@pytest.mark.parametrize("at, copies", [("notification_mail.claimed", 1), ("notification_mail.sent", 2)])
+def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(
+    dies, grace, settings, tmp_path, at, copies
+):
+    mails = tmp_path / "mails"
+    notifying.drain()
+    Outbox.objects.filter(kind="notification_mail").update(next_attempt_at="2000-01-01T00:00Z")
+    dies("notification_mail", at=at, MAILS=str(mails))
+    assert Notification.objects.filter(mail_owed=True).count() == 1
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = str(mails)
+
+    def again() -> int:
+        Outbox.objects.filter(state="sending").update(lease_until="2000-01-01T00:00Z")
+        return notification_mail.drain()
+
+    drained(again, until=lambda: not Outbox.objects.filter(kind="notification_mail").exists())
+    sent = [message_from_bytes(Path(path).read_bytes()) for path in sorted(mails.iterdir())]
+    assert len(sent) == copies and len({mail["Message-ID"] for mail in sent}) == 1
+    assert not Notification.objects.filter(mail_owed=True).exists()
