@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from agents import limits
 from agents.models import Agent
@@ -23,7 +24,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
-        with limits.attempt(str(credentials.get("email", "")), address=_address_of(request)) as attempt:
+        account, address = str(credentials.get("email", "")), _address_of(request)
+        with limits.attempt(account, address=address, now=timezone.now()) as attempt:
             person = super().authenticate(request, **credentials)
             if person is not None:
                 attempt.succeeded()
@@ -40,7 +42,8 @@ class _LimitedCode:
     """A second factor can be guessed as well as a password."""
 
     def clean_code(self) -> str:
-        with limits.attempt(str(self.user.pk), address=_address_of(context.request), kind="code") as attempt:  # type: ignore[attr-defined]
+        account, address = str(self.user.pk), _address_of(context.request)  # type: ignore[attr-defined]
+        with limits.attempt(account, address=address, now=timezone.now(), kind="code") as attempt:
             code = super().clean_code()  # type: ignore[misc]
             attempt.succeeded()
             return code

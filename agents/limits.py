@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.translation import ngettext
 
 from agents.models import SignInFailure
@@ -36,12 +35,11 @@ class Attempt:
 
 
 @contextmanager
-def attempt(account: str, *, address: str, kind: str = "password") -> Iterator[Attempt]:
+def attempt(account: str, *, address: str, now: datetime, kind: str = "password") -> Iterator[Attempt]:
     """Count one try against the account and the address, each kind of proof by itself.
 
     Raises ValidationError, with how long to wait, when one of the two has failed too often; that counts nothing.
     """
-    now = timezone.now()
     limits = {
         _key(kind, "account", account.strip().lower()): MOST_PER_ACCOUNT,
         _key(kind, "address", _network(address)): MOST_PER_ADDRESS,

@@ -4,12 +4,15 @@ import { startCustomer } from "./lib/customer.js";
 import { nodes, replace } from "./lib/nodes.js";
 import { text } from "./lib/request.js";
 
-startCustomer({
+const customer = startCustomer({
   savePanes: document.getElementById("app").dataset.savePanes,
-  async refresh() {
-    const html = await text(location.pathname).catch(() => "");
-    const fresh = nodes(html).flatMap((node) => [node, ...node.querySelectorAll("[id]")]).find((node) => node.id === "customer-page");
-    if (fresh) replace(document.getElementById("customer-page"), fresh);
-    document.dispatchEvent(new CustomEvent("customer:shown"));
-  },
+  refresh,
 });
+
+async function refresh() {
+  const html = await text(location.pathname).catch(() => "");
+  const fresh = nodes(html).flatMap((node) => [node, ...node.querySelectorAll("[id]")]).find((node) => node.id === "customer-page");
+  if (!fresh || customer.later(refresh)) return;
+  replace(document.getElementById("customer-page"), fresh);
+  document.dispatchEvent(new CustomEvent("customer:shown"));
+}

@@ -152,7 +152,7 @@ async function refreshCustomer() {
   const id = router.ticket;
   if (customer.later(refreshCustomer)) return;
   const html = id && await text(`/tickets/${id}/customer/`).catch(() => null);
-  if (html && router.ticket === id) router.showCustomer(html);
+  if (html && router.ticket === id && !customer.later(refreshCustomer)) router.showCustomer(html);
 }
 
 // -- The open ticket ------------------------------------------------------------------------------------------------------

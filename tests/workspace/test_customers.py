@@ -311,6 +311,23 @@ def test_a_look_in_passing_shows_the_last_words_and_reads_nothing(cast, mina, ti
     assert marks[str(ticket.pk)].get("read", 0) < Message.objects.get(text="It is on its way").pk or "read" not in marks
 
 
+def test_the_list_of_customers_is_searched_and_goes_back_page_by_page(
+    cast, mina, ticket, other, now, give_to_support, monkeypatch
+):
+    for n in range(4):
+        give_to_support(scene.says(cast.sms, scene.sender("", phone=f"+8210400000{n:02}"), "Hi", at=now).ticket)
+    hidden = scene.says(cast.sms, scene.sender("Hidden", phone="+821040000099"), "Hi", at=now).ticket
+    Ticket.objects.filter(pk=hidden.pk).update(team=cast.billing)
+    monkeypatch.setattr("tickets.workspace.views.customers.LISTED", 4)
+    first = mina.get("/customers/").content.decode()
+    assert "+821040000003" in first and "Hidden" not in first and "Jiwoo" not in first
+    older = first.split('href="?before=')[1].split('"')[0]
+    assert "Jiwoo" in mina.get(f"/customers/?before={older}").content.decode()
+    found = mina.get("/customers/?q=kim", HTTP_HX_TARGET="customer-list", **FRAGMENT).content.decode()
+    assert "Kim J." in found and "Jiwoo" not in found and "<html" not in found
+    assert "Nobody was found" in mina.get("/customers/?q=hidden").content.decode()
+
+
 # -- Sections ---------------------------------------------------------------------------------------------------------
 
 

@@ -311,7 +311,7 @@ def under(path: str, prefix: str) -> bool:
 def section_of(path: str) -> str:
     """Which item of the rail a page belongs to, by its address."""
     first = str(path or "/").strip("/").split("/")[0]
-    return first if first in ("reports", "settings", "simulator") else "inbox"
+    return first if first in ("customers", "reports", "settings", "simulator") else "inbox"
 
 
 @register.filter

@@ -10,10 +10,9 @@ from django.urls import reverse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
-from agents.models import Agent
-from tickets import customers, fragments
-from tickets.access import tickets_for
-from tickets.models import Customer, Event, Message, Ticket
+from tickets import fragments
+from tickets.access import Visibility, tickets_in
+from tickets.models import Event, Message
 from tickets.timeline import Names
 
 PAGE = 30
@@ -30,29 +29,28 @@ class Page(NamedTuple):
     before: int | None
 
 
-def page(agent: Agent, customer: Customer, *, before: int | None = None, current: int = 0, size: int = PAGE) -> Page:
-    """What this agent may see of it, in a constant number of queries. `current` is the ticket that is open."""
-    people = customers.with_joined(customer)
-    seen = tickets_for(agent).filter(customer__in=people).order_by("-pk")
-    tickets = {ticket.pk: ticket for ticket in seen[:MOST_TICKETS]}
-    events = _events(people, tickets, before=before, size=size + 1)
+def page(
+    visibility: Visibility, people: Sequence[int], *, before: int | None = None, current: int = 0, size: int = PAGE
+) -> Page:
+    """What one may see of it, in three queries. `people`: the customer and all joined ones; `current`: the open ticket."""
+    events = _events(visibility, people, before=before, size=size + 1)
     shown = events[:size]
     messages = (
         Message.objects.filter(deleted_at__isnull=True)
         .select_related("channel", "agent", "customer")
         .in_bulk({event.message_id for event in shown if event.message_id})
     )
-    names = fragments.names_of(shown)
-    items = [_item(event, tickets, messages, names, current=current) for event in shown]
+    names = Names(agents={event.actor.pk: event.actor.name for event in shown if event.actor}, teams={})
+    items = [_item(event, messages.get(event.message_id or 0), names, current=current) for event in shown]
     return Page(items, shown[-1].pk if len(events) > size else None)
 
 
-def tickets_of(agent: Agent, customer: Customer, *, most: int) -> list[dict[str, Any]]:
-    """Their tickets on all channels, those that changed last first."""
+def tickets_of(visibility: Visibility, people: Sequence[int], *, most: int) -> list[dict[str, Any]]:
+    """Their tickets on all channels, those that changed last first. One query."""
     rows = (
-        tickets_for(agent)
+        tickets_in(visibility)
         .survivors()
-        .filter(customer__in=customers.with_joined(customer))
+        .filter(customer__in=people)
         .select_related("last_channel", "assignee")
         .order_by("-updated_at", "-pk")[:most]
     )
@@ -74,29 +72,28 @@ def tickets_of(agent: Agent, customer: Customer, *, most: int) -> list[dict[str,
     ]
 
 
-def _events(people: Sequence[int], tickets: dict[int, Ticket], *, before: int | None, size: int) -> list[Event]:
+def _events(visibility: Visibility, people: Sequence[int], *, before: int | None, size: int) -> list[Event]:
     """The newest of both kinds, each by its own index: those of the tickets, and those of the person alone."""
     older = {"pk__lt": before} if before is not None else {}
+    tickets = tickets_in(visibility).filter(customer__in=people).order_by("-pk").values("pk")[:MOST_TICKETS]
     # The sum keeps the planner from walking the whole log backwards by its key until it has met enough of this person.
-    of_tickets = Event.objects.filter(ticket__in=list(tickets), kind__in=(*SAID, *HAPPENED), **older)
-    newest = list(of_tickets.order_by((F("pk") + 0).desc())[:size])
+    of_tickets = Event.objects.filter(ticket__in=tickets, kind__in=(*SAID, *HAPPENED), **older)
+    newest = list(of_tickets.select_related("ticket", "actor").order_by((F("pk") + 0).desc())[:size])
     own = Event.objects.filter(customer__in=people, ticket__isnull=True, kind__in=PERSONAL, **older)
-    newest += own.order_by("-pk")[:size]
+    newest += own.select_related("actor").order_by("-pk")[:size]
     return sorted(newest, key=lambda event: event.pk, reverse=True)[:size]
 
 
-def _item(
-    event: Event, tickets: dict[int, Ticket], messages: dict[int, Message], names: Names, *, current: int
-) -> dict[str, Any]:
-    ticket = tickets.get(event.ticket_id or 0)
-    message = messages.get(event.message_id or 0) if event.kind in SAID else None
+def _item(event: Event, message: Message | None, names: Names, *, current: int) -> dict[str, Any]:
+    ticket = event.ticket
+    is_said = event.kind in SAID
     item: dict[str, Any] = {
         "id": event.pk,
         "at": event.at,
-        "sentence": _said(event, message) if event.kind in SAID else fragments.line_facts(event, names)["sentence"],
+        "sentence": _said(message) if is_said else fragments.line_facts(event, names)["sentence"],
         "icon_name": fragments.ICONS.get(event.kind, "user-round"),
-        "channel": message.channel.kind if message and message.channel else "",
-        "snippet": Truncator(" ".join(message.text[:600].split())).chars(160) if message else "",
+        "channel": message.channel.kind if is_said and message and message.channel else "",
+        "snippet": Truncator(" ".join(message.text[:600].split())).chars(160) if is_said and message else "",
     }
     if ticket is not None:
         item |= {
@@ -108,7 +105,7 @@ def _item(
     return item
 
 
-def _said(event: Event, message: Message | None) -> str:
+def _said(message: Message | None) -> str:
     """Who wrote, in a few words; the words themselves are the snippet."""
     if message is None:
         return _("A message that was deleted")

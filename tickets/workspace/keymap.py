@@ -76,6 +76,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("go.snoozed", ("G S",), _("Go to snoozed tickets"), ANYWHERE, "anywhere"),
     Command("go.team", ("G T",), _("Go to my team's tickets"), ANYWHERE, "anywhere"),
     Command("go.reports", ("G R",), _("Go to the reports"), ANYWHERE, "anywhere"),
+    Command("go.customers", ("G C",), _("Go to the customers"), ANYWHERE, "anywhere"),
     Command("go.settings", ("G ,",), _("Go to the settings"), ANYWHERE, "anywhere"),
     Command("go.notifications", ("G N",), _("Show notifications"), ANYWHERE, "anywhere"),
     Command("go.view", tuple(f"G {n}" for n in range(1, 10)), _("Go to a saved view"), MOVE),

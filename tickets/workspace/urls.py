@@ -58,6 +58,7 @@ urlpatterns = [
     path("tickets/<int:pk>/composer/", composer.composer, name="composer"),
     path("tickets/<int:pk>/customer/", customers.panel, name="customer_panel"),
     path("tickets/<int:pk>/peek/", customers.peek, name="ticket_peek"),
+    path("customers/", customers.index, name="customers"),
     path("customers/<int:pk>/", customers.page, name="customer"),
     path("customers/<int:pk>/timeline/", customers.timeline, name="customer_timeline"),
     path("customers/<int:pk>/fields/<slug:name>/", customers.field, name="customer_field"),

@@ -9,9 +9,10 @@ import { send, text } from "./request.js";
 
 const PEEK_MS = 350;
 const SAVE_MS = 500;
+const SETTLE_MS = 300; // what was typed is saved first
 const PLACES = "#customer-head, #customer-place, #customer-page";
 
-/** `refresh()` fetches the customer anew. Returns `later(run)`: true while somebody types there, and then `run` is called afterwards. */
+/** `refresh()` fetches the customer anew. Returns `later(run)`: true while somebody types there, and then `run` is called afterwards; ask before the fetch and before the swap. */
 export function startCustomer({ refresh, savePanes }) {
   startSections(savePanes);
   startPeeks();
@@ -30,9 +31,20 @@ export function startCustomer({ refresh, savePanes }) {
 }
 
 function later(run) {
-  const typing = document.activeElement?.closest?.(PLACES) && document.activeElement.matches("input, textarea, select");
-  if (typing) document.activeElement.addEventListener("focusout", () => setTimeout(() => later(run) || run()), { once: true });
-  return Boolean(typing);
+  const field = document.activeElement;
+  if (!field?.matches?.("input, textarea, select") || !field.closest(PLACES)) return false;
+  if (isTouched(field)) {
+    field.addEventListener("focusout", () => setTimeout(() => later(run) || run(), SETTLE_MS), { once: true });
+    return true;
+  }
+  document.addEventListener("customer:shown", () => {
+    if (document.activeElement === document.body) document.getElementById(field.id)?.focus({ preventScroll: true });
+  }, { once: true });
+  return false;
+}
+
+function isTouched(field) {
+  return field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected) : field.value !== field.defaultValue;
 }
 
 /** Which sections are folded: kept on the server, and the same for whatever is shown next. */

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
+from django.db.models import Prefetch, Q, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
 from tickets import customers, fragments, identities
-from tickets.access import customer_for, customers_for, ticket_for, tickets_for
+from tickets.access import Visibility, customer_for, customers_for, ticket_for, tickets_for, tickets_in, visibility_of
 from tickets.models import Customer, CustomerJoin, Identity, Message, Ticket, TicketLink
 from tickets.models.event import Actor, by_agent
 from tickets.workspace import history
@@ -28,6 +28,7 @@ from tickets.workspace.answers import agent_of, say, wants_fragment
 PREVIOUS = 12  # tickets in the panel
 ON_PANEL = 10  # lines of the timeline in the panel
 FOUND = 10
+LISTED = 50
 PEEKED = 4  # messages
 SECTIONS = ("links", "tickets", "timeline", "about", "notes", "joins")  # those of the panel, in their first order
 # The languages that are offered; one that a channel has found is offered beside them.
@@ -42,17 +43,47 @@ LANGUAGES = ("ko", "en", "ja", "zh-hans", "zh-hant", "de", "es", "fr", "id", "it
 def panel(request: HttpRequest, pk: int) -> HttpResponse:
     """What stands beside the thread of ticket `pk`."""
     agent = agent_of(request)
-    shown = ticket_for(agent, pk)
-    customer = identities.current(Customer.objects.select_related("joined_into").get(pk=shown.customer_id))
+    visibility = visibility_of(agent)
+    shown = tickets_in(visibility).select_related("customer__joined_into").filter(pk=pk).first()
+    if shown is None:
+        raise Http404
+    customer = identities.current(shown.customer)
+    people = customers.with_joined(customer)
     context = {
         "ticket": shown,
-        "links": _links(agent, shown),
-        "tickets": history.tickets_of(agent, customer, most=PREVIOUS),
-        "timeline": history.page(agent, customer, current=shown.pk, size=ON_PANEL),
+        "links": _links(visibility, shown),
+        "tickets": history.tickets_of(visibility, people, most=PREVIOUS),
+        "timeline": history.page(visibility, people, current=shown.pk, size=ON_PANEL),
         "order": order_for(agent),
-        **_person(agent, customer),
+        **_person(agent, visibility, customer),
     }
     return render(request, "workspace/customer.html", context)
+
+
+@login_required
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """`/customers/?q=`: by a part of name, address or number; without words those who came last, `?before=<id>`."""
+    agent = agent_of(request)
+    query = " ".join(request.GET.get("q", "").split())[:100]
+    rows = customers_for(agent).filter(joined_into__isnull=True)
+    before = _number(request.GET.get("before", ""))
+    if query:
+        rows = rows.filter(_like(query))
+    elif before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows.prefetch_related("identities").order_by("-pk")[: LISTED + 1])
+    older = f"?before={found[LISTED - 1].pk}" if len(found) > LISTED and not query else ""
+    context = {
+        "query": query,
+        "rows": [
+            {**_candidate(customer), "url": reverse("customer", args=[customer.pk]), "blocked": customer.blocked}
+            for customer in found[:LISTED]
+        ],
+        "older": older,
+    }
+    only_rows = request.headers.get("HX-Target") == "customer-list"
+    return render(request, "workspace/customer/rows.html" if only_rows else "workspace/customer_list.html", context)
 
 
 @login_required
@@ -66,12 +97,12 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     customer = customer_for(agent, identities.current(asked).pk)
     if customer.pk != pk:
         return HttpResponseRedirect(reverse("customer", args=[customer.pk]))
+    visibility, people = visibility_of(agent), customers.with_joined(customer)
     context = {
-        "section": "customers",
         "panes_url": reverse("panes"),
-        "tickets": history.tickets_of(agent, customer, most=50),
-        "timeline": history.page(agent, customer),
-        **_person(agent, customer),
+        "tickets": history.tickets_of(visibility, people, most=50),
+        "timeline": history.page(visibility, people),
+        **_person(agent, visibility, customer),
     }
     return render(request, "workspace/customer_page.html", context)
 
@@ -82,7 +113,8 @@ def timeline(request: HttpRequest, pk: int) -> HttpResponse:
     """`?before=<event id>`: the next page of it."""
     agent = agent_of(request)
     customer = customer_for(agent, pk)
-    shown = history.page(agent, customer, before=_number(request.GET.get("before", "")))
+    before = _number(request.GET.get("before", ""))
+    shown = history.page(visibility_of(agent), customers.with_joined(customer), before=before)
     return render(request, "workspace/customer/timeline_page.html", {"customer": customer, "timeline": shown})
 
 
@@ -312,7 +344,8 @@ def _do(
         return HttpResponseRedirect(reverse("customer", args=[pk]))
     status = 422 if refused else 200 if shows else 204
     if shows:
-        context = {"field": shows(Customer.objects.get(pk=pk))}
+        customer.refresh_from_db()
+        context = {"field": shows(customer)}
         response = render(request, "components/property_field.html", context, status=status)
     else:
         response = HttpResponse(status=status)
@@ -351,13 +384,14 @@ def _titles() -> dict[str, str]:
     }
 
 
-def _person(agent: Agent, customer: Customer) -> dict[str, Any]:
+def _person(agent: Agent, visibility: Visibility, customer: Customer) -> dict[str, Any]:
     """What the panel and the page show of somebody alike."""
-    rows = Identity.objects.filter(customer=customer).order_by("-verified", "-last_seen_at", "-pk")
+    by_use = Identity.objects.order_by("-verified", "-last_seen_at", "-pk")
+    prefetch_related_objects([customer], Prefetch("identities", queryset=by_use))  # `suggestions` reads them as well
     undoable = CustomerJoin.objects.filter(survivor=customer, undone_at__isnull=True)
     return {
         "person": customer,
-        "customer": customer_facts(customer, list(rows[:30]), now=timezone.now()),
+        "customer": customer_facts(customer, list(customer.identities.all())[:30], now=timezone.now()),
         "may_edit": agent.may_reply,
         "identities_closed": "identities" in agent.panes.get("closed", []),
         "fields": [_field(customer, name) for name in customers.FIELDS if name != "notes"],
@@ -367,9 +401,15 @@ def _person(agent: Agent, customer: Customer) -> dict[str, Any]:
             for key, value in customer.attributes.items()
             if isinstance(value, str | int | float)
         ],
-        "suggested": len(_suggested(agent, customer)),
+        "suggested": _how_many_suggested(visibility, customer),
         "joins": list(undoable.select_related("joined", "by").order_by("-pk")[:20]),
     }
+
+
+def _how_many_suggested(visibility: Visibility, customer: Customer) -> int:
+    """Of those whom one sees through a ticket."""
+    found = [one.customer.pk for one in identities.suggestions(customer)]
+    return tickets_in(visibility).filter(customer__in=found).values("customer").distinct().count() if found else 0
 
 
 def customer_facts(customer: Customer, rows: list[Identity], *, now: datetime) -> dict[str, Any]:
@@ -426,22 +466,28 @@ def _field(customer: Customer, name: str) -> dict[str, Any]:
     }
 
 
-def _links(agent: Agent, shown: Ticket) -> list[dict[str, Any]]:
-    """Linked tickets that this agent may see, from either end."""
-    pairs = [(link.other_id, link.get_kind_display()) for link in TicketLink.objects.filter(ticket=shown)] + [
-        (link.ticket_id, _("linked from")) for link in TicketLink.objects.filter(other=shown)
+def _links(visibility: Visibility, shown: Ticket) -> list[dict[str, Any]]:
+    """Linked tickets that one may see, from either end."""
+    links = TicketLink.objects.filter(Q(ticket=shown) | Q(other=shown)).order_by("pk")
+    pairs = [
+        (link.other_id, str(link.get_kind_display()))
+        if link.ticket_id == shown.pk
+        else (link.ticket_id, _("linked from"))
+        for link in links
     ]
-    seen = tickets_for(agent).in_bulk([pk for pk, _kind in pairs]) if pairs else {}
+    seen = tickets_in(visibility).in_bulk([pk for pk, _kind in pairs]) if pairs else {}
     return [{"ticket": seen[pk], "kind": kind, "url": reverse("ticket", args=[pk])} for pk, kind in pairs if pk in seen]
 
 
 def _suggested(agent: Agent, customer: Customer) -> list[dict[str, Any]]:
     """Suggestions of customers whom this agent may see, with their evidence in words."""
     found = identities.suggestions(customer)
-    seen = set(customers_for(agent).filter(pk__in=[one.customer.pk for one in found]).values_list("pk", flat=True))
+    rows = customers_for(agent).filter(pk__in=[one.customer.pk for one in found]).prefetch_related("identities")
+    seen = {one.pk: one for one in rows}
     return [
         {
-            **_candidate(customer, one.customer),
+            **_candidate(seen[one.customer.pk]),
+            "url": _comparison(customer, one.customer),
             "evidence": _("same address, %(how)s: %(value)s")
             % {"how": _("verified there") if one.identity.verified else _("claimed"), "value": one.identity.value},
         }
@@ -452,36 +498,36 @@ def _suggested(agent: Agent, customer: Customer) -> list[dict[str, Any]]:
 
 def _found(agent: Agent, customer: Customer, query: str) -> list[dict[str, Any]]:
     """Other customers by a part of their name, address or telephone number."""
+    others = customers_for(agent).filter(_like(query), joined_into__isnull=True).exclude(pk=customer.pk)
+    return [
+        {**_candidate(other), "url": _comparison(customer, other)}
+        for other in others.prefetch_related("identities").order_by("-pk")[:FOUND]
+    ]
+
+
+def _like(query: str) -> Q:
+    """A part of a name or of an address; of a number also as people write it, with blanks, hyphens and a leading 0."""
     parts = {query, "".join(query.split()).replace("-", "")}
     parts |= {part.removeprefix("0") for part in parts if part.isdecimal() and len(part) > 4}
     like = Q()
     for part in parts:
         like |= Q(value__icontains=part)
     holders = Identity.objects.filter(like).order_by("-verified", "-pk").values_list("customer", flat=True)[:50]
-    rows = (
-        customers_for(agent)
-        .filter(Q(name__icontains=query) | Q(pk__in=list(holders)), joined_into__isnull=True)
-        .exclude(pk=customer.pk)
-        .prefetch_related("identities")
-        .order_by("-pk")[:FOUND]
-    )
-    return [
-        {
-            **_candidate(customer, one),
-            "evidence": ", ".join(
-                identity.value for identity in one.identities.all()[:3] if identity.kind != "webchat"
-            ),
-        }
-        for one in rows
-    ]
+    return Q(name__icontains=query) | Q(pk__in=list(holders))
 
 
-def _candidate(customer: Customer, other: Customer) -> dict[str, Any]:
+def _candidate(customer: Customer) -> dict[str, Any]:
+    """Needs `identities` prefetched."""
+    addresses = [one.value for one in customer.identities.all() if one.kind != "webchat"]
     return {
-        "name": _name(other),
-        "organisation": other.organisation,
-        "url": reverse("customer_comparison", args=[customer.pk, other.pk]),
+        "name": customer.name or (addresses[0] if addresses else str(customer)),
+        "organisation": customer.organisation,
+        "evidence": ", ".join(addresses[:3]),
     }
+
+
+def _comparison(customer: Customer, other: Customer) -> str:
+    return reverse("customer_comparison", args=[customer.pk, other.pk])
 
 
 def _compared() -> dict[str, str]:
