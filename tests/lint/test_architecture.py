@@ -267,7 +267,6 @@ RULES: Mapping[str, Rule] = {
         harmless=("def f(*, now): return now - timedelta(days=1)", "started = monotonic()"),
         allowed={
             "agents/accounts.py": "a request has its moment",
-            "agents/accounts.py": "a request has its moment",
             "tickets/files.py": "a signed address ends by the clock on the wall, whoever made it",
             "tickets/live.py": "the hub polls and beats by itself",
             "tickets/delivery.py": "a drain: each attempt has its own moment",
