@@ -243,6 +243,8 @@ document.addEventListener("click", (event) => {
   const ticket = link && /^\/tickets\/(\d+)\/$/.exec(link.pathname);
   if (event.target.closest("[data-reopen]")) {
     act("DELETE", `/tickets/${router.ticket}/solution/`).then(refreshHead);
+  } else if (event.target.closest("[data-follow]")) {
+    act(event.target.closest("[data-follow]").dataset.follow, `/tickets/${router.ticket}/follower/`).then(refreshHead);
   } else if (link?.matches("[data-back]")) {
     event.preventDefault();
     back();

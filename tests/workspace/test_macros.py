@@ -71,6 +71,7 @@ def test_the_menu_says_what_each_does_in_a_constant_number_of_queries(cast, mina
     used = make("Used often", deeds=REFUND)
     MacroUse.objects.create(macro=used, agent=cast.agent, ticket=ticket, client_uuid=uuid.uuid4(), at=now)
     make("With a team", deeds=[{"do": "team", "team": cast.billing.pk}, *REFUND])
+    mina.get(reverse("macro_menu"))  # the first one of a session asks for more
     with CaptureQueriesContext(connection) as few:
         mina.get(reverse("macro_menu"))
     for n in range(8):
