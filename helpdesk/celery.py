@@ -50,6 +50,7 @@ BEAT = {
     "notification_mails": _every(10, "tickets.tasks.mail_notifications"),
     "notifications": _every(3600, "tickets.tasks.forget_notifications", queue="slow"),
     "bulk": _every(5, "tickets.tasks.work_off_bulk"),
+    "old_bulk": _every(3600, "tickets.tasks.forget_bulk", queue="slow"),
     "trials": _every(10, "tickets.tasks.try_rules", queue="slow"),
     "surveys": _every(5, "analytics.tasks.ask"),
     "idempotency": _every(3600, "tickets.tasks.forget_answers", queue="slow"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -37,6 +37,7 @@ MOST_TAGS = 20
 BATCH = 25  # rows of one job before another one has its turn
 TELL = 0.5  # seconds between two words about the progress of a job
 MOST_ERRORS = 200  # listed
+KEPT = timedelta(days=30)
 
 Value = dict[str, Any]
 Verb = Callable[[Ticket, Value, Agent, datetime], Event | list[Event] | None]
@@ -231,6 +232,13 @@ def errors_of(job: BulkJob) -> list[BulkRow]:
     """What could not be done, with the ticket, at most MOST_ERRORS."""
     failed = BulkRow.objects.filter(job=job, state=BulkRow.State.FAILED).select_related("ticket__customer")
     return list(failed.order_by("id")[:MOST_ERRORS])
+
+
+def forget_old(*, now: datetime) -> int:
+    """Drop jobs that ended long ago, with their rows; the tickets' own events stay. Returns how many jobs."""
+    old = BulkJob.objects.filter(finished_at__lt=now - KEPT)
+    undos, jobs = old.filter(undoes__isnull=False), old.filter(undoes__isnull=True, undone_by__isnull=True)
+    return sum(some.delete()[1].get("tickets.BulkJob", 0) for some in (undos, jobs))
 
 
 # -- The work -----------------------------------------------------------------------------------------------------------

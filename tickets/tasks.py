@@ -61,6 +61,12 @@ def work_off_bulk() -> None:
 
 
 @shared_task
+def forget_bulk() -> None:
+    """Drop the jobs on many tickets that ended a month ago."""
+    bulk.forget_old(now=timezone.now())
+
+
+@shared_task
 def deliver(kind: str) -> None:
     """Send the parts that are due on channels of one kind; called on the queue `outbound.<kind>`."""
     delivery.deliver(kind=kind, seconds=TURN)

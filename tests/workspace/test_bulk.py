@@ -206,3 +206,16 @@ def test_a_macro_on_many_does_its_deeds_and_all_are_taken_back(cast, mina, ticke
     assert set(Ticket.objects.values_list("priority", flat=True)) == {2}
     assert not Ticket.objects.filter(tags__name="recall").exists()
     assert not MacroUse.objects.filter(undone_at=None).exists()
+
+
+def test_jobs_are_forgotten_after_a_month_and_their_events_are_not(cast, mina, tickets, now):
+    answer = do(mina, "priority", "high", tickets).json()
+    mina.post(answer["undo_url"])
+    bulk.drain(seconds=60, now=timezone.now())
+    do(mina, "priority", "low", tickets[:2])
+    events = Event.objects.count()
+    assert bulk.forget_old(now=now + timedelta(days=29)) == 0
+    BulkJob.objects.filter(do="undo").update(finished_at=now + timedelta(days=20))  # was taken back much later
+    assert bulk.forget_old(now=now + timedelta(days=31)) == 1  # not the one whose undo is still kept
+    assert bulk.forget_old(now=now + timedelta(days=60)) == 2
+    assert not BulkRow.objects.exists() and Event.objects.count() == events

@@ -35,6 +35,7 @@ class TicketList extends HTMLElement {
     this.selection = new Selection({ order: () => this.all.map(idOf), changed: () => this.#selected() });
     this.addEventListener("click", (event) => this.#clicked(event));
     this.addEventListener("pointerdown", (event) => this.#down(event));
+    this.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); }); // it selects rows, not text
     this.addEventListener("pointerleave", () => this.#settleAll());
     this.scroll.addEventListener("scroll", () => { if (this.#isAtTop) this.#release(); }, { passive: true });
     new MutationObserver(() => this.#grown()).observe(this.rows, { childList: true });
