@@ -26,6 +26,7 @@ _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.M
 _OTHERWISE = re.compile(r"^(?:import|export|await)\b(?!\().*", re.MULTILINE)
 _SHEET_IMPORT = re.compile(r'^@import url\("([^"]+)"\);.*$', re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_SPACE = re.compile(r"""(?P<string>"[^"]*"|'[^']*')|\s*(?P<mark>[{};,])\s*|\s+""")
 
 
 class BundleError(ValueError):
@@ -59,7 +60,7 @@ def bundles(names: Iterable[str], read: Read) -> Iterator[tuple[str, str]]:
 
 
 def sheet(read: Read) -> str:
-    """The style sheet with what it imports in its place; comments and indentation left out."""
+    """The style sheet with what it imports in its place; comments and needless space left out."""
 
     def imported(match: re.Match[str]) -> str:
         name = posixpath.normpath(posixpath.join(posixpath.dirname(SHEET), match[1]))
@@ -69,7 +70,7 @@ def sheet(read: Read) -> str:
         return text
 
     text = _COMMENT.sub("", _SHEET_IMPORT.sub(imported, read(SHEET)))
-    return "\n".join(filter(None, (line.strip() for line in text.splitlines()))) + "\n"
+    return _SPACE.sub(lambda match: match["string"] or match["mark"] or " ", text).strip() + "\n"
 
 
 def scripts(names: Iterable[str], read: Read) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,7 @@ def desk(new_context: Any, live_server: Any) -> Page:
     page.goto(live_server + "/")
     expect(page.locator("body")).to_have_attribute("data-live", "live")
     expect(page.locator(".row.is-unread")).to_have_count(3)
+    page.wait_for_load_state("networkidle")  # caught up: what happened before drops what is fetched ahead
     return page
 
 

@@ -88,9 +88,9 @@ def test_a_circle_is_refused():
 def test_the_style_sheet_holds_what_it_imports():
     files = {
         "css/app.css": '@layer a, b;\n@import url("x/y.css"); /* y */\n',
-        "css/x/y.css": "/* no */\n  .y { top: 0; }\n",
+        "css/x/y.css": "/* no */\n  .y  .z { top: 0;\n content: ', ' }\n",
     }
-    assert bundles.sheet(files.__getitem__) == "@layer a, b;\n.y { top: 0; }\n"
+    assert bundles.sheet(files.__getitem__) == "@layer a,b;.y .z{top: 0;content: ', '}\n"
     files["css/x/y.css"] = ".y { background: url(z.png); }"
     with pytest.raises(bundles.BundleError, match="css/x/y"):
         bundles.sheet(files.__getitem__)

@@ -48,14 +48,14 @@ def test_another_page_makes_another_shell(client, db):
     assert name("en") == name("en") != name("ko")
 
 
-def test_without_a_network_one_page_says_so_and_no_ticket_is_kept(new_context, live_server):
+def test_without_a_network_one_page_says_so_and_no_ticket_is_kept(browser, browser_context_args, live_server):
     from django.utils import timezone
 
     crew = people.assemble()
     ticket = scene.says(crew.sms, scene.sender("Ara", phone="+821055550000"), "A secret", at=timezone.now()).ticket
     client = Client()
     client.force_login(crew.admin, backend="django.contrib.auth.backends.ModelBackend")
-    context = new_context(service_workers="allow")
+    context = browser.new_context(**{**browser_context_args, "service_workers": "allow"})
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}
     context.add_cookies([cookie])
     page = context.new_page()
@@ -75,3 +75,4 @@ def test_without_a_network_one_page_says_so_and_no_ticket_is_kept(new_context, l
     context.set_offline(False)
     page.get_by_text("Try again").click()
     expect(page.locator("#content")).to_be_visible()
+    context.close()
