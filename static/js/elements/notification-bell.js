@@ -60,6 +60,7 @@ class NotificationBell extends HTMLElement {
     const first = this.#after === null;
     this.#after = Math.max(this.#after ?? 0, news.newest);
     this.#show(news.unread);
+    this.#dressed(); // by now there is time for it
     if (!first && news.items.length) await this.#announce(news);
     if (news.items.length && this.menu.matches(":popover-open") && this.menu.scrollTop < TOP_PX) this.#load(); // who reads further down is not thrown back
   }
@@ -117,10 +118,21 @@ class NotificationBell extends HTMLElement {
   }
 
   async #load() {
-    const html = await text(this.dataset.list).catch(() => null);
+    const [html] = await Promise.all([text(this.dataset.list).catch(() => null), this.#dressed()]);
     if (html === null) return;
     fill(this.list, nodes(html));
     if (this.menu.matches(":popover-open")) place(this.menu, this.querySelector("button")); // it has grown
+  }
+
+  /** The list's own styles, which no first page should wait for. */
+  #dressed() {
+    this.dressed ??= new Promise((done) => {
+      const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet", href: this.dataset.styles });
+      sheet.addEventListener("load", done);
+      sheet.addEventListener("error", done);
+      document.head.append(sheet);
+    });
+    return this.dressed;
   }
 
   #show(unread) {
