@@ -65,9 +65,14 @@ class BulkBar extends HTMLElement {
     this.hidden = !this.isActive;
     if (this.hidden) return;
     const total = document.getElementById("list-count")?.textContent || "";
-    this.querySelector("[data-count]").textContent = chosen.everything ? phrase("allSelected", { n: total }) : phrase("selected", { n: chosen.ids.length });
+    this.querySelector("[data-count]").textContent = this.#said(chosen, total);
     this.querySelector("[data-beyond]").hidden = chosen.everything || !(chosen.isAll && chosen.hasMore);
     this.querySelector("[data-do=merge]").hidden = chosen.everything || chosen.ids.length < 2 || chosen.ids.length > MOST_TO_MERGE;
+  }
+
+  #said({ ids, everything }, total) {
+    if (!everything) return phrase("selected", { n: ids.length });
+    return total ? phrase("allSelected", { n: total }) : phrase("everythingSelected");
   }
 
   /** The selected tickets themselves: one of them takes the others in. */

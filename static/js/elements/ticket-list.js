@@ -149,8 +149,13 @@ class TicketList extends HTMLElement {
   /** A row as it is now: changed in place, moved, added, or taken away. Above a reader who has scrolled a new one waits. */
   apply(html) {
     const [fresh] = nodes(html);
-    if (this.#pressed) this.#pressed.push(() => this.#take(fresh));
-    else this.#take(fresh);
+    this.#unpressed(() => this.#take(fresh));
+  }
+
+  /** Now, or when the button is up again. */
+  #unpressed(run) {
+    if (this.#pressed) this.#pressed.push(run);
+    else run();
   }
 
   #take(fresh) {
@@ -171,13 +176,18 @@ class TicketList extends HTMLElement {
   }
 
   async #ask() {
-    const asked = new Map(this.#candidates);
+    const all = [...this.#candidates];
     this.#candidates.clear();
-    const url = new URL(this.facts.members, location);
-    url.searchParams.set("ids", [...asked.keys()].join(","));
-    const answer = await text(url).catch(() => null);
-    if (!answer) return;
-    const inside = new Set(JSON.parse(answer).ids);
+    for (let i = 0; i < all.length; i += MARKS_AT_ONCE) {
+      const asked = new Map(all.slice(i, i + MARKS_AT_ONCE));
+      const url = new URL(this.facts.members, location);
+      url.searchParams.set("ids", [...asked.keys()].join(","));
+      const answer = await text(url).catch(() => null);
+      if (answer) this.#unpressed(() => this.#answered(asked, new Set(JSON.parse(answer).ids)));
+    }
+  }
+
+  #answered(asked, inside) {
     for (const [id, fresh] of asked) {
       if (!inside.has(id)) this.gone(id);
       else if (!this.#candidates.has(id)) this.#put(id, fresh);

@@ -158,6 +158,7 @@ def words() -> dict[str, str]:
         "ticketsFound": _("Ticket"),
         "selected": _("%(n)s selected"),
         "allSelected": _("All %(n)s in this view"),
+        "everythingSelected": _("Everything in this view"),
         "bulkGoesOn": _("%(done)s of %(total)s done"),
         "bulkFailed": _("%(done)s done, %(failed)s not"),
         "playDone": _("Played through: %(n)s done. Nothing is left in this list."),
