@@ -18,4 +18,4 @@ def _close_sockets(request: Any, **kwargs: Any) -> None:
 
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
-        live.whisper("signed_out", {"session": session.session_key})
+        live.whisper("signed_out", {"session": live.mark_of_session(session.session_key)})

@@ -164,7 +164,7 @@ class AgentSocket(AsyncWebsocketConsumer):
             if sight is None or not self.visibility.sees(brand_id=sight[0], team_id=sight[1], assignee_id=sight[2]):
                 return
         elif topic == "signed_out":
-            if self.session_key == payload.get("session"):
+            if live.mark_of_session(self.session_key) == payload.get("session"):
                 await self.close(SIGNED_OUT)
             return
         else:

@@ -8,6 +8,7 @@ once, renders it once per language, and loops over its own sockets. Whatever Red
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import random
@@ -24,6 +25,7 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models import Q
@@ -79,6 +81,17 @@ def _publish(message: dict[str, Any]) -> None:
     except redis.RedisError as error:
         _resting_until = monotonic() + REST
         log.warning("live push skipped: %s", type(error).__name__)
+
+
+def mark_of_session(key: str) -> str:
+    """What stands for a session where its key must not be seen: on the wire between our processes."""
+    return hashlib.sha256(f"live:{key}".encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def build() -> str:
+    """Which scripts and styles this process serves; "" where they change while it runs (development)."""
+    return str(getattr(staticfiles_storage, "manifest_hash", ""))
 
 
 # -- Events as screens get them -------------------------------------------------------------------------------------------
@@ -216,7 +229,7 @@ def catch_up(visibility: Visibility, *, after: int, ticket_id: int | None = None
     newest = newest_id()
     anchor = Event.objects.filter(pk__lte=after).order_by("-pk").first()
     if after > newest or (anchor is None and after > 0) or (anchor and now - anchor.at > OLDEST and newest > anchor.pk):
-        return {"resync": True, "newest": newest, "events": [], "gone": []}
+        return _too_much(newest)
     since = (anchor.at if anchor else now) - OVERLAP
     missed = Event.objects.filter(Q(pk__gt=after) | Q(at__gte=since)).select_related("actor").order_by("id")
     events = list(missed[: MOST + 1])
@@ -227,9 +240,10 @@ def catch_up(visibility: Visibility, *, after: int, ticket_id: int | None = None
         if one.thread:
             last_of[one.thread.pk] = one.event.pk
     if len(events) > MOST or len(last_of) > MOST_ROWS:
-        return {"resync": True, "newest": newest, "events": [], "gone": []}
+        return _too_much(newest)
     return {
         "resync": False,
+        "build": build(),
         "newest": newest,
         "events": [
             payload(
@@ -241,6 +255,10 @@ def catch_up(visibility: Visibility, *, after: int, ticket_id: int | None = None
         ],
         "gone": sorted({one.thread.pk for one in loaded if one.thread and one.lost_by(visibility)}),
     }
+
+
+def _too_much(newest: int) -> dict[str, Any]:
+    return {"resync": True, "build": build(), "newest": newest, "events": [], "gone": []}
 
 
 # -- The heartbeat -----------------------------------------------------------------------------------------------------------
@@ -264,6 +282,7 @@ class Beat:
             self._frames[visibility] = encode(
                 {
                     "type": "beat",
+                    "build": build(),
                     "since": round(self.since.timestamp() * 1000),
                     "newest": ids[-1] if ids else None,
                     "hash": fingerprint(ids),

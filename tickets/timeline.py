@@ -246,7 +246,9 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
         _("%(who)s · Subject: %(subject)s") % {"who": who, "subject": it.get("to", "")}
     ),
     "snoozed": lambda who, it, names: _("%(who)s · Snoozed") % {"who": who},
-    "woken": lambda who, it, names: _("Snooze ended"),
+    "woken": lambda who, it, names: (
+        _("Snooze ended: the customer has written") if it.get("cause") == "customer_wrote" else _("Snooze ended")
+    ),
     "route_added": lambda who, it, names: (
         _("Can now be reached by %(channel)s as well") % {"channel": it.get("name", "")}
     ),

@@ -6,6 +6,7 @@ import { viewer } from "./elements/ticket-list.js";
 import { startBulkKeys } from "./elements/bulk-bar.js";
 import "./elements/bulk-job.js";
 import "./elements/query-box.js";
+import "./elements/snooze-menu.js";
 import "./elements/thread-log.js";
 import { startCustomer } from "./lib/customer.js";
 import { Desk } from "./lib/desk.js";
@@ -17,8 +18,9 @@ import { phrase } from "./lib/phrases.js";
 import { Play } from "./lib/play.js";
 import { act, send, text } from "./lib/request.js";
 import { Router } from "./lib/router.js";
+import { SendQueue } from "./lib/send-queue.js";
 import { toast } from "./lib/toast.js";
-import { language } from "./lib/words.js";
+import { language, word } from "./lib/words.js";
 
 const PREFETCH_MS = 150;
 const CALM_MS = 120;
@@ -45,6 +47,7 @@ const router = new Router({ isLive: () => feed.state === "live" });
 const feed = new Feed({
   url: banner.dataset.url,
   after: Number(banner.dataset.after),
+  build: banner.dataset.build,
   language,
   ticket: () => router.ticket,
   on: {
@@ -53,12 +56,61 @@ const feed = new Feed({
     resync: () => router.refresh(),
     whisper: whispered,
     signedOut: () => location.reload(),
+    newBuild: () => banner.newBuild(),
     async state(state) {
       document.body.dataset.live = state;
+      if (state === "live") queue.flush();
       if (state === "live") banner.show(state, await feed.catchUp());
       else banner.show(state);
     },
   },
+});
+
+// -- What could not be sent -----------------------------------------------------------------------------------------------
+
+const queue = new SendQueue({
+  name: `queue:${me}`,
+  on: {
+    changed(entries) {
+      banner.waits(entries.length);
+      showWaiting();
+    },
+    sent({ ticket }, html) {
+      if (ticket === router.ticket) thread()?.apply([html]);
+      else router.cache.drop(ticket);
+      feed.nudge();
+    },
+    refused(entry, status, html) {
+      if (desk?.ticket === entry.ticket) desk.giveBack(entry, status, html);
+      else keepForLater(entry);
+    },
+  },
+});
+
+/** The answers that wait, at the end of the open thread. */
+function showWaiting() {
+  for (const bubble of document.querySelectorAll("#thread-log > [data-waits]")) bubble.remove();
+  for (const entry of queue.of(router.ticket)) {
+    const bubble = thread()?.pending(entry.text, { note: entry.kind === "note" });
+    if (!bubble) return;
+    bubble.dataset.waits = "";
+    bubble.querySelector(".delivery span").textContent = word("waits");
+  }
+}
+
+/** Refused while another ticket is open: into the draft of its own one, which the composer there takes up. */
+function keepForLater({ ticket, kind, text, revision }) {
+  const name = `draft:${me}:${ticket}:${kind}`;
+  const kept = JSON.parse(localStorage.getItem(name) ?? "null");
+  const words = [text, kept?.text].filter(Boolean).join("\n\n");
+  localStorage.setItem(name, JSON.stringify({ text: words, revision: Math.max(revision, kept?.revision ?? 0) + 1, at: Date.now() }));
+  toast(word("notSent"), { kind: "error" });
+  list()?.mark(ticket, { draft: words });
+}
+
+document.addEventListener("reload:asked", async () => {
+  await desk?.flush();
+  location.reload();
 });
 
 // -- What the server says ---------------------------------------------------------------------------------------------
@@ -83,7 +135,7 @@ function happened(event) {
 
 function lost(ticket) {
   list()?.gone(ticket);
-  router.cache.drop(ticket);
+  router.cache.forget(ticket);
   if (router.ticket === ticket) router.close({ said: phrase("gone") });
 }
 
@@ -176,6 +228,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
     thread,
     doing: (what) => feed.view(ticket, what),
     after: () => { feed.nudge(); nav()?.refreshSoon(); },
+    queue,
   });
   import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
   labelControls(composer);
@@ -199,6 +252,7 @@ function arrived(ticket) {
   list()?.current(ticket);
   feed.view(ticket);
   labelControls(byId("ticket"));
+  showWaiting();
   markRead();
   later("prefetch", PREFETCH_MS, () => [1, -1].forEach((step) => router.cache.prefetch(list()?.idAt(step))));
   showPeople(ticket);
@@ -387,5 +441,6 @@ document.querySelector("command-palette")?.sources.push(async (query, signal) =>
 startMenus();
 router.start();
 feed.start();
+banner.waits(queue.entries.length);
 if (router.ticket) arrived(router.ticket);
 count();

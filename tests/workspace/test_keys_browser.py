@@ -17,8 +17,7 @@ def desk(page, live_server, settings):
     page.goto(live_server + "/styleguide/?part=workspace")
     page.wait_for_selector("pane-splitter[aria-valuenow]")
     page.evaluate("""async () => {
-      const address = document.querySelector("link[rel=modulepreload][href*='/keyboard']").href;
-      const { keys } = await import(address);
+      const { keys } = await import("/static/js/lib/keyboard.js");
       window.diary = [];
       for (const id of ["list.next", "list.previous", "list.select_all", "ticket.unread", "ticket.solve", "ticket.solve_next", "go.mine", "search.focus", "ticket.spam"])
         keys.on(id, () => { window.diary.push(id); });

@@ -314,11 +314,12 @@ class Ticket(models.Model):
         """Sleep until then, or wake with None. Snoozed is a time, not a status."""
         if until == self.snoozed_until:
             return None
+        was = {"was": self.snoozed_until.isoformat()} if self.snoozed_until else {}
         self.snoozed_until, self.updated_at = until, now
         self.save(update_fields=["snoozed_until", "updated_at"])
         if until is None:
-            return self.record("woken", by=by, now=now, **_cause(cause))
-        return self.record("snoozed", by=by, now=now, until=until.isoformat())
+            return self.record("woken", by=by, now=now, **was, **_cause(cause))
+        return self.record("snoozed", by=by, now=now, until=until.isoformat(), **was)
 
     def rate(self, score: int, *, now: datetime, survey_id: int) -> Event:
         """The customer's answer to a survey; the last one counts. Changes no status."""

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
 
+from tickets import live
 from tickets.workspace.keymap import PLACES, commands_for
 
 register = template.Library()
@@ -237,6 +238,12 @@ def js_words(context: Any) -> SafeString:
         "offline": _("Offline, drafts are safe"),
         "reconnecting": _("Reconnecting"),
         "back": _("Back, %(count)s updates loaded"),
+        "backOne": _("Back, 1 update loaded"),
+        "backNone": _("Back, nothing was missed"),
+        "newBuild": _("New version, reload when ready"),
+        "waits": _("Waits for the connection"),
+        "waiting": _("%(count)s to send"),
+        "notSent": _("An answer was not sent: the conversation has moved on. Its text is in the draft."),
         "failed": _("That did not work. Check your connection and try again."),
         "copied": _("Copied"),
         "settings": _("Settings"),
@@ -251,6 +258,12 @@ def js_words(context: Any) -> SafeString:
         "left": _("%(time)s left"),
     }
     return json_script(words, "words")
+
+
+@register.simple_tag
+def build_id() -> str:
+    """Which scripts and styles this page came with (tickets/live.py)."""
+    return live.build()
 
 
 @register.simple_tag(takes_context=True)

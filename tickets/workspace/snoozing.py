@@ -1,4 +1,4 @@
-"""When a snoozed ticket may wake, as the agent's own clock says it."""
+"""When a snoozed ticket may wake: as the agent's own clock says it, and as their team's business hours allow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+
+from agents.hours import Hours, NeverOpens, next_opening
+from agents.models import Calendar
+from tickets.models import Ticket
+from tickets.moments import MORNING
 
 
 class Preset(NamedTuple):
@@ -15,19 +21,59 @@ class Preset(NamedTuple):
     until: datetime
 
 
-def presets(zone: ZoneInfo, *, now: datetime) -> list[Preset]:
-    """Later today, tomorrow morning, Saturday, next Monday: in the agent's zone, only what lies ahead."""
+def presets(zone: ZoneInfo, *, now: datetime, hours: Hours | None = None) -> list[Preset]:
+    """Later today, the next opening, tomorrow, next Monday: in the agent's zone, only what lies ahead, each time once.
+
+    With business hours next week begins when the team is there: a Monday that is a holiday makes it Tuesday.
+    """
     here = now.astimezone(zone)
-    morning = time(9, 0)
 
     def at(days: int, hour: time) -> datetime:
         return datetime.combine(here.date() + timedelta(days=days), hour, tzinfo=zone)
 
-    to_monday = 7 - here.weekday()
+    tomorrow, next_week = at(1, MORNING), _open(hours, at(7 - here.weekday(), MORNING))
+    opening = _next_opening(hours, now=now)
     offers = [
-        Preset("hours3", _("In 3 hours"), here + timedelta(hours=3)),
+        Preset("hours3", _("In 3 hours"), here.replace(second=0, microsecond=0) + timedelta(hours=3)),
         Preset("evening", _("This evening"), at(0, time(18, 0))),
-        Preset("tomorrow", _("Tomorrow morning"), at(1, morning)),
-        Preset("next_week", _("Next Monday"), at(to_monday, morning)),
     ]
+    if opening and opening != tomorrow:
+        offers.append(Preset("opening", _("Next opening"), opening.astimezone(zone)))
+    offers.append(Preset("tomorrow", _("Tomorrow morning"), tomorrow))
+    if next_week not in (opening, tomorrow):
+        offers.append(Preset("next_week", _("Next week"), next_week))
     return [offer for offer in offers if offer.until > now + timedelta(minutes=10)]
+
+
+def hours_of(ticket: Ticket | None) -> Hours | None:
+    """Of the ticket's team, else of everybody; None where nobody has set any."""
+    calendar = ticket.team.calendar if ticket and ticket.team else None
+    calendar = calendar or Calendar.objects.filter(is_default=True).first()
+    return calendar.hours() if calendar else None
+
+
+def in_words(until: datetime, zone: ZoneInfo, *, now: datetime) -> str:
+    """ "Mon 30 Nov 09:00" in the agent's zone; with the year where it is another one."""
+    here = until.astimezone(zone)
+    year = "" if here.year == now.astimezone(zone).year else " Y"
+    # Translators: how a moment is written, in the letters of Django's date format: Mon 30 Nov 09:00
+    return date_format(here, _("D j M") + year + " H:i")
+
+
+def _next_opening(hours: Hours | None, *, now: datetime) -> datetime | None:
+    """The next moment at which a closed door opens; while it is open, the one after it closes."""
+    end = now
+    for span in hours.spans(now, now + timedelta(days=60)) if hours else ():
+        if span.starts_at > end:
+            return span.starts_at
+        end = span.ends_at
+    return None
+
+
+def _open(hours: Hours | None, at: datetime) -> datetime:
+    if hours is None:
+        return at
+    try:
+        return next_opening(hours, at).astimezone(at.tzinfo)
+    except NeverOpens:
+        return at

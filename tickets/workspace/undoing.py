@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from agents.models import Agent, Team
 from tickets import actions, followers
 from tickets.models import Event, Ticket
-from tickets.models.event import by_agent
+from tickets.models.event import Actor, by_agent
 
 GRACE = timedelta(minutes=10)
 STATUS_KINDS = ("status_changed", "solved", "reopened")
@@ -49,11 +49,21 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
             else (followers.follow, event.particulars["removed"])
         )
         return verb(ticket, Agent.objects.filter(pk__in=people), by=by, now=now)
-    if event.kind == "snoozed":
-        return actions.wake(ticket, by=by, now=now, cause="undo")
+    if event.kind in ("snoozed", "woken"):
+        return _undo_snooze(ticket, event, by=by, now=now)
     if event.kind == "merged":
         return actions.unmerge(Ticket(pk=event.particulars.get("ticket", event.ticket_id)), by=by, now=now)
     raise actions.NotAllowed(_("This cannot be undone."))
+
+
+def _undo_snooze(ticket: Ticket, event: Event, *, by: Actor, now: datetime) -> Event | None:
+    """Asleep as long as it was before; awake where it was awake, or where that time has passed meanwhile."""
+    until, was = event.particulars.get("until"), event.particulars.get("was")
+    _unchanged(ticket.snoozed_until == (datetime.fromisoformat(until) if until else None))
+    before = datetime.fromisoformat(was) if was else None
+    if before is None or before <= now:
+        return actions.wake(ticket, by=by, now=now, cause="undo")
+    return actions.snooze(ticket, until=before, by=by, now=now)
 
 
 def _unchanged(is_so: bool) -> None:

@@ -37,8 +37,9 @@ class ShortcutSheet extends HTMLElement {
     label.textContent = command.label;
     const strokes = document.createElement("span");
     strokes.className = "keys__strokes";
-    command.keys.forEach((stroke, i) => {
-      if (i) strokes.append(" · ");
+    const many = command.keys.length > 3; // G 1 to G 9
+    (many ? [command.keys[0], command.keys.at(-1)] : command.keys).forEach((stroke, i) => {
+      if (i) strokes.append(many ? " … " : " · ");
       strokes.append(...keyCaps(stroke));
     });
     row.append(label, strokes);

@@ -14,9 +14,9 @@ export class Desk {
   #typing = null;
   #keepers = {};
 
-  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent. */
-  constructor(composer, { ticket, thread, doing, after }) {
-    Object.assign(this, { composer, ticket, thread, doing, after });
+  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what cannot go. */
+  constructor(composer, { ticket, thread, doing, after, queue }) {
+    Object.assign(this, { composer, ticket, thread, doing, after, queue });
     this.form = composer.querySelector("form");
     this.tray = composer.querySelector("#composer-files");
     this.guard = composer.querySelector("#composer-guard");
@@ -84,6 +84,10 @@ export class Desk {
   #rescue() {
     for (const [kind, field] of [["reply", this.fields.text], ["note", this.fields.note]]) {
       const text = this.#keepers[kind].rescued();
+      if (this.queue.of(this.ticket).some((entry) => entry.kind === kind && [text, field.value].includes(entry.text))) {
+        field.value = ""; // it waits to be sent
+        continue;
+      }
       if (text && text !== field.value) {
         field.value = text;
         this.#keepers[kind].changed();
@@ -186,6 +190,10 @@ export class Desk {
     const button = this.form.querySelector(".btn--note[formaction]");
     const url = isNote ? button.getAttribute("formaction") : this.form.getAttribute("action");
     const answer = await send("POST", url, { form: fields }).catch(() => null);
+    if (!answer && this.#queued({ kind, url, then, text, fields })) {
+      bubble?.remove();
+      return;
+    }
     if (answer?.status === 201) {
       bubble?.remove();
       thread?.apply([await answer.text()]);
@@ -203,6 +211,23 @@ export class Desk {
     if (answer && [409, 422].includes(answer.status)) this.#stop(await answer.text(), answer.status, then);
     else toast(word("failed"), { kind: "error" });
     field.focus();
+  }
+
+  /** Without a connection: it waits on this device, and one may go on writing. */
+  #queued({ kind, url, then, text, fields }) {
+    const entry = { ticket: this.ticket, kind, url, then, text, revision: this.#keepers[kind].revision, fields: [...fields] };
+    if (!this.queue.put(entry)) return false;
+    this.#keepers[kind].sent();
+    this.fields.client_uuid.value = crypto.randomUUID();
+    return true;
+  }
+
+  /** What had waited and was refused, back where it was written. */
+  giveBack({ kind, text, then }, status, html) {
+    const field = kind === "note" ? this.fields.note : this.fields.text;
+    field.value = [text, field.value].filter(Boolean).join("\n\n");
+    this.#keepers[kind].changed();
+    if ([409, 422].includes(status)) this.#stop(html, status, then);
   }
 
   #stop(html, status, then) {

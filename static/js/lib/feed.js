@@ -6,6 +6,7 @@
 const POLL_MS = 5000;
 const FORGET_MS = 180_000;
 const VIEW_MS = 15_000;
+const RETRY_MS = 10_000; // at most, with full jitter: after a deploy not all of us come back in the same moment
 const SILENT_MS = 40_000; // two heartbeats and a half: the socket is dead although it says that it is open
 export const SIGNED_OUT = 4401;
 
@@ -19,17 +20,18 @@ export function fingerprint(ids) {
 export class Feed {
   state = "connecting"; // connecting | live | away
   #socket = null;
-  #tries = 0;
   #timers = {};
   #applied = new Map(); // id -> at (ms)
   #catching = null;
   #again = false;
   #heard = 0;
+  #build = "";
   #view = { ticket: null, doing: "viewing" };
 
-  /** `on`: {event, gone, resync, whisper, state(state), signedOut}; `ticket()` gives the open one. */
-  constructor({ url, after, language, on, ticket }) {
+  /** `on`: {event, gone, resync, whisper, state(state), newBuild, signedOut}; `ticket()` gives the open one. */
+  constructor({ url, after, build = "", language, on, ticket }) {
     Object.assign(this, { url, after, language, on, ticket });
+    this.#build = build;
   }
 
   start() {
@@ -69,7 +71,6 @@ export class Feed {
     const socket = new WebSocket(address);
     this.#socket = socket;
     socket.addEventListener("open", () => {
-      this.#tries = 0;
       this.#heard = Date.now();
       this.#say({ type: "hello", after: this.after, ticket: this.ticket() });
       if (this.#view.ticket) this.#renew();
@@ -85,10 +86,7 @@ export class Feed {
       return;
     }
     this.#turn("away");
-    // Full jitter, at once after the first loss, up to ten seconds when the server is away for all.
-    const most = Math.min(10_000, 500 * 2 ** this.#tries);
-    this.#tries += 1;
-    this.#timers.connect = setTimeout(() => this.#connect(), Math.random() * most);
+    this.#timers.connect = setTimeout(() => this.#connect(), Math.random() * RETRY_MS);
     this.#timers.poll ??= setInterval(() => this.catchUp(), POLL_MS);
   }
 
@@ -115,6 +113,7 @@ export class Feed {
 
   #hear(frame) {
     this.#heard = Date.now();
+    this.#compare(frame.build);
     switch (frame.type) {
       case "event": this.#apply(frame); break;
       case "caught_up": this.#applyAll(frame); this.#turn("live"); break;
@@ -126,6 +125,14 @@ export class Feed {
     }
   }
 
+  /** Scripts of another deploy than this page's: it goes on working, and its reader is told once. */
+  #compare(build) {
+    if (!build || build === this.#build) return;
+    const isNew = this.#build !== "";
+    this.#build = build;
+    if (isNew) this.on.newBuild();
+  }
+
   #apply(event) {
     if (event.ticket) this.#applied.set(event.id, event.at);
     this.after = Math.max(this.after, event.id);
@@ -135,7 +142,8 @@ export class Feed {
   }
 
   /** How many of a catch-up's events were new here. */
-  #applyAll({ events, gone, resync, newest }) {
+  #applyAll({ events, gone, resync, newest, build }) {
+    this.#compare(build);
     if (resync) {
       this.after = newest;
       this.on.resync();

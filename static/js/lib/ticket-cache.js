@@ -1,4 +1,7 @@
-/** The last twenty tickets in memory, and those that are likely next: opening one of them costs no request. */
+/**
+ * The last twenty tickets in memory, and those that are likely next: opening one of them costs no request. What was read last stays
+ * readable while there is no connection.
+ */
 
 import { text } from "./request.js";
 
@@ -8,6 +11,7 @@ const STALE_MS = 4_000; // while they do not
 
 export class TicketCache {
   #entries = new Map();
+  #read = new Map(); // id -> the newest entry that has come, for when no other one can be had
 
   constructor({ isLive = () => true } = {}) {
     this.isLive = isLive;
@@ -22,7 +26,13 @@ export class TicketCache {
       return known;
     }
     const base = `/tickets/${id}/`;
-    const entry = { at: Date.now(), thread: text(base, { ahead }), composer: text(`${base}composer/`, { ahead }), customer: text(`${base}customer/`, { ahead }) };
+    const before = this.#read.get(id);
+    const part = (name, path) => text(path, { ahead }).catch((error) => {
+      if (error.status || !before) throw error; // the server has spoken
+      return before[name];
+    });
+    const entry = { at: Date.now(), thread: part("thread", base), composer: part("composer", `${base}composer/`), customer: part("customer", `${base}customer/`) };
+    entry.thread.then(() => this.#keep(id, entry), () => {});
     for (const part of [entry.thread, entry.composer, entry.customer]) part.catch(() => this.drop(id));
     this.#entries.set(id, entry);
     if (this.#entries.size > KEPT) this.#entries.delete(this.#entries.keys().next().value);
@@ -31,6 +41,18 @@ export class TicketCache {
 
   prefetch(id) {
     if (id && !navigator.connection?.saveData) this.get(id, { ahead: true });
+  }
+
+  #keep(id, entry) {
+    this.#read.delete(id);
+    this.#read.set(id, entry);
+    if (this.#read.size > KEPT) this.#read.delete(this.#read.keys().next().value);
+  }
+
+  /** It left one's sight: not even what was read stays. */
+  forget(id) {
+    this.drop(id);
+    this.#read.delete(id);
   }
 
   drop(id) {

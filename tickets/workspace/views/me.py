@@ -53,7 +53,7 @@ def presence(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         if attendance.set_presence(agent, chosen, now=now) and chosen == Agent.Presence.ONLINE:
             routing.capacity_freed(now=now)
-    return render(request, "workspace/my_presence.html", {"presence": chosen})
+    return render(request, "workspace/my_presence.html", {"presence": chosen, "changed": True})
 
 
 @login_required

@@ -13,12 +13,13 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents import presence as attendance
 from agents.models import Agent, Team
-from tickets import actions
+from tickets import actions, moments
 from tickets.access import ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
@@ -147,13 +148,9 @@ def subject(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 def snooze(request: HttpRequest, pk: int) -> HttpResponse:
-    """GET: the menu of times. POST `until` (ISO 8601 with zone): sleep. DELETE: wake."""
+    """GET: the times to choose from, `said` in one's own words first. POST `until` (ISO 8601): sleep. DELETE: wake."""
     if request.method == "GET":
-        agent = agent_of(request)
-        shown = ticket_for(agent, pk)
-        offers = snoozing.presets(ZoneInfo(agent.time_zone), now=timezone.now())
-        asleep = shown.snoozed_until is not None and shown.snoozed_until > timezone.now()
-        return render(request, "workspace/snooze.html", {"ticket": shown, "presets": offers, "asleep": asleep})
+        return _snooze_times(request, pk)
     if request.method == "POST":
         until = _moment(request.POST.get("until", ""), ZoneInfo(agent_of(request).time_zone))
         if until is None:
@@ -164,6 +161,23 @@ def snooze(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "DELETE":
         return _do(request, pk, _("Awake again."), lambda ticket, by, now: actions.wake(ticket, by=by, now=now))
     return HttpResponseNotAllowed(["GET", "POST", "DELETE"])
+
+
+def _snooze_times(request: HttpRequest, pk: int) -> HttpResponse:
+    agent, now = agent_of(request), timezone.now()
+    shown, zone = ticket_for(agent, pk), ZoneInfo(agent.time_zone)
+    said = request.GET.get("said", "").strip()
+    moment = moments.parse(said, now=now, zone=zone, language=get_language() or "en")
+    offers = snoozing.presets(zone, now=now, hours=snoozing.hours_of(shown))
+    times = [
+        {"label": offer.label, "until": offer.until, "words": snoozing.in_words(offer.until, zone, now=now)}
+        for offer in offers
+        if not moment and said.casefold() in offer.label.casefold()
+    ]
+    if moment:
+        times = [{"label": said, "until": moment.at, "words": snoozing.in_words(moment.at, zone, now=now)}]
+    asleep = not said and shown.snoozed_until is not None and shown.snoozed_until > now
+    return render(request, "workspace/snooze.html", {"times": times, "asleep": asleep})
 
 
 @login_required
