@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from allauth.core import context
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from agents import limits
+from agents.accounts import CodeForm
 from agents.models import SignInFailure
 from tests.cast import PASSWORD, Cast
 
@@ -65,6 +67,20 @@ def test_a_refused_try_does_not_lengthen_the_wait(cast: Cast) -> None:
     for n in range(limits.MOST_PER_ACCOUNT + 3):
         tries(cast.agent.email, f"wrong {n}")
     assert SignInFailure.objects.count() == limits.MOST_PER_ACCOUNT * 2
+
+
+def test_codes_of_a_second_factor_are_counted_by_themselves(cast: Cast, rf: RequestFactory) -> None:
+    def tried(code: str) -> str:
+        form = CodeForm(user=cast.agent, data={"code": code})
+        with context.request_context(rf.post("/")):
+            assert not form.is_valid()
+        return str(form.errors)
+
+    for n in range(limits.MOST_PER_ACCOUNT):
+        assert "Too many" not in tried(f"{n:06}")
+    cache.clear()
+    assert "Try again in 5 minutes" in tried("123456")
+    assert tries(cast.agent.email, PASSWORD).status_code == 302, "the password is another proof"
 
 
 def test_no_address_and_no_guess_is_kept(cast: Cast) -> None:
