@@ -113,12 +113,13 @@ class AgentForm(forms.ModelForm):
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = Agent
-        fields = ["name", "language", "time_zone", "theme", "density", "message_size", "send_key", "shortcuts_on"]
+        fields = ["name", "language", "time_zone", "theme", "density", "message_size", "send_key", "undo_seconds", "shortcuts_on"]
         labels = {
             "theme": gettext_lazy("Appearance"),
             "density": gettext_lazy("Density of lists"),
             "message_size": gettext_lazy("Size of messages"),
             "send_key": gettext_lazy("Key that sends in chats"),
+            "undo_seconds": gettext_lazy("Time to undo the sending of a mail"),
             "shortcuts_on": gettext_lazy("Single-key shortcuts"),
         }
         help_texts = {"send_key": gettext_lazy("Ctrl/⌘ Enter always sends.")}

@@ -217,6 +217,9 @@ class Agent(AbstractBaseUser, PermissionsMixin):
     send_key = models.CharField(
         max_length=9, choices=[("enter", "Enter"), ("cmd_enter", "Ctrl/⌘ Enter")], default="enter"
     )
+    undo_seconds = models.PositiveSmallIntegerField(  # in which a mail can be taken back; chats leave at once
+        choices=[(0, _("Off")), (5, _("5 seconds")), (10, _("10 seconds")), (30, _("30 seconds"))], default=10
+    )
     shortcuts_on = models.BooleanField(default=True)
     own_keys = models.JSONField(default=dict, blank=True)  # {command id: [strokes]}, where they differ from the key map
     panes = models.JSONField(default=dict, blank=True)  # {"list": px, "side": px, "nav": bool, "closed": [section]}

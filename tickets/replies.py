@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -45,6 +45,7 @@ from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
+LONGEST_HOLD = timedelta(seconds=60)  # what waits longer is sent later on purpose
 LINK_LIFE = 30 * 86400  # seconds: of a file that goes as a link in the text
 AFTERWARDS = frozenset({"open", "pending", "on_hold", "solved"})  # statuses that "send and ..." may set
 
@@ -277,6 +278,8 @@ def sentence_of(code: str) -> str:
         "bad_address": _("Messages to this address came back. Check it, or choose another channel."),
         "disconnected": _("This channel is disconnected. An administrator has to reconnect it."),
         "off": _("This channel is switched off. Choose another channel."),
+        "waiting": _("An answer of yours waits here to be sent later. Send or cancel it first."),
+        "held_back": _("Your answer before this one was not sent: the thread has moved on. It is a draft again."),
         "closed": _("This ticket is closed. Start a follow-up ticket."),
         "blocked": _("This customer is blocked. Unblock the customer to answer."),
     }.get(code, "")
@@ -330,9 +333,68 @@ def save_draft(
 
 def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now: datetime) -> None:
     """Empty it. The row stays with its revision, so that a save that is still on its way does not bring it back."""
-    Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, revision__lte=revision).update(
-        text="", template=None, attachment_ids=[], then={}, send_at=None, stopped="", revision=revision, updated_at=now
+    unsent = Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, send_at__isnull=True)  # what waits is not emptied
+    unsent.filter(revision__lte=revision).update(
+        text="", template=None, attachment_ids=[], then={}, stopped="", revision=revision, updated_at=now
     )
+
+
+def hold(
+    ticket: Ticket,
+    *,
+    agent: Agent,
+    text: str,
+    route: Route | RouteChoice,
+    attachments: Iterable[Attachment] = (),
+    client_uuid: UUID,
+    seen_message_id: int | None,
+    anyway: bool = False,
+    insist: bool = False,
+    then: Mapping[str, Any] | None = None,
+    send_at: datetime,
+    now: datetime,
+) -> Draft | Message:
+    """What `post` does, but at that moment; until then it can be taken back. Raises what `post` raises, at once.
+
+    `anyway` accepts what the author has not seen by now, `insist` also what the customer writes until then. An answer
+    that is held already for a moment goes first. Posted twice, it is held once; released already, it is its message.
+    """
+    _hurry(ticket, agent=agent, client_uuid=client_uuid, now=now)
+    with transaction.atomic():
+        locked = lock_survivor(ticket.pk)
+        if known := _posted(client_uuid, agent=agent, ticket=locked):
+            return known
+        attachments = list(attachments)
+        if not text.strip() and not attachments:
+            raise ValueError("nothing to say")
+        if locked.status == Ticket.Status.CLOSED:
+            raise Unreachable("closed", sentence_of("closed"))
+        unseen = _unseen(locked, agent=agent, seen_message_id=seen_message_id)
+        if unseen and not anyway:
+            raise Stale(unseen)
+        used = _route_of(locked, route, now=now, agent=agent)
+        draft, _made = Draft.objects.select_for_update().get_or_create(
+            ticket=locked, agent=agent, kind=Draft.Kind.REPLY, defaults={"client_uuid": client_uuid}
+        )
+        if draft.send_at is not None:
+            return draft
+        draft.client_uuid, draft.text, draft.route, draft.template = client_uuid, text, used, None
+        draft.attachment_ids, draft.then = [item.pk for item in attachments], dict(then or {})
+        draft.seen_message_id, draft.updated_at = seen_message_id, now
+        draft.save()
+        return schedule(draft, send_at=send_at, anyway=anyway or insist, now=now)
+
+
+def _hurry(ticket: Ticket, *, agent: Agent, client_uuid: UUID, now: datetime) -> None:
+    """Another answer of the same author that waits: one that is held for a moment goes now, a later one is in the way."""
+    waiting = Draft.objects.filter(
+        ticket__in=ticket.family_ids(), agent=agent, kind=Draft.Kind.REPLY, send_at__isnull=False
+    )
+    for draft in waiting.exclude(client_uuid=client_uuid):
+        if draft.send_at > now + LONGEST_HOLD:  # type: ignore[operator]
+            raise Unreachable("waiting", sentence_of("waiting"))
+        if not send_now(draft, now=now) and Draft.objects.filter(pk=draft.pk).exists():
+            raise Unreachable("held_back", sentence_of("held_back"))
 
 
 def schedule(draft: Draft, *, send_at: datetime, anyway: bool = False, now: datetime) -> Draft:
@@ -362,6 +424,12 @@ def undo(draft: Draft, *, now: datetime) -> bool:
     return bool(
         Draft.objects.filter(pk=draft.pk, send_at__isnull=False).update(send_at=None, send_anyway=False, updated_at=now)
     )
+
+
+def send_now(draft: Draft, *, now: datetime) -> bool:
+    """Do not wait any longer. False when it did not become a message: it was taken back, released already, or stopped."""
+    Draft.objects.filter(pk=draft.pk, send_at__isnull=False).update(send_at=now)
+    return _release(draft.pk, now=now)
 
 
 def release_due(*, now: datetime, limit: int = 500) -> int:
