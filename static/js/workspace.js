@@ -8,6 +8,7 @@ import "./elements/bulk-job.js";
 import "./elements/query-box.js";
 import "./elements/snooze-menu.js";
 import "./elements/thread-log.js";
+import { showMine, showStatus, startReverting } from "./lib/at-once.js";
 import { startCustomer } from "./lib/customer.js";
 import { Desk } from "./lib/desk.js";
 import { Feed } from "./lib/feed.js";
@@ -121,6 +122,7 @@ function happened(event) {
   if (event.html?.row) list()?.apply(event.html.row);
   if (event.absorbed) list()?.gone(event.absorbed); // it is shown with the ticket that it was merged into
   if (event.ticket === open && event.html?.items) {
+    if (event.actor === me && event.kind === "reply_posted" && desk?.held.isShown) desk.released();
     if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
     thread()?.apply(event.html.items);
     if (event.kind === "message_received") customerTyping(open, false);
@@ -154,6 +156,7 @@ function whispered(topic, it) {
     document.querySelector("bulk-job")?.told(it);
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
+    if (it.stopped && it.ticket === router.ticket) desk?.stopped();
     if (it.stopped) toast(phrase("draftStopped"), { kind: "error" });
   }
 }
@@ -162,6 +165,7 @@ function showViewers(people) {
   const place = byId("viewers");
   if (!place) return;
   const others = people.filter((person) => person.id !== me);
+  place.dataset.replying = others.filter((person) => person.doing === "replying").map((person) => person.name).join(", ");
   place.replaceChildren(...others.slice(0, 4).map((person) => viewer(person)));
   const busy = others.find((person) => person.doing === "replying") ?? others.find((person) => person.doing === "noting") ?? others[0];
   if (!busy) return;
@@ -341,12 +345,18 @@ async function solve({ stay }) {
   const next = stay ? null : list()?.nextAfter(id);
   const solving = act("POST", `/tickets/${id}/solution/`);
   if (stay) {
-    if (await solving) refreshHead();
+    if (router.ticket) showStatus("solved");
+    await solving;
+    refreshHead();
     return;
   }
   if (next && router.ticket) router.open(next, { focus: "title" });
   else if (next) list().highlight(next);
-  else if (router.ticket) router.close(); // the server's own toast says what happened, and undoes it
+  else if (router.ticket) {
+    router.close();
+    // Not as a toast: the server's own says what happened, and how to undo it.
+    byId("ticket").querySelector(".empty p").textContent = phrase("lastTicket");
+  }
   if (!(await solving)) router.refresh();
 }
 
@@ -402,7 +412,11 @@ keys.on("go.view", (event) => {
 });
 keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !router.ticket });
 keys.on("list.back", back, { when: () => Boolean(router.ticket) });
-keys.on("ticket.take", async () => { if (await act("POST", `/tickets/${meant()}/assignee/`, { assignee: "me" })) refreshHead(); }, isMeant);
+keys.on("ticket.take", async () => {
+  if (router.ticket) showMine();
+  await act("POST", `/tickets/${meant()}/assignee/`, { assignee: "me" });
+  refreshHead();
+}, isMeant);
 keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
 keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
 keys.on("ticket.unread", async () => {
@@ -421,6 +435,7 @@ document.addEventListener("click", (event) => {
 });
 
 startBulkKeys();
+startReverting(() => refreshHead());
 
 // -- Views and deeds on many ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from django import template
 from django.conf import settings
-from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
@@ -19,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
 
 from tickets import live
+from tickets.models import Ticket
 from tickets.workspace.keymap import PLACES, commands_for
 
 register = template.Library()
@@ -42,24 +42,16 @@ CHANNELS: dict[str, tuple[str, Any, int]] = {
 }
 OTHER_CHANNEL = ("radio", gettext_lazy("Other channel"), 6)
 
-STATUSES: dict[str, Any] = {
-    "new": gettext_lazy("New"),
-    "open": gettext_lazy("Open"),
-    "pending": gettext_lazy("Pending"),
-    "on_hold": gettext_lazy("On hold"),
-    "solved": gettext_lazy("Solved"),
-    "closed": gettext_lazy("Closed"),
-}
+STATUSES: dict[str, Any] = dict(Ticket.Status.choices)
 
 #: Priority as the ticket stores it -> the word that styles know it by.
-PRIORITY_WORDS = {1: "low", 2: "normal", 3: "high", 4: "urgent"}
+PRIORITY_WORDS = {priority.value: priority.name.lower() for priority in Ticket.Priority}
+
+_PRIORITY_ICONS = {"low": "chevrons-down", "normal": "equal", "high": "chevrons-up", "urgent": "octagon-alert"}
 
 #: priority word -> (icon, word)
 PRIORITIES: dict[str, tuple[str, Any]] = {
-    "low": ("chevrons-down", gettext_lazy("Low")),
-    "normal": ("equal", gettext_lazy("Normal")),
-    "high": ("chevrons-up", gettext_lazy("High")),
-    "urgent": ("octagon-alert", gettext_lazy("Urgent")),
+    word: (_PRIORITY_ICONS[word], Ticket.Priority(number).label) for number, word in PRIORITY_WORDS.items()
 }
 
 #: delivery state -> (icon, word)
@@ -338,18 +330,6 @@ def pane_px(width: Any, bounds: str) -> int:
     """A stored pane width as whole pixels between the bounds, `"280,480"`; the lower bound if it is no number."""
     low, high = (int(bound) for bound in bounds.split(","))
     return min(high, max(low, int(width))) if isinstance(width, int | float) else low
-
-
-@register.simple_tag
-def static_css(name: str) -> str:
-    """The address of one of the files that css/app.css imports, to fetch them at once and not one after the other."""
-    return static(f"css/{name}.css")
-
-
-@register.simple_tag
-def static_js(name: str) -> str:
-    """The address of one of the modules in js/lib that app.js needs, to fetch them at once."""
-    return static(f"js/lib/{name}.js")
 
 
 # --- Forms ---------------------------------------------------------------------------------------------------------
