@@ -40,20 +40,26 @@ FLAT = {"1": 0.9, "3": 1.2, "4": 1.2, "5": 1.2, "9": 1.2, "11": 1.2} | dict.from
     SEARCHES, 1.3
 )  # rate: at least; the others: at most
 
+IN_CHROMIUM = {"B1", "B2", "B3", "B4", "B5"}  # bench/browser.py: what an agent waits for, in milliseconds
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="tickets in the database, comma separated")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", default=",".join(TARGETS), help="rows to measure, comma separated")
+    every = [*TARGETS, *IN_CHROMIUM]
+    parser.add_argument(
+        "--rows", default=",".join(every), help="rows to measure, comma separated; B1 to B5 come together"
+    )
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
     wanted = set(options.rows.split(","))
-    if unknown := wanted - set(TARGETS):
+    if unknown := wanted - set(every):
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     with Stage() as stage:
         results, missed = {}, set()
-        from bench import seed
+        screens: dict[int, dict[str, list[float]]] = {}
+        from bench import browser, seed
 
         facts = seed.base()
         stage.start()
@@ -67,10 +73,15 @@ def main() -> None:
             say(f"seeded in {time.monotonic() - began:.0f} s")
             stage.quiet(on=True)
             found = asyncio.run(measure(stage, facts, long, rounds=options.rounds, rows_wanted=wanted))
+            missed |= show(found)
+            if wanted & IN_CHROMIUM:
+                screens[size] = browser.measure(stage, facts["agents"][0])
+                missed |= browser.show(screens[size])
             stage.quiet(on=False)
             results[size] = found
-            missed |= show(found)
         flat(results)
+        if len(screens) > 1:
+            browser.flat(screens[min(screens)], screens[max(screens)])
         time.sleep(8)  # the worker drains what the rounds left
         memory(before, stage.memory())
         for row in sorted(missed & set(PROFILES)):

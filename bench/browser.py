@@ -1,0 +1,212 @@
+"""What an agent waits for, in Chromium: from the key or the mouse to the picture, median and 75th percentile.
+
+Each time is taken inside the page: from the moment of the event itself to the first frame that was painted after the
+change. `T` is a trivial page of the same server, fetched by the same browser in the same run.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+
+from agents.models import Agent
+from bench.stage import Stage
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+SAMPLES = 15
+TARGETS = {  # row -> (what, milliseconds at the 75th percentile)
+    "B1": ("J in the list: the next row is marked", 50),
+    "B2": ("I on a ticket: it is assigned to me", 50),
+    "B3": ("J on a ticket: the next one, prefetched", 100),
+    "B4": ("a click: a ticket that nobody foresaw", 300),
+    "B5": ("a search: its first results", 250),
+}
+FLAT = 1.2  # the largest size against the smallest
+
+# `__watch(type, done)`: the next event of this type starts the clock; a painted frame after done() is true stops it.
+CLOCK = """
+window.__watch = (type, done) => new Promise((resolve, reject) => {
+  let began = null;
+  addEventListener(type, (event) => { began ??= event.timeStamp; }, { capture: true, once: true });
+  const giveUp = setTimeout(() => { watcher.disconnect(); reject(new Error(`${type}: nothing came`)); }, 20000);
+  const look = () => {
+    if (began === null || !done()) return;
+    watcher.disconnect();
+    clearTimeout(giveUp);
+    requestAnimationFrame(() => { const { port1, port2 } = new MessageChannel(); port1.onmessage = () => resolve(performance.now() - began); port2.postMessage(0); });
+  };
+  const watcher = new MutationObserver(look);
+  watcher.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+});
+"""
+SOCKETS_ELSEWHERE = """
+const Socket = WebSocket;
+window.WebSocket = class extends Socket { constructor(url, ...more) { super(String(url).replace(":%(web)s/", ":%(live)s/"), ...more); } };
+"""
+
+
+def measure(stage: Stage, agent: Agent, *, samples: int = SAMPLES) -> dict[str, list[float]]:
+    """Row -> its milliseconds, one for each sample; `T` is the trivial page."""
+    from playwright.sync_api import sync_playwright
+
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright runs a loop in this thread
+    client = Client()
+    client.force_login(agent)
+    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=FLAGS)
+        # The sockets are another process here, without a proxy before both: hence no policy about where one connects.
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True, service_workers="block")
+        context.add_cookies([{**cookie, "url": stage.web}])
+        ports = {"web": stage.web.rpartition(":")[2], "live": stage.live.rpartition(":")[2]}
+        context.add_init_script(SOCKETS_ELSEWHERE % ports + CLOCK)
+        page = context.new_page()
+        page.goto(f"{stage.web}/views/all/")
+        page.wait_for_selector("body[data-live=live]", state="attached")
+        page.wait_for_load_state("networkidle")
+        found = {row: act(page, samples) for row, act in ACTS.items()}
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+    return found
+
+
+def _trivial(page: Any, samples: int) -> list[float]:
+    once = """async () => { const began = performance.now(); await (await fetch("/bench/trivial/", { cache: "no-store" })).text();
+      return performance.now() - began; }"""
+    return [page.evaluate(once) for _ in range(samples * 3)]
+
+
+def _timed(page: Any, event: str, done: str, act: Callable[[], Any]) -> float:
+    page.evaluate(f"window.__took = window.__watch('{event}', () => {done}); 0")
+    act()
+    took = float(page.evaluate("window.__took"))
+    page.wait_for_timeout(250)  # what follows a moment later, such as the next prefetch, has begun
+    page.wait_for_load_state("networkidle")
+    return took
+
+
+def _mark_next(page: Any, samples: int) -> list[float]:
+    took = []
+    for _ in range(samples):
+        was = page.evaluate("document.querySelector('.row.is-cursor')?.dataset.ticket ?? ''")
+        done = f"(document.querySelector('.row.is-cursor')?.dataset.ticket ?? '') !== '{was}'"
+        took.append(_timed(page, "keydown", done, lambda: page.keyboard.press("j")))
+    return took
+
+
+def _take(page: Any, samples: int) -> list[float]:
+    took = []
+    name = page.evaluate("document.querySelector('.rail [popovertarget=me-menu] ~ #me-menu .menu__title').textContent")
+    for _ in range(samples):
+        _open_next(page)
+        done = f"document.querySelector('#property-assignee-button').textContent.includes({name!r})"
+        if not page.evaluate(done):
+            took.append(_timed(page, "keydown", done, lambda: page.keyboard.press("i")))
+    return took
+
+
+def _next_ticket(page: Any, samples: int) -> list[float]:
+    _open_next(page)
+    return [_open_next(page) for _ in range(samples)]
+
+
+def _open_next(page: Any) -> float:
+    """From the open ticket with J, else the marked row with Enter."""
+    was = page.evaluate("document.querySelector('#ticket')?.dataset.ticket ?? ''")
+    done = f"(document.querySelector('#ticket')?.dataset.ticket ?? '{was}') !== '{was}'"
+    return _timed(page, "keydown", done, lambda: page.keyboard.press("j" if was else "Enter"))
+
+
+def _cold(page: Any, samples: int) -> list[float]:
+    """Rows that are neither open nor beside what was: every third one, from the top of the list."""
+    page.goto(page.url.split("/tickets/")[0].split("/views/")[0] + "/views/all/")
+    page.wait_for_selector("body[data-live=live]", state="attached")
+    page.wait_for_load_state("networkidle")
+    took = []
+    for n in range(samples):
+        ids = page.evaluate("[...document.querySelectorAll('.row')].map((row) => row.dataset.ticket)")
+        ticket = ids[(3 * n + 3) % len(ids)]
+        row = page.locator(f".row[data-ticket='{ticket}'] .row__link")
+        row.scroll_into_view_if_needed()
+        box = row.bounding_box()
+        page.mouse.move(box["x"] + 120, box["y"] + 10)
+        done = f"document.querySelector('#ticket')?.dataset.ticket === '{ticket}'"
+
+        def press() -> None:
+            page.mouse.down()
+            page.mouse.up()
+
+        took.append(_timed(page, "pointerdown", done, press))
+    return took
+
+
+def _search(page: Any, samples: int) -> list[float]:
+    took = []
+    for n in range(samples):
+        page.keyboard.press("Escape")
+        page.evaluate("document.activeElement?.blur(); document.querySelector('#list-content').dataset.old = '1'; 0")
+        page.keyboard.press("/")
+        page.keyboard.press("Control+a")
+        page.keyboard.type(f"number {page.evaluate('Math.floor(Math.random() * 9000)') + 1000 + n}")
+        page.wait_for_timeout(200)
+        done = "document.querySelector('#list-content') && !document.querySelector('#list-content').dataset.old"
+        page.keyboard.press("End")
+        took.append(_timed(page, "keydown", done, lambda: page.keyboard.press("Enter")))
+    return took
+
+
+ACTS: dict[str, Callable[[Any, int], list[float]]] = {
+    "T": _trivial,
+    "B1": _mark_next,
+    "B3": _next_ticket,
+    "B2": _take,
+    "B4": _cold,
+    "B5": _search,
+}
+
+
+def show(found: dict[str, list[float]]) -> set[str]:
+    """Print the rows beside the trivial page. Returns those that miss their target."""
+    trivial = statistics.median(found["T"])
+    _say(f"\n  in Chromium; a trivial page: {trivial:.1f} ms, 75 % within {_p75(found['T']):.1f} ms")
+    _say(f"{'row':>4}  {'median':>8}  {'75 %':>8}  {'target':>8}  {'x trivial':>9}  what")
+    missed = set()
+    for row, (what, target) in TARGETS.items():
+        values = found[row]
+        verdict = "" if _p75(values) <= target else "   MISSED"
+        missed |= {row} if verdict else set()
+        _say(
+            f"{row:>4}  {statistics.median(values):8.1f}  {_p75(values):8.1f}  {target:8d}"
+            f"  {statistics.median(values) / trivial:9.1f}  {what} (n = {len(values)}){verdict}"
+        )
+    return missed
+
+
+def flat(small: dict[str, list[float]], large: dict[str, list[float]]) -> None:
+    for row, (what, _target) in TARGETS.items():
+        factor = statistics.median(large[row]) / statistics.median(small[row])
+        _say(f"{row:>4}  {factor:6.2f} x   (wanted <= {FLAT})  {what}{'' if factor <= FLAT else '   MISSED'}")
+
+
+def _p75(values: list[float]) -> float:
+    return statistics.quantiles(values, n=4, method="inclusive")[2] if len(values) > 1 else values[0]
+
+
+def _chromium() -> str:
+    import shutil
+
+    for name in filter(None, (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")):
+        if path := shutil.which(name):
+            return path
+    raise SystemExit("No Chromium: install it, or set CHROMIUM to its path.")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
