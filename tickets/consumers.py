@@ -200,6 +200,8 @@ async def keep(sinks: list[Any], beat: live.Beat) -> None:
         agent, visibility = standing.get(socket.agent.pk, (None, socket.visibility))
         try:
             await socket.renewed(agent, visibility, beat, alive=socket.session_key in sessions)
+        except OSError:  # the browser is gone; its disconnect is on the way
+            log.debug("a socket went away")
         except Exception:
             log.exception("a socket could not be renewed")
 
