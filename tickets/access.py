@@ -38,7 +38,7 @@ NOBODY = Visibility(everything=False, brand_ids=frozenset(), team_ids=frozenset(
 
 
 def visibility_of(agent: Agent) -> Visibility:
-    """One query for the teams of an agent whose sight is bounded by them, none for others."""
+    """One query for the teams of an agent whose sight is bounded by them, none where they are prefetched."""
     if not agent.is_authenticated or not agent.is_active:
         return NOBODY
     brands = None if agent.brand_ids is None else frozenset(agent.brand_ids)
@@ -46,7 +46,7 @@ def visibility_of(agent: Agent) -> Visibility:
         return Visibility(everything=True, brand_ids=brands, team_ids=frozenset(), agent_id=None)
     teams = frozenset[int]()
     if agent.sight == Agent.Sight.TEAMS:
-        teams = frozenset(agent.memberships.values_list("team_id", flat=True))
+        teams = frozenset(membership.team_id for membership in agent.memberships.all())
     return Visibility(everything=False, brand_ids=brands, team_ids=teams, agent_id=agent.pk)
 
 

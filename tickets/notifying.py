@@ -115,7 +115,8 @@ def _tell(event_ids: list[int], *, now: datetime) -> set[int]:
     """Write the notifications of these events. Returns the agents who have new ones."""
     scene = _Scene(list(Event.objects.filter(pk__in=event_ids).select_related("ticket__team").order_by("id")))
     wanted = _wanted(scene)
-    people = Agent.objects.filter(is_active=True, is_bot=False).in_bulk({agent for _event, agent, _type in wanted})
+    active = Agent.objects.filter(is_active=True, is_bot=False).prefetch_related("memberships")
+    people = active.in_bulk({agent for _event, agent, _type in wanted})
     ways = all_ways(people.values())
     sight = {pk: visibility_of(agent) for pk, agent in people.items()}
     known = _known(scene, people, now=now)

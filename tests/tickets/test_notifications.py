@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent
+from tests import cast as people
 from tests.workspace import scene
 from tickets import actions, delivery, notifications, notifying, replies
 from tickets.models import Channel, Follower, Message, Notification, NotificationHours, Outbox, Ticket
@@ -275,6 +276,23 @@ def test_a_bigger_batch_takes_no_more_queries(cast, mine, now):
 
     queries(1)
     assert queries(1) == queries(12)
+
+
+def test_a_bigger_team_takes_no_more_queries(cast, now):
+    def queries(size: int) -> int:
+        for n in range(cast.support.memberships.count(), size):
+            people.make_agent(f"Member{n}", team=cast.support, sight=Agent.Sight.TEAMS)
+        who = scene.sender(f"Customer {size}", phone=f"+82107777{size:04}")
+        ticket = scene.says(cast.sms, who, "Hi", at=now).ticket
+        Ticket.objects.filter(pk=ticket.pk).update(team=cast.support)
+        ticket.record("routed", now=now, outcome="queued")
+        with CaptureQueriesContext(connection) as seen:
+            notifying.drain()
+        assert Notification.objects.filter(ticket=ticket).count() == size
+        return len(seen)
+
+    queries(2)
+    assert queries(3) == queries(12)
 
 
 def test_what_is_old_is_dropped(cast, mine, now):
