@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,6 +51,15 @@ def opened(screen: Any, agent: Agent, ticket: Ticket, *, width: int = 1440) -> P
 
 def options(page: Page) -> Any:
     return page.locator("#insert-list [role=option]")
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """What the database says, as soon as it says so."""
+    for _look in range(150):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it never came to hold")
 
 
 def compose(page: Page, *steps: str) -> Any:
@@ -121,6 +131,17 @@ def test_row_13_hangul_is_found_while_it_is_composed_and_enter_chooses_once(crew
     assert not Message.objects.filter(direction="out").exists() and page.errors == []
 
 
+def test_row_13_what_was_looked_for_in_vain_is_not_sent(crew, screen, prepared):
+    page = opened(screen, crew.agent, says(crew, "?").ticket)
+    page.locator("#composer-text").focus()
+    page.keyboard.type("/qqq")
+    expect(page.locator(".insert__none")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator("#insert-menu")).to_be_hidden()
+    expect(page.locator("#composer-text")).to_have_value("/qqq")
+    assert not Message.objects.filter(direction="out").exists()
+
+
 def test_row_13_initial_consonants_find(crew, screen, prepared):
     page = opened(screen, crew.agent, says(crew, "?").ticket)
     page.locator("#composer-text").focus()
@@ -178,9 +199,8 @@ def test_row_22_a_macro_shows_what_it_does_and_goes_along_with_the_answer_as_one
     use = MacroUse.objects.get()
     assert use.message_id == Message.objects.get(direction="out").pk
     page.locator(".toast", has_text="Macro applied: 환불 안내. 2 changes.").get_by_role("button", name="Undo").click()
-    expect(page.locator("#property-status [data-current]")).not_to_contain_text("Pending")
-    ticket.refresh_from_db()
-    assert ticket.status != "pending" and not ticket.tags.exists()
+    until(page, lambda: Ticket.objects.get(pk=ticket.pk).status == "open")
+    assert not ticket.tags.exists()
     assert page.errors == []
 
 
@@ -198,9 +218,8 @@ def test_row_22_a_macro_without_words_is_applied_from_the_palette_and_undone_by_
     assert ticket.status == "solved" and [tag.name for tag in ticket.tags.all()] == ["spam"]
     page.keyboard.press("Escape")
     page.keyboard.press("z")
-    expect(page.locator("#property-status [data-current]")).not_to_contain_text("Solved")
-    ticket.refresh_from_db()
-    assert ticket.status == "new" and not ticket.tags.exists()
+    until(page, lambda: Ticket.objects.get(pk=ticket.pk).status == "new")
+    assert not ticket.tags.exists() and MacroUse.objects.get().undone_at
 
 
 def test_row_22_a_draft_keeps_its_macro(crew, screen, prepared):
@@ -212,11 +231,7 @@ def test_row_22_a_draft_keeps_its_macro(crew, screen, prepared):
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Leave out: +refund").click()
     kept = {"macro": prepared["refund"].pk, "deeds": prepared["refund"].deeds[1:]}
-    for _wait in range(100):
-        if Draft.objects.filter(then=kept).exists():
-            break
-        page.wait_for_timeout(100)
-    assert Draft.objects.get().then == kept
+    until(page, lambda: Draft.objects.filter(then=kept).exists())
     page.reload()
     expect(page.locator(".macro__deed")).to_have_text(["Priority: High", "Status: Pending"])
 
@@ -255,7 +270,7 @@ def test_row_26_one_follows_by_key_and_by_the_side_pane(crew, screen):
     expect(page.locator("#followers")).to_contain_text("Mina")
     expect(page.locator(".toast")).to_contain_text("You follow this ticket.")
     page.locator("#followers").get_by_role("button", name="Unfollow").click()
-    expect(page.locator("#followers")).to_contain_text("Nobody")
+    expect(page.locator("#followers")).to_contain_text("No followers")
     assert not Follower.objects.exists()
 
 

@@ -256,6 +256,11 @@ class InsertMenu extends HTMLElement {
       stop(event);
       return this.#choose(this.#active);
     }
+    if (isEnter && !event.shiftKey) { // nothing matches: what was looked for is not sent to the customer
+      stop(event);
+      this.#closedAt = { field: event.target, start: this.#asked.start };
+      return this.close();
+    }
     return undefined;
   }
 
