@@ -96,6 +96,12 @@ def test_conditions_alone_are_listed_too_and_a_sort_is_obeyed(says, asked):
     assert "ticket-row" not in asked("is:open -is:open")
 
 
+def test_a_search_for_nothing_holds_everything(says, asked):
+    """As the browser takes it, which puts every row that changes into a list without a query."""
+    tickets = [says("one"), says("two")]
+    assert all(f"ticket-row-{ticket.pk}" in asked("") for ticket in tickets)
+
+
 def test_with_a_mistake_nothing_is_searched(says, asked):
     says("wombat")
     assert "ticket-row" not in asked("wombat statsu:open")

@@ -61,7 +61,7 @@ def _context(chosen: lists.TicketList, visibility: Visibility, reader: Reader, *
         chosen = replace(chosen, chosen=ORDERS[query.sort])
     rows: list[dict[str, Any]] = []
     cursor, notice = "", ""
-    if query.tree and not query.problems:  # the box tells the problems, and where
+    if not query.problems:  # the box tells them, and where; asked for nothing, the search holds everything
         try:
             rows, cursor, notice = _page(query, chosen, visibility, reader, before=before)
         except search.TooSlow:
