@@ -110,6 +110,7 @@ class TicketList extends HTMLElement {
     const box = event.target.closest(".row__select");
     if (box) {
       if (!event.target.matches("input")) return; // the label's own click comes again as the box's
+      event.target.blur(); // in a field, single keys would be letters
       if (event.shiftKey) this.selection.through(idOf(row));
       else this.selection.toggle(idOf(row));
     } else if (event.shiftKey) {
