@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent, Team
-from tickets import actions, deeds, live, macros
+from tickets import actions, deeds, live, macros, undoing
 from tickets.access import tickets_for
 from tickets.models import BulkJob, BulkRow, Event, MacroUse, Ticket
 from tickets.models.event import by_agent
@@ -28,7 +28,6 @@ from tickets.models.ticket import UNSOLVED
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.wake import wake
-from tickets.workspace import undoing
 
 log = logging.getLogger(__name__)
 

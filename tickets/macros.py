@@ -14,9 +14,8 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import actions, deeds, variables
+from tickets import actions, deeds, undoing, variables
 from tickets.models import Attachment, Event, Macro, MacroFile, MacroUse, Ticket
-from tickets.workspace import undoing
 
 COUNTED = timedelta(days=30)  # uses are counted so far back
 MOST = 1000  # macros in one person's menu

@@ -19,14 +19,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents import presence as attendance
 from agents.models import Agent, Team
-from tickets import actions, moments
+from tickets import actions, moments, undoing
 from tickets.access import ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
-from tickets.workspace import snoozing, thread, undoing
+from tickets.workspace import snoozing, thread
 from tickets.workspace.answers import agent_of, back_to, fragment, say, undo_url, wants_fragment
 
 Verb = Callable[[Ticket, Actor, datetime], Event | None]
