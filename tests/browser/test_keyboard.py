@@ -1,0 +1,235 @@
+"""Rows 2, 3 and 4 of what ours must have: every key of the key map in every script and layout, from the key map itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from agents.models import Agent
+from tests.browser.test_workspace import composer, crew, says, screen, three_tickets  # noqa: F401
+from tickets.workspace.keymap import COMMANDS
+
+expect.set_options(timeout=15_000)
+
+TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
+KANA = dict(zip("qwertyuiopasdfghjklzxcvbnm", "たていすかんなにらせちとしはきくまのりつさそひこみも", strict=True))
+DVORAK = dict(
+    zip("qwertyuiopasdfghjklzxcvbnm", "xoeuirgtsbpajkcnylhvbdzqmk", strict=False)
+)  # letter -> a key elsewhere
+SIGNS = {"?": ("Slash", True), "!": ("Digit1", True), "*": ("Digit8", True), "/": ("Slash", False), ".": ("Period", False),
+         ",": ("Comma", False), "[": ("BracketLeft", False), "]": ("BracketRight", False)}  # fmt: skip
+
+LISTEN = """async () => {
+  const { keys } = await import("/static/js/lib/keyboard.js");
+  window.diary = [];
+  for (const { id } of keys.commands) keys.on(id, () => { window.diary.push(id); });
+}"""
+PRESS = """(strokes) => {
+  for (const { key, code, shift, keyCode } of strokes) {
+    const how = { key, code, keyCode, shiftKey: shift, bubbles: true, cancelable: true };
+    document.body.dispatchEvent(new KeyboardEvent("keydown", how));
+    document.body.dispatchEvent(new KeyboardEvent("keyup", how));
+  }
+  return window.diary.splice(0);
+}"""
+SINGLE = [command for command in COMMANDS if command.scope != "composer" and "Mod" not in command.keys[0]]
+
+
+def strokes_of(keys: str, script: str) -> list[dict[str, Any]]:
+    """What a keyboard in this script says for "Shift+A" or "G I"."""
+    found = []
+    for stroke in keys.split():
+        shift, name = "Shift+" in stroke, stroke.split("+")[-1]
+        if name in SIGNS:
+            code, shift = SIGNS[name]
+            key = "Process" if script == "kana" else name
+        elif len(name) > 1:  # Enter, Escape, arrows
+            code = key = name
+        elif name.isdigit():
+            code, key = f"Digit{name}", name
+        else:
+            code = f"Key{name}"
+            key = {"hangul": TWO_SET, "kana": KANA, "process": {}}.get(script, {}).get(name.lower(), "Process")
+            if script == "capital":
+                key = name if shift else name.lower()
+            if script == "dvorak":
+                code, key = f"Key{DVORAK[name.lower()].upper()}", name if shift else name.lower()
+        found.append({"key": key, "code": code, "shift": shift, "keyCode": 229 if key == "Process" else 0})
+    return found
+
+
+@pytest.fixture
+def sample(page: Page, live_server: Any, settings: Any) -> Page:
+    settings.DEMO = True
+    page.goto(live_server + "/styleguide/?part=workspace")
+    page.wait_for_selector("pane-splitter[aria-valuenow]")
+    page.evaluate(LISTEN)
+    return page
+
+
+@pytest.mark.parametrize("script", ["capital", "hangul", "kana", "process", "dvorak"])
+def test_row_2_every_key_does_its_thing_once_in_every_script(sample, script):
+    assert len(SINGLE) > 40, "the key map is where the cases come from"
+    wrong = {}
+    for command in SINGLE:
+        for keys in command.keys:
+            ran = sample.evaluate(PRESS, strokes_of(keys, script))
+            if ran != [command.id]:
+                wrong[f"{keys} ({command.id})"] = ran
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "command"),
+    [("[", "Digit5", "nav.toggle"), ("]", "Minus", "side.toggle"), ("/", "Digit7", "search.focus")],
+)
+def test_row_2_brackets_that_a_layout_prints_with_altgr(sample, key, code, command):
+    """QWERTZ and AZERTY: AltGr is Ctrl and Alt on Windows."""
+    sample.evaluate(
+        """([key, code]) => document.body.dispatchEvent(new KeyboardEvent("keydown", {
+          key, code, ctrlKey: true, altKey: true, modifierAltGraph: true, bubbles: true, cancelable: true}))""",
+        [key, code],
+    )
+    assert sample.evaluate("window.diary.splice(0)") == [command]
+
+
+@pytest.mark.parametrize(
+    ("script", "pieces", "whole"), [("hangul", ["ㅎ", "하", "한"], "한"), ("kana", ["k", "か", "かn"], "かん")]
+)
+def test_show_5_what_is_being_composed_is_never_a_command(sample, script, pieces, whole):
+    """Real composition of the browser, with the keydown events that an input method sends, for each letter of the key map."""
+    cdp = sample.context.new_cdp_session(sample)
+    field = sample.locator("#composer-text")
+    field.click()
+    letters = {
+        name
+        for command in SINGLE
+        for keys in command.keys
+        for name in keys.split()
+        if len(name) == 1 and name.isalpha()
+    }
+    for letter in sorted(letters):
+        for piece in pieces:
+            cdp.send(
+                "Input.dispatchKeyEvent",
+                {"type": "rawKeyDown", "key": "Process", "code": f"Key{letter}", "windowsVirtualKeyCode": 229},
+            )
+            cdp.send(
+                "Input.imeSetComposition", {"text": piece, "selectionStart": len(piece), "selectionEnd": len(piece)}
+            )
+            cdp.send(
+                "Input.dispatchKeyEvent",
+                {"type": "keyUp", "key": piece[-1], "code": f"Key{letter}", "windowsVirtualKeyCode": ord(letter)},
+            )
+        cdp.send("Input.insertText", {"text": whole})
+    expect(field).to_have_value(whole * len(letters))
+    assert sample.evaluate("window.diary.splice(0)") == []
+    field.blur()
+    assert sample.evaluate(PRESS, strokes_of("J", script)) == ["list.next"]
+
+
+def test_row_4_keys_of_ones_own_are_the_same_in_the_next_browser(crew, screen):  # noqa: F811
+    first, *_ = three_tickets(crew)
+    page = screen(crew.agent)
+    page.goto(page.url + "settings/keys/")
+    page.locator("[id='key-ticket.take']").fill("Q")
+    page.locator("[id='key-ticket.reply']").fill("E")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".field__error")).to_contain_text("E is taken by “Solve and open the next”.")
+    page.locator("[id='key-ticket.reply']").fill("R")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("[id='key-ticket.take']")).to_have_value("Q")
+    assert Agent.objects.get(pk=crew.agent.pk).own_keys == {"ticket.take": ["Q"]}
+
+    other = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(other)).to_be_visible()
+    other.keyboard.press("i")
+    other.keyboard.press("q")
+    expect(other.locator("#property-assignee-button")).to_contain_text("Mina")
+    other.keyboard.press("?")
+    expect(other.locator("shortcut-sheet")).to_contain_text("Q")
+    assert other.errors == []
+
+
+def test_row_4_the_palette_shows_every_command_and_finds_in_two_languages(crew, screen):  # noqa: F811
+    page = screen(crew.admin)
+    page.keyboard.press("Control+k")
+    palette = page.locator("#palette")
+    for command in (command for command in COMMANDS if command.id != "palette.open"):
+        expect(palette.get_by_role("option").filter(has_text=str(command.label)).first).to_be_attached()
+    commands = json.loads(page.locator("#key-map").text_content())
+    reply = next(command for command in commands["commands"] if command["id"] == "ticket.reply")
+    for query, label in (
+        ("solve and", "Solve and stay"),
+        ("팀", "Teams"),
+        ("ㅌ", "Teams"),
+        ("sla", "SLA policies"),
+        (reply["also"][0], "Reply"),
+    ):
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text(query)
+        expect(palette.get_by_role("option").filter(has_text=label).first).to_be_visible()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("business hours")
+    expect(palette.get_by_role("option").first).to_contain_text("Business hours")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/settings/hours/")
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_row_4_one_thing_after_the_other_by_keys(crew, screen, width):  # noqa: F811
+    ticket = says(crew, "Hello").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/", width=width)
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#palette")).to_be_hidden()
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#shortcuts")).to_be_hidden()
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("h")
+    expect(page.locator("#snooze-times [role=option]").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#snooze-menu")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator("#list")).to_be_visible()
+
+
+def test_row_18_a_ticket_sleeps_until_a_time_in_ones_own_words(crew, screen):  # noqa: F811
+    ticket = says(crew, "Call me later").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("h")
+    options = page.locator("#snooze-times [role=option]")
+    expect(options.filter(has_text="Tomorrow morning")).to_contain_text("09:00")
+    page.keyboard.insert_text("내일 오전 10시")
+    expect(options).to_have_count(1)
+    expect(options).to_contain_text("10:00")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("Snoozed.")
+    ticket.refresh_from_db()
+    assert ticket.snoozed_until.astimezone(ZoneInfo(crew.agent.time_zone)).strftime("%H:%M") == "10:00"
+    expect(page.locator(f"#head-{ticket.pk} .chip")).to_contain_text("10:00")
+    page.keyboard.press("z")
+    expect(page.locator(f"#head-{ticket.pk} .chip")).to_have_count(0)
+    ticket.refresh_from_db()
+    assert ticket.snoozed_until is None
+
+    page.keyboard.press("h")
+    page.keyboard.type("no time at all")
+    expect(page.locator("snooze-menu [role=status]")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("in 3 days")
+    page.keyboard.press("Enter")  # before the line has come: it is read first
+    expect(page.locator(f"#head-{ticket.pk} .chip")).to_contain_text("09:00")
+    says(crew, "Now, please")
+    expect(page.locator("#thread-log")).to_contain_text("Snooze ended: the customer has written")
+    assert page.errors == []
