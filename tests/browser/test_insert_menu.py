@@ -187,6 +187,9 @@ def test_row_22_a_macro_shows_what_it_does_and_goes_along_with_the_answer_as_one
     expect(chips).to_have_text(["+refund", "Priority: High", "Status: Pending"])
     ticket.refresh_from_db()
     assert ticket.priority == 2 and not MacroUse.objects.exists()  # shown before it is done
+    page.locator("label:has([name=kind][value=note])").click()
+    expect(page.locator(".macro")).to_be_hidden()  # it was chosen for the reply
+    page.locator("label:has([name=kind][value=reply])").click()
     page.get_by_role("button", name="Leave out: Priority: High").click()
     expect(chips).to_have_text(["+refund", "Status: Pending"])
     page.locator("#composer-text").focus()

@@ -65,12 +65,12 @@ class InsertMenu extends HTMLElement {
 
   /** What a draft keeps of the macro: {macro, deeds}; {} without one. */
   get staged() {
-    return this.macro.disabled ? {} : { macro: Number(this.macro.value), deeds: this.#kept };
+    return this.#isStaged ? { macro: Number(this.macro.value), deeds: this.#kept } : {};
   }
 
   /** Hand the macro over to a message: its fields are added to the form, the strip is emptied. Returns what `give` puts back. */
   take(form) {
-    if (this.macro.disabled) return null;
+    if (!this.#isStaged) return null;
     const taken = { preview: this.shown, kept: this.#kept };
     form.append("macro", this.macro.value);
     for (const n of taken.kept) form.append("deed", n);
@@ -93,6 +93,11 @@ class InsertMenu extends HTMLElement {
 
   get #fields() {
     return [this.composer.reply, this.composer.note];
+  }
+
+  /** It belongs to the tab in which it was chosen: a note in between takes nothing along that was meant for the reply. */
+  get #isStaged() {
+    return !this.macro.disabled && this.strip.dataset.kind === this.composer.kind;
   }
 
   get #kept() {
@@ -237,7 +242,7 @@ class InsertMenu extends HTMLElement {
     if (!this.#fields.includes(event.target)) return;
     const isEnter = event.key === "Enter" || event.code === "Enter" || event.code === "NumpadEnter";
     if (isEnter && performance.now() < this.#deafUntil) return stop(event);
-    if (isEnter && (event.metaKey || event.ctrlKey) && !event.shiftKey && !this.macro.disabled && !event.target.value.trim()) {
+    if (isEnter && (event.metaKey || event.ctrlKey) && !event.shiftKey && this.#isStaged && !event.target.value.trim()) {
       stop(event);
       return this.#apply();
     }
@@ -400,6 +405,7 @@ class InsertMenu extends HTMLElement {
     this.macro.value = shown.id;
     this.macro.disabled = false;
     this.strip.hidden = false;
+    this.strip.dataset.kind = this.composer.kind;
     this.strip.querySelector("strong").textContent = shown.title;
     const chips = shown.deeds.filter(({ n }) => kept.includes(n)).map(({ n, words }) => {
       const chip = this.#clone("chip");
