@@ -1,0 +1,443 @@
+"""Rows 6, 7, 16, 17 and 34: two agents never answer the same question, and a screen says what the database says."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from agents.models import Agent
+from helpdesk import embedded
+from tests import cast as people
+from tests.browser.test_workspace import composer, crew, says, screen, three_tickets  # noqa: F401
+from tests.conftest import wait_until
+from tests.workspace import scene
+from tickets import actions, live
+from tickets.models import Draft, Event, Message, Ticket
+from tickets.models.event import by_agent
+
+expect.set_options(timeout=20_000)  # the limit after a fault heals
+
+WATCH_SOCKETS = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...how) { super(...how); window.sockets.push(this); }
+};
+"""
+NO_SOCKETS = """
+window.WebSocket = class extends EventTarget {
+  static OPEN = 1;
+  readyState = 3;
+  constructor() { super(); setTimeout(() => this.dispatchEvent(new CloseEvent("close", { code: 1006 }))); }
+  close() {}
+  send() {}
+};
+"""
+
+
+def answers_of(ticket: Ticket) -> list[str]:
+    return list(
+        Message.objects.filter(ticket=ticket, direction="out", kind="public")
+        .order_by("pk")
+        .values_list("text", flat=True)
+    )
+
+
+# -- Nobody answers twice ---------------------------------------------------------------------------------------------------
+
+
+def test_row_6_a_hundred_races_have_a_hundred_winners(crew, live_server):  # noqa: F811
+    """Two requests at the same time, each having seen the same last message: one is posted, one is stopped."""
+    ticket = says(crew, "Question 0").ticket
+    browsers = []
+    for agent in (crew.agent, crew.teammate):
+        client = Client()
+        client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
+        browsers.append(client)
+    route = re.search(
+        r'name="route"[^>]*value="([\d-]+)"', browsers[0].get(f"/tickets/{ticket.pk}/composer/").content.decode()
+    )
+    for n in range(100):
+        seen = Ticket.objects.get(pk=ticket.pk).last_message_id
+        start, statuses = threading.Barrier(2), []
+
+        def send(
+            client: Client, words: str, *, seen: int = seen, start: Any = start, said: list[int] = statuses
+        ) -> None:
+            start.wait(10)
+            fields = {
+                "text": words,
+                "last_seen_message_id": seen,
+                "client_uuid": uuid.uuid4(),
+                "route": route[1] if route else "",
+            }
+            try:
+                said.append(client.post(f"/tickets/{ticket.pk}/replies/", fields, HTTP_HX_REQUEST="true").status_code)
+            finally:
+                connections.close_all()
+
+        both = [threading.Thread(target=send, args=(client, f"Answer {n} of {i}")) for i, client in enumerate(browsers)]
+        for one in both:
+            one.start()
+        for one in both:
+            one.join(30)
+        assert sorted(statuses) == [201, 409], f"race {n}"
+        says(crew, f"Question {n + 1}")
+    assert len(answers_of(ticket)) == 100
+    assert not Event.objects.filter(kind="sent_anyway").exists()
+
+
+@pytest.mark.parametrize("with_socket", [True, False], ids=["socket", "no_socket"])
+def test_row_6_two_screens_race_for_the_same_answer(crew, new_context, live_server, with_socket):  # noqa: F811
+    ticket = says(crew, "Question 0").ticket
+    pages = [
+        enter(new_context, live_server, agent, f"/tickets/{ticket.pk}/", script="" if with_socket else NO_SOCKETS)
+        for agent in (crew.agent, crew.teammate)
+    ]
+    for page in pages:
+        expect(page.locator("body")).to_have_attribute("data-live", "live" if with_socket else "away")
+    for n in range(8):
+        for page in pages:
+            expect(page.locator("#thread-log")).to_contain_text(f"Question {n}")
+            expect(page.locator("ticket-composer:not([busy])")).to_be_visible()
+            composer(page).fill(f"Answer {n}")
+        for page in pages:
+            page.evaluate("""() => {
+              const field = document.querySelector("#composer-text");
+              field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true }));
+            }""")
+        for page in pages:
+            page.wait_for_function("() => !document.querySelector('ticket-composer').hasAttribute('busy')")
+        stopped = [page for page in pages if page.locator("#composer-guard").is_visible()]
+        wait_until(lambda n=n: len(answers_of(ticket)) == n + 1, what="the answer")
+        assert len(stopped) == 1, f"race {n}: {len(stopped)} were stopped"
+        expect(composer(stopped[0])).to_have_value(f"Answer {n}")
+        stopped[0].locator("[data-review]").click()
+        composer(stopped[0]).fill("")
+        says(crew, f"Question {n + 1}")
+    assert answers_of(ticket) == [f"Answer {n}" for n in range(8)]
+    assert pages[0].errors == pages[1].errors == []
+
+
+def test_row_16_who_is_there_stands_in_the_list_and_in_the_thread(crew, screen):  # noqa: F811
+    ticket = says(crew, "Anybody?").ticket
+    mina, theo = screen(crew.agent, f"/tickets/{ticket.pk}/"), screen(crew.teammate)
+    row = theo.locator(f"#ticket-row-{ticket.pk}")
+    expect(row).to_contain_text("Anybody?")
+    composer(mina).press_sequentially("I am")
+    expect(row.locator("[data-slot=viewers] .avatar").first).to_be_visible()
+    row.locator("a").click()
+    expect(theo.locator("#viewers")).to_contain_text("Mina is writing a reply")
+    mina.close()
+    expect(theo.locator("#viewers")).not_to_contain_text("Mina")
+
+
+def test_going_online_colours_the_dot_in_the_rail(crew, screen):  # noqa: F811
+    page = screen(crew.agent)
+    page.locator("[popovertarget=presence-menu]").click()
+    page.locator("#presence-menu").get_by_text("Busy").click()
+    expect(page.locator("#rail-avatar .avatar__presence")).to_have_attribute("data-state", "busy")
+
+
+# -- Away and back ----------------------------------------------------------------------------------------------------------------
+
+
+def test_row_7_the_banner_comes_after_a_second_and_a_half_and_says_what_was_loaded(crew, new_context, live_server):  # noqa: F811
+    first, *_others = three_tickets(crew)
+    page = enter(new_context, live_server, crew.agent, f"/tickets/{first.pk}/", script=WATCH_SOCKETS)
+    expect(page.locator("body")).to_have_attribute("data-live", "live")
+    banner = page.locator("live-feed")
+    page.evaluate("Math.random = () => 0.5")  # the jitter: five seconds
+    page.evaluate("() => { window.lost = performance.now(); window.sockets.at(-1).close(); }")
+    page.evaluate("""() => new Promise((resolve) => new MutationObserver((_all, seen) => {
+      if (document.querySelector("live-feed").hidden) return;
+      window.after = performance.now() - window.lost; seen.disconnect(); resolve();
+    }).observe(document.querySelector("live-feed"), { attributes: true }))""")
+    assert page.evaluate("window.after") >= 1500
+    expect(banner).to_have_text(re.compile("Reconnecting"))
+    says(crew, "Back at once", who=scene.sender("Ara", phone="+82105555000"))
+    expect(page.locator("#thread-log")).to_contain_text("Back at once")
+    expect(page.locator("body")).to_have_attribute("data-live", "live")
+    expect(banner).to_have_text(re.compile("Back, "))
+    expect(banner).to_be_hidden()
+    assert len(page.evaluate("window.sockets.map((one) => one.readyState)")) == 2
+
+
+def test_row_7_catching_up_after_sleep_takes_no_two_seconds_of_waiting(crew, new_context, live_server):  # noqa: F811
+    """On focus and online it asks over HTTP at once, whatever the jitter of the socket is."""
+    ticket = says(crew, "Before").ticket
+    page = enter(new_context, live_server, crew.agent, f"/tickets/{ticket.pk}/", script=NO_SOCKETS)
+    expect(composer(page)).to_be_visible()
+    page.context.set_offline(True)
+    says(crew, "While it slept")
+    with page.expect_response(
+        lambda answer: "/live/" in answer.url and "While it slept" in answer.text(), timeout=2000
+    ):
+        page.context.set_offline(False)  # the browser says "online" by itself
+    expect(page.locator("#thread-log")).to_contain_text("While it slept")
+
+
+def test_a_new_version_is_told_and_never_reloads_over_a_draft(crew, new_context, live_server, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(live, "build", lambda: "first")
+    ticket = says(crew, "Hello").ticket
+    page = enter(new_context, live_server, crew.agent, f"/tickets/{ticket.pk}/", script=WATCH_SOCKETS)
+    expect(page.locator("body")).to_have_attribute("data-live", "live")
+    composer(page).fill("Half a sent")
+    page.evaluate("window.same = true")
+    monkeypatch.setattr(live, "build", lambda: "second")
+    page.evaluate("window.sockets.at(-1).close()")  # the old process ends; the new one answers the catch-up
+    expect(page.locator("live-feed")).to_contain_text("New version, reload when ready", timeout=40_000)
+    assert page.evaluate("window.same") is True
+    page.locator("[data-reload]").click()
+    page.wait_for_function("window.same === undefined")
+    expect(composer(page)).to_have_value("Half a sent")
+
+
+def test_who_loses_sight_loses_the_open_ticket(crew, screen):  # noqa: F811
+    ticket = says(crew, "Private").ticket
+    Ticket.objects.filter(pk=ticket.pk).update(team=crew.support)
+    Agent.objects.filter(pk=crew.agent.pk).update(sight="teams")
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(page.locator("#thread-log")).to_contain_text("Private")
+    actions.assign(ticket, assignee=None, team=crew.billing, by=by_agent(crew.manager), now=timezone.now())
+    expect(page.locator("#thread-log")).to_have_count(0)
+    expect(page.locator(f"#ticket-row-{ticket.pk}")).to_have_count(0)
+
+
+# -- Offline ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_row_34_offline_one_reads_writes_and_sends_later(crew, screen):  # noqa: F811
+    first, _second, _third = three_tickets(crew)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(composer(page)).to_be_visible()
+    page.context.set_offline(True)
+    page.keyboard.press("k")
+    expect(page.locator("#thread-log")).to_contain_text("I am Ara")  # read before, so it is here
+    composer(page).fill("Written in a tunnel")
+    composer(page).press("Control+Enter")
+    waiting = page.locator("#thread-log [data-waits]")
+    expect(waiting).to_contain_text("Written in a tunnel")
+    expect(waiting).to_contain_text("Waits for the connection")
+    expect(composer(page)).to_have_value("")
+    assert answers_of(first) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(waiting).to_have_count(0)
+    page.keyboard.press("k")
+    expect(waiting).to_have_count(1)
+    page.context.set_offline(False)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(waiting).to_have_count(0)
+    expect(page.locator(".message--out .text")).to_have_text("Written in a tunnel")
+    assert answers_of(first) == ["Written in a tunnel"] and page.errors == []
+
+
+def test_row_34_what_waited_is_not_sent_into_a_thread_that_moved_on(crew, screen):  # noqa: F811
+    ticket = says(crew, "Who helps?").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    composer(page).fill("I do")
+    page.context.set_offline(True)
+    composer(page).press("Control+Enter")
+    expect(page.locator("[data-waits]")).to_have_count(1)
+    scene.answers(ticket, crew.teammate, "Done already", at=timezone.now())
+    page.context.set_offline(False)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#composer-guard")).to_contain_text("Done already")
+    expect(composer(page)).to_have_value("I do")
+    assert answers_of(ticket) == ["Done already"]
+
+
+# -- Show 3: everything dies ----------------------------------------------------------------------------------------------------------
+
+
+class Web:
+    """A web process and a Redis of its own, which can be killed without hurting the test."""
+
+    def __init__(self, start: Callable[..., Any], folder: Path) -> None:
+        self.start_process, self.folder = start, folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.count = 0
+        self.start_redis()
+        self.start()
+
+    def start(self) -> None:
+        self.count += 1
+        argv = (
+            "-m",
+            "uvicorn",
+            "helpdesk.asgi:application",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--lifespan",
+            "off",
+        )
+        env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PORT": str(self.port), "REDIS_URL": self.redis_url}
+        self.process = self.start_process(f"web-{self.count}", *argv, **env)
+        self.process.wait_for("running on")
+
+    def start_redis(self) -> None:
+        self.redis = embedded.start_valkey(self.folder, durable=False)
+        self.redis_url = embedded.valkey_url(self.folder)
+
+
+@pytest.fixture
+def web(start_process: Any, tmp_path_factory: Any, transactional_db: None, settings: Any) -> Iterator[Web]:
+    server = Web(start_process, tmp_path_factory.mktemp("web"))
+    settings.REDIS_URL = server.redis_url
+    live._redis.cache_clear()
+    yield server
+    server.redis.stop()
+    live._redis.cache_clear()
+
+
+def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_character(web, new_context):
+    crew = people.assemble()  # noqa: F811
+    Agent.objects.update(sight="all")
+    ticket = says(crew, "Question").ticket
+    page = enter(new_context, web.url, crew.agent, f"/tickets/{ticket.pk}/", script=WATCH_SOCKETS)
+    expect(page.locator("body")).to_have_attribute("data-live", "live")
+    composer(page).click()
+    written = ""
+
+    def type_on(words: str) -> None:
+        nonlocal written
+        page.keyboard.type(words)
+        written += words
+
+    def compare(text: str) -> None:
+        """The screen equals the database within the limit, and every character is there."""
+        expect(page.locator("#thread-log")).to_contain_text(text)
+        shown = page.locator("#thread-log > [id^=message-]").evaluate_all(
+            "all => all.map((one) => Number(one.id.slice(8)))"
+        )
+        assert shown == list(Message.objects.filter(ticket=ticket).order_by("pk").values_list("pk", flat=True))
+        rows = page.locator("#list-content .row").evaluate_all("all => all.map((one) => Number(one.dataset.ticket))")
+        assert sorted(rows) == sorted(Ticket.objects.filter(status__in=("new", "open")).values_list("pk", flat=True))
+        expect(composer(page)).to_have_value(written)
+
+    type_on("안녕하세요, the socket")
+    page.evaluate("window.sockets.at(-1).close()")
+    type_on(" dies")
+    says(crew, "after the socket")
+    compare("after the socket")
+
+    type_on(", the web")
+    web.process.kill()
+    type_on(" process dies")
+    says(crew, "after the web")
+    says(crew, "a new one", who=scene.sender("Ara", phone="+821055550099"))
+    type_on(" and stays dead a while")
+    web.start()
+    compare("after the web")
+
+    type_on(", Redis")
+    web.redis.stop()
+    type_on(" dies")
+    says(crew, "without redis")
+    compare("without redis")
+    web.start_redis()
+    says(crew, "redis is back")
+    compare("redis is back")
+
+    type_on(", the tab dies")
+    page.close()
+    page = page.context.new_page()
+    page.goto(f"{web.url}/tickets/{ticket.pk}/")
+    compare("redis is back")
+    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
+    wait_until(lambda: Draft.objects.filter(ticket=ticket, text=written).exists(), what="the draft on the server")
+
+
+# -- Show 7: eight hours --------------------------------------------------------------------------------------------------------------
+
+
+def test_show_7_five_thousand_events_grow_a_tab_by_less_than_thirty_megabytes(crew, new_context, live_server, capsys):  # noqa: F811
+    tickets = scene.many(crew, 60, now=timezone.now() - timedelta(hours=2))
+    page = enter(new_context, live_server, crew.agent, f"/tickets/{tickets[0].pk}/", wire="catch", script="")
+    expect(composer(page)).to_be_visible()
+    newest = (
+        Event.objects.filter(ticket__isnull=False)
+        .order_by("ticket", "-pk")
+        .distinct("ticket")
+        .values_list("pk", flat=True)
+    )
+    frames = [live.payload(loaded) | {"type": "event"} for loaded in live.load(newest)]
+    cdp = page.context.new_cdp_session(page)
+
+    def heap() -> tuple[float, int]:
+        cdp.send("HeapProfiler.collectGarbage")
+        metrics = {one["name"]: one["value"] for one in cdp.send("Performance.getMetrics")["metrics"]}
+        return float(metrics["JSHeapUsedSize"] / 1024**2), int(metrics["Nodes"])
+
+    cdp.send("Performance.enable")
+    number = live.newest_id()
+
+    def send(count: int) -> None:
+        nonlocal number
+        for _ in range(count):
+            number += 1
+            frame = frames[number % len(frames)]
+            at = round(timezone.now().timestamp() * 1000)
+            page.wire.send(live.encode(frame | {"id": number, "at": at}))
+        page.wait_for_function("(id) => window.lastEvent >= id", arg=number)
+
+    page.evaluate("""() => {
+      window.lastEvent = 0;
+      const parse = JSON.parse;
+      JSON.parse = (text, ...more) => { const said = parse(text, ...more); if (said?.type === "event") window.lastEvent = said.id; return said; };
+    }""")
+    send(100)  # what is loaded once
+    before, nodes_before = heap()
+    for _ in range(10):
+        send(500)
+    after, nodes_after = heap()
+    with capsys.disabled():
+        print(
+            f"\n5,000 events: heap {before:.1f} MB before, {after:.1f} MB after, {after - before:+.1f} MB; nodes {nodes_before} -> {nodes_after}"
+        )
+    assert after - before < 30
+    assert page.errors == []
+
+
+def enter(new_context: Any, server: Any, agent: Any, path: str, *, script: str = "", wire: str = "") -> Page:
+    """This agent's browser, with a script that runs before all others; `wire="catch"` gives the test its socket as `page.wire`."""
+    client = Client()
+    client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
+    context = new_context()
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(server)}])
+    if script:
+        context.add_init_script(script)
+    page = context.new_page()
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    if wire:
+
+        def answer(route: Any) -> None:
+            page.wire = route
+            empty = {"type": "caught_up", "resync": False, "newest": live.newest_id(), "events": [], "gone": []}
+            route.on_message(lambda said: route.send(live.encode(empty)) if "hello" in said else None)
+
+        page.route_web_socket(re.compile("/live/"), answer)
+    page.goto(f"{server}{path}")
+    return page
