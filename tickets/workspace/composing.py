@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils import timesince
@@ -13,8 +14,10 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from tickets import fragments, replies
+from tickets.channels import capabilities_of
 from tickets.models import Attachment, Draft, Macro, Ticket
 from tickets.timeline import labels_of_status
+from tickets.workspace import snoozing
 
 
 def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now: datetime) -> dict[str, Any]:
@@ -22,10 +25,11 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
     drafts = list(Draft.objects.filter(ticket=ticket).select_related("agent", "route"))
     own = {draft.kind: draft for draft in drafts if draft.agent_id == agent.pk}
     choices = replies.routes_for(ticket, now=now) if agent.may_reply else []
+    revision = own["reply"].revision if "reply" in own else 0
+    held = own.pop("reply") if "reply" in own and own["reply"].send_at else None
     reply, note = own.get("reply"), own.get("note")
     starts = max(own.values(), key=lambda draft: draft.updated_at).kind if own else "reply"
     labels = labels_of_status()
-    files = attachments_of(own.values())
     return {
         "ticket_id": ticket.pk,
         "url": reverse("replies", args=[ticket.pk]),
@@ -35,7 +39,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "may_reply": agent.may_reply,
         "reply_text": reply.text if reply else "",
         "note_text": note.text if note else "",
-        "reply_revision": reply.revision if reply else 0,
+        "reply_revision": revision,
         "note_revision": note.revision if note else 0,
         **_macro_of(own.get(starts)),
         "stopped": reply.stopped if reply else "",
@@ -44,7 +48,11 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "routes": [route_facts(choice, now=now) for choice in choices],
         "route": chosen(choices, draft=reply),
         "to": "",
-        "files": [fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in files],
+        "files": tray(own.values()),
+        "waiting": waiting(held, now=now) if held else None,
+        "stopped_reason": replies.sentence_of(reply.stopped) if reply and reply.stopped else "",
+        "stopped_words": _("Your reply was not sent: the thread has moved on. It is a draft again."),
+        "later": snoozing.presets(ZoneInfo(agent.time_zone), now=now, hours=snoozing.hours_of(ticket)),
         "upload_url": reverse("uploads"),
         "statuses": [
             {"value": value, "label": _("Send, then: %(status)s") % {"status": labels[value]}}
@@ -52,6 +60,39 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         ],
         "others": [draft.agent.name for draft in drafts if draft.agent_id != agent.pk and draft.text],
     }
+
+
+def waiting(held: Draft, *, now: datetime) -> dict[str, Any]:
+    """What `workspace/waiting.html` shows of an answer that is on its way."""
+    assert held.send_at is not None
+    zone = ZoneInfo(held.agent.time_zone)
+    files = attachments_of([held])
+    return {
+        "id": held.pk,
+        "text": held.text or ", ".join(file.name for file in files),
+        "n_files": len(files) if held.text else 0,
+        "until_ms": round(held.send_at.timestamp() * 1000),
+        "short": held.send_at <= now + replies.LONGEST_HOLD,
+        "words": snoozing.in_words(held.send_at, zone, now=now),
+        "insist": held.send_anyway,
+        "url": reverse("waiting", args=[held.ticket_id]),
+    }
+
+
+def tray(drafts: Iterable[Draft]) -> list[dict[str, Any]]:
+    """The files of drafts, removable."""
+    return [
+        fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in attachments_of(drafts)
+    ]
+
+
+def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
+    """ISO 8601, as our own buttons say it; without a zone it is the agent's."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=zone)
 
 
 def _macro_of(draft: Draft | None) -> dict[str, Any]:
@@ -78,6 +119,8 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "note": note,
         "disabled": not choice.reachable,
         "limit": choice.limit,
+        "unit": capabilities_of(choice.channel.kind).text_unit,
+        "hold": not capabilities_of(choice.channel.kind).chatlike,
     }
 
 

@@ -93,6 +93,7 @@ urlpatterns = [
     path("tickets/<int:pk>/drafts/<slug:kind>/", composer.draft, name="draft"),
     path("files/pictures/<str:signed>/", pictures.picture, name="picture"),
     path("files/<str:token>/<str:name>", stored_file, name="file"),
+    path("tickets/<int:pk>/waiting/", composer.waiting, name="waiting"),
     path("uploads/", composer.uploads, name="uploads"),
     path("uploads/<int:pk>/", composer.upload, name="upload"),
     path("messages/<int:pk>/body/", mail.body, name="message_body"),

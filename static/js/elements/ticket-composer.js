@@ -9,7 +9,6 @@ import { keys } from "../lib/keyboard.js";
 import { keyMap } from "../lib/words.js";
 
 const CHAT_LIKE = new Set(["sms", "webchat", "whatsapp", "messenger", "instagram", "line", "kakao", "telegram", "x"]);
-const LIMITS = { sms: 1600, whatsapp: 4096, webchat: 8000, line: 5000, instagram: 1000, messenger: 2000, telegram: 4096 };
 
 class TicketComposer extends HTMLElement {
   #off = [];
@@ -55,8 +54,12 @@ class TicketComposer extends HTMLElement {
 
   /** Kind of the channel that the chosen route uses; "" when there is none. */
   get channel() {
+    return this.#option?.dataset.kind ?? "";
+  }
+
+  get #option() {
     const route = this.form.elements.route?.value;
-    return this.querySelector(`.routes [data-value="${CSS.escape(route ?? "")}"]`)?.dataset.kind ?? "";
+    return this.querySelector(`.routes [data-value="${CSS.escape(route ?? "")}"]`);
   }
 
   show(kind) {
@@ -86,16 +89,22 @@ class TicketComposer extends HTMLElement {
 
   #count() {
     const place = this.querySelector("#composer-count");
-    const limit = LIMITS[this.channel];
-    const length = [...this.reply.value].length;
-    place.textContent = limit && length >= limit * 0.8 ? `${length} / ${limit}` : "";
-    place.toggleAttribute("data-over", Boolean(limit) && length > limit);
+    const { limit = 0, unit } = this.#option?.dataset ?? {};
+    const length = lengthOf(this.reply.value, unit);
+    place.textContent = Number(limit) && length >= limit * 0.8 ? `${length} / ${limit}` : "";
+    place.toggleAttribute("data-over", Boolean(Number(limit)) && length > limit);
   }
 
   #grow(field) {
     field.style.height = "auto";
     field.style.height = `${field.scrollHeight}px`;
   }
+}
+
+/** In the unit in which the channel's provider counts. */
+function lengthOf(text, unit) {
+  if (unit === "bytes") return new TextEncoder().encode(text).length;
+  return unit === "characters" ? [...text].length : text.length;
 }
 
 customElements.define("ticket-composer", TicketComposer);

@@ -1,6 +1,8 @@
 /** What the composer does with the server: drafts, files, sending, and the strip that says why something was not sent. */
 
+import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
+import { Held } from "./held.js";
 import { fromTemplate, nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
@@ -8,6 +10,8 @@ import { toast } from "./toast.js";
 import { word } from "./words.js";
 
 const TYPING_MS = 4000;
+const PLACE = /\{\{[^{}\n]*\}\}/;
+const MENTIONS_FILE = /첨부|\battach(ed|ing|ment|ments)?\b/i;
 
 export class Desk {
   #waiting = new Set(); // uploads under way
@@ -29,6 +33,15 @@ export class Desk {
     composer.addEventListener("paste", (event) => this.#pasted(event));
     for (const name of ["dragover", "dragleave", "drop"]) composer.addEventListener(name, (event) => this.#dragged(event));
     this.#rescue();
+    this.#later();
+    this.held = new Held({
+      thread,
+      draftUrl: this.form.dataset.draftUrl.replace("KIND", "reply"),
+      back: (draft) => this.#takenBack(draft),
+      gone: (html) => this.released(html),
+    });
+    const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
+    if (waiting) this.held.show(document.importNode(waiting, true));
   }
 
   get fields() {
@@ -54,6 +67,7 @@ export class Desk {
 
   leave() {
     clearTimeout(this.#typing);
+    this.held.end();
     this.flush({ leaving: true });
   }
 
@@ -152,28 +166,103 @@ export class Desk {
     }
     chip.dataset.state = "failed";
     chip.querySelector("small").textContent = answer && answer.status < 500 ? await answer.text() : word("failed");
-    setTimeout(() => chip.remove(), 8000);
+    const tools = this.composer.querySelector("template[data-failed]").content.cloneNode(true);
+    tools.querySelector("[data-retry]").addEventListener("click", () => { chip.remove(); this.upload([file]); });
+    tools.querySelector("[data-discard]").addEventListener("click", () => chip.remove());
+    chip.append(tools);
   }
 
   // Sending
 
-  async send({ kind, then = "", anyway = false }) {
+  async send({ kind, then = "", anyway = false, at = "" }) {
     if (this.composer.hasAttribute("busy")) return;
     this.composer.setAttribute("busy", "");
     try {
       await Promise.all(this.#waiting);
-      await this.#send({ kind, then, anyway });
+      if (!this.#warns(kind, { then, at })) await this.#send({ kind, then, anyway, at });
     } finally {
       this.composer.removeAttribute("busy");
     }
   }
 
-  async #send({ kind, then, anyway }) {
+  /** What looks like a slip, in the one strip: it holds up this text once. */
+  #warns(kind, how) {
+    const text = (kind === "note" ? this.fields.note : this.fields.text).value;
+    const failed = this.tray.querySelector("[data-state=failed] .attachment__name")?.textContent;
+    const place = PLACE.exec(text)?.[0];
+    const people = kind === "reply" && document.getElementById("viewers")?.dataset.replying;
+    let slip = "";
+    if (failed) slip = phrase("fileFailed", { name: failed });
+    else if (place) slip = phrase("unfilled", { name: place });
+    else if (people) slip = phrase("replying", { names: people });
+    else if (MENTIONS_FILE.test(text) && !this.tray.children.length) slip = phrase("noFile");
+    if (!slip || this.warned === slip + text) return false;
+    this.warned = slip + text;
+    const strip = this.composer.querySelector("template[data-slip]").content.cloneNode(true);
+    strip.querySelector("p").textContent = slip;
+    strip.querySelector("[data-go]").addEventListener("click", () => this.send({ kind, ...how }));
+    this.guard.replaceChildren(strip);
+    this.guard.dataset.tone = "";
+    this.guard.hidden = false;
+    return true;
+  }
+
+  /** Send later: times to press, and a line for one's own words. */
+  #later() {
+    const menu = this.composer.querySelector("#later-menu");
+    const line = menu?.querySelector("input[type=text]");
+    const go = (at) => {
+      menu.hidePopover();
+      if (at && this.fields.text.value.trim()) this.send({ kind: "reply", at });
+    };
+    menu?.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-at]");
+      if (button) go(button.dataset.at || line.value.trim());
+    });
+    menu?.addEventListener("toggle", (event) => { if (event.newState === "open") line.focus(); });
+    if (line) new EnterSends(line, { send: () => go(line.value.trim()), plain: () => true });
+  }
+
+  /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
+  #takenBack({ text, files, revision, route }) {
+    const field = this.fields.text;
+    field.value = [text, field.value].filter(Boolean).join("\n\n");
+    for (const chip of nodes(files)) {
+      this.tray.append(chip);
+      window.htmx?.process(chip);
+    }
+    if (route && this.fields.route) this.fields.route.value = route;
+    this.#insert?.give(this.macro);
+    this.#keepers.reply.revision = Math.max(this.#keepers.reply.revision, revision);
+    this.#keepers.reply.changed();
+    this.composer.show("reply");
+  }
+
+  /** The answer that was held has left: what was written meanwhile can be saved. */
+  released(html = null) {
+    this.held.end();
+    if (html) this.thread()?.apply([html]);
+    this.flush();
+    this.after("");
+  }
+
+  /** The thread has moved on before it left. */
+  async stopped() {
+    if (!this.held.isShown) return;
+    const answer = await send("GET", this.held.draftUrl).catch(() => null);
+    const draft = answer?.ok ? await answer.json() : null;
+    if (!draft?.stopped || !this.held.isShown) return;
+    this.held.end();
+    this.#takenBack(draft);
+  }
+
+  async #send({ kind, then, anyway, at }) {
     const isNote = kind === "note";
     const field = isNote ? this.fields.note : this.fields.text;
     const text = field.value;
     const fields = new FormData();
-    const words = { text, route: this.fields.route?.value ?? "", then, anyway: anyway ? "1" : "" };
+    const words = { text, route: this.fields.route?.value ?? "", then, anyway: anyway ? "1" : "", send_at: at };
+    if (at && this.composer.querySelector("#later-menu input[name=insist]")?.checked) words.insist = "1";
     for (const name of ["client_uuid", "last_seen_message_id"]) words[name] = this.fields[name].value;
     for (const [name, value] of Object.entries(words)) fields.append(name, value);
     for (const id of this.fileIds) fields.append("files", id);
@@ -187,11 +276,21 @@ export class Desk {
     this.#hush();
     clearTimeout(this.#typing);
     this.doing("viewing");
+    if (this.composer.contains(document.activeElement)) this.#toThread();
     const button = this.form.querySelector(".btn--note[formaction]");
     const url = isNote ? button.getAttribute("formaction") : this.form.getAttribute("action");
     const answer = await send("POST", url, { form: fields }).catch(() => null);
     if (!answer && this.#queued({ kind, url, then, text, fields })) {
       bubble?.remove();
+      return;
+    }
+    if (answer?.status === 202) {
+      bubble?.remove();
+      this.macro = macro;
+      this.#keepers[kind].sent();
+      this.fields.client_uuid.value = crypto.randomUUID();
+      if (this.composer.isConnected) this.held.show(nodes(await answer.text())[0]);
+      this.after(then);
       return;
     }
     if (answer?.status === 201) {
@@ -237,6 +336,14 @@ export class Desk {
     this.guard.dataset.tone = status === 409 ? "" : "bad";
     this.guard.dataset.then = then;
     this.guard.hidden = false;
+  }
+
+  /** What comes next is said by keys: E, J, U. */
+  #toThread() {
+    const thread = this.thread();
+    if (!thread) return;
+    thread.tabIndex = -1;
+    thread.focus({ preventScroll: true });
   }
 
   #hush() {

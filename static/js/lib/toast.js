@@ -39,6 +39,16 @@ export function undoLast() {
   return true;
 }
 
+/** Let Z undo something that shows itself elsewhere. Returns how to withdraw the offer. */
+export function offerUndo(run) {
+  const act = once(async () => {
+    if (lastUndo === act) lastUndo = null;
+    await run();
+  });
+  lastUndo = act;
+  return () => { if (lastUndo === act) lastUndo = null; };
+}
+
 function once(run) {
   let done = false;
   return () => { if (!done) { done = true; return run(); } return undefined; };

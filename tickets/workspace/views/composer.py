@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, cast
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
@@ -12,12 +14,14 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import delivery, files, fragments, live, replies
+from tickets import delivery, files, fragments, live, moments, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
+from tickets.channels import capabilities_of
 from tickets.macros import chosen as chosen_macro
 from tickets.models import Attachment, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
@@ -52,18 +56,25 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=403)
     then = request.POST.get("then", "")
     try:
-        message = replies.post(
-            shown,
-            agent=agent,
-            text=request.POST.get("text", "")[:LONGEST_TEXT],
-            route=replies.choice_for(shown, request.POST.get("route", ""), now=now),
-            attachments=_files(request, agent),
-            client_uuid=_uuid(request),
-            seen_message_id=_number(request.POST.get("last_seen_message_id")),
-            anyway=request.POST.get("anyway") == "1",
-            then=({"status": then} if then in replies.AFTERWARDS else {}) | macros.chosen(request),
-            now=now,
-        )
+        route = replies.choice_for(shown, request.POST.get("route", ""), now=now)
+        words: dict[str, Any] = {
+            "agent": agent,
+            "text": request.POST.get("text", "")[:LONGEST_TEXT],
+            "route": route,
+            "attachments": _files(request, agent),
+            "client_uuid": _uuid(request),
+            "seen_message_id": _number(request.POST.get("last_seen_message_id")),
+            "anyway": request.POST.get("anyway") == "1",
+            "then": ({"status": then} if then in replies.AFTERWARDS else {}) | macros.chosen(request),
+            "now": now,
+        }
+        send_at = _send_at(request, agent, route, now=now)
+        if send_at:
+            message = replies.hold(shown, send_at=send_at, insist=request.POST.get("insist") == "1", **words)
+        else:
+            message = replies.post(shown, **words)
+    except NotAMoment:
+        return _guard(request, shown, status=422, reason=_("This is no moment ahead. Try “tomorrow 9am”."))
     except replies.Stale as stale:
         return _guard(request, shown, status=409, messages=stale.messages)
     except replies.Unreachable as error:
@@ -74,7 +85,57 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
         )
     except ValueError:
         return _guard(request, shown, status=422, reason=_("There is nothing to send."))
+    if isinstance(message, Draft):
+        return _held(request, shown, message)
     return _posted(request, shown, message)
+
+
+class NotAMoment(ValueError):
+    """What was said of when to send is not understood, or is past."""
+
+
+def _send_at(request: HttpRequest, agent: Agent, route: replies.RouteChoice, *, now: datetime) -> datetime | None:
+    """When it leaves: at the moment that was said, else after the author's time to undo; None for at once (chats)."""
+    said = request.POST.get("send_at", "").strip()
+    if said:
+        zone = ZoneInfo(agent.time_zone)
+        moment = moments.parse(said, now=now, zone=zone, language=get_language() or "en")
+        at = moment.at if moment else composing.moment_of(said, zone)
+        if at is None or not now < at <= now + moments.HORIZON:
+            raise NotAMoment(said)
+        return at
+    if capabilities_of(route.channel.kind).chatlike or not agent.undo_seconds:
+        return None
+    return now + timedelta(seconds=agent.undo_seconds)
+
+
+@login_required
+def waiting(request: HttpRequest, pk: int) -> HttpResponse:
+    """One's own answer that waits to be sent. POST: send it now. DELETE: take it back, as JSON. 409 when it has gone."""
+    agent, now = agent_of(request), timezone.now()
+    shown = ticket_for(agent, pk)
+    held = Draft.objects.filter(ticket=shown, agent=agent, kind="reply", send_at__isnull=False).first()
+    if request.method == "POST":
+        if held is None or not replies.send_now(held, now=now):
+            return HttpResponse(status=409)
+        return _posted(request, shown, Message.objects.get(client_uuid=held.client_uuid))
+    if request.method != "DELETE":
+        return HttpResponseNotAllowed(["POST", "DELETE"])
+    if held is None or not replies.undo(held, now=now):
+        return HttpResponse(status=409)
+    return JsonResponse(_returned(request, held))
+
+
+def _returned(request: HttpRequest, kept: Draft) -> dict[str, Any]:
+    """A draft with everything that goes back into the composer."""
+    tray = {"files": composing.tray([kept])}
+    return {
+        **_draft_facts(kept),
+        "route": f"{kept.route.channel_id}-{kept.route.identity_id}" if kept.route else "",
+        "files": render_to_string("workspace/uploads.html", tray, request),
+        "macro": kept.then.get("macro"),
+        "then": kept.then.get("status", ""),
+    }
 
 
 @login_required
@@ -111,7 +172,7 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         raise Http404
     if request.method == "GET":
         kept = Draft.objects.filter(ticket=shown, agent=agent, kind=kind).first()
-        return JsonResponse(_draft_facts(kept))
+        return JsonResponse(_returned(request, kept) if kept else _draft_facts(kept))
     if request.method == "DELETE":
         revision = _number(request.GET.get("revision"))
         replies.discard_draft(shown, agent=agent, kind=kind, revision=revision or 0, now=now)
@@ -131,6 +192,8 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         now=now,
         **written["words"],
     )
+    if kept and kept.send_at and kept.client_uuid != written["words"]["client_uuid"]:
+        return HttpResponse(status=409)  # the answer before it is on its way: this one stays on its device until then
     words = " ".join(kept.text[:300].split())[:80] if kept else ""
     live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": words})
     return JsonResponse(_draft_facts(kept))
@@ -241,6 +304,14 @@ def _posted(request: HttpRequest, ticket: Ticket, message: Message) -> HttpRespo
     if request.POST.get("macro") and message.client_uuid:
         macros.say_applied(response, macros.use_of(message.client_uuid))
     return response
+
+
+def _held(request: HttpRequest, ticket: Ticket, held: Draft) -> HttpResponse:
+    """202: nothing has left yet."""
+    if not wants_fragment(request):
+        return back_to(ticket)
+    context = {"waiting": composing.waiting(held, now=timezone.now()), "agent": request.user}
+    return render(request, "workspace/waiting.html", context, status=202)
 
 
 def _guard(

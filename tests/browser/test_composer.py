@@ -1,0 +1,182 @@
+"""Writing and sending in a real browser (ux.md 17: rows 3, 5, 6, 8, 14, 24)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from agents.models import Agent
+from tests import cast as people
+from tests.browser.test_workspace import composer, crew, says, screen
+from tests.workspace import scene
+from tickets import replies
+from tickets.models import Draft, Message, Ticket
+
+__all__ = ["crew", "screen"]  # fixtures
+ARA = scene.sender("Ara", email="ara@example.org")
+
+
+def mails(crew: people.Cast, text: str = "Where is my parcel?") -> Ticket:
+    return scene.says(crew.email, ARA, text, at=timezone.now() - timedelta(minutes=5)).ticket
+
+
+def opened(screen: Any, agent: Agent, ticket: Ticket) -> Page:
+    page = screen(agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    return page
+
+
+def sends(page: Page, text: str) -> None:
+    composer(page).fill(text)
+    page.keyboard.press("Control+Enter")
+
+
+def answers() -> Any:
+    return Message.objects.filter(direction="out")
+
+
+def test_row_5_a_mail_can_be_taken_back_with_z_and_nothing_has_left(crew, screen):
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
+    page = opened(screen, crew.agent, mails(crew))
+    sends(page, "It leaves tomorrow.")
+    expect(page.locator("[data-waiting]")).to_contain_text(re.compile(r"Sending in \d+ s"))
+    expect(composer(page)).to_have_value("")
+    assert page.evaluate("document.activeElement.id") == "thread-log"  # E and J work at once
+    page.keyboard.press("z")
+    expect(composer(page)).to_have_value("It leaves tomorrow.")
+    expect(page.locator("[data-waiting]")).to_have_count(0)
+    assert Draft.objects.get().send_at is None
+    assert replies.release_due(now=timezone.now() + timedelta(hours=1)) == 0
+    assert not answers().exists() and page.errors == []
+
+
+def test_row_5_closing_the_tab_is_safe_and_it_leaves_at_its_moment(crew, screen):
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
+    ticket = mails(crew)
+    page = opened(screen, crew.agent, ticket)
+    sends(page, "It leaves tomorrow.")
+    expect(page.locator("[data-waiting]")).to_be_visible()
+    page.reload()
+    expect(page.locator("[data-waiting] .text")).to_have_text("It leaves tomorrow.")
+    expect(composer(page)).to_have_value("")
+    assert replies.release_due(now=timezone.now() + timedelta(seconds=31)) == 1
+    expect(page.locator("[data-waiting]")).to_have_count(0)
+    expect(page.locator(".message--out .text")).to_have_text("It leaves tomorrow.")
+    assert answers().get().text == "It leaves tomorrow." and not Draft.objects.exists() and page.errors == []
+
+
+def test_row_5_a_chat_leaves_at_once(crew, screen):
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    sends(page, "Hi!")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Hi!")
+    expect(page.locator("[data-waiting]")).to_have_count(0)
+    assert answers().get().text == "Hi!"
+
+
+def test_row_6_what_is_typed_while_an_answer_waits_is_kept(crew, screen):
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
+    page = opened(screen, crew.agent, mails(crew))
+    sends(page, "First.")
+    expect(page.locator("[data-waiting]")).to_be_visible()
+    composer(page).fill("And another thing")
+    expect(page.locator("#composer-saved")).to_have_text("Draft kept on this device")
+    composer(page).fill("")
+    composer(page).fill("And a second thing")
+    assert replies.release_due(now=timezone.now() + timedelta(seconds=31)) == 1
+    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
+    assert answers().get().text == "First."
+    page.reload()
+    expect(composer(page)).to_have_value("And a second thing")
+    assert page.errors == []
+
+
+def test_row_14_send_later_waits_is_shown_and_cancelled(crew, screen):
+    ticket = says(crew, "Hello?").ticket
+    page = opened(screen, crew.agent, ticket)
+    composer(page).fill("Good morning!")
+    page.get_by_role("button", name="Send later").first.click()
+    page.locator("#later-menu input[type=text]").fill("tomorrow 9am")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-waiting]")).to_contain_text("unless the customer writes first")
+    draft = Draft.objects.get()
+    assert draft.send_at is not None and draft.send_at > timezone.now() and not draft.send_anyway
+    page.reload()
+    page.get_by_role("button", name="Cancel sending").click()
+    expect(composer(page)).to_have_value("Good morning!")
+    assert Draft.objects.get().send_at is None and not answers().exists() and page.errors == []
+
+
+def test_row_14_the_customer_writes_first_and_the_text_comes_back(crew, screen):
+    ticket = says(crew, "Hello?").ticket
+    page = opened(screen, crew.agent, ticket)
+    composer(page).fill("Good morning!")
+    page.get_by_role("button", name="Send later").first.click()
+    page.locator("#later-menu [data-at]").first.click()
+    expect(page.locator("[data-waiting]")).to_be_visible()
+    says(crew, "Never mind.")
+    replies.release_due(now=timezone.now() + timedelta(days=14))
+    expect(composer(page)).to_have_value("Good morning!")
+    expect(page.locator(".toast")).to_contain_text("the thread has moved on")
+    assert not answers().exists() and page.errors == []
+
+
+@pytest.mark.parametrize(
+    "text, slip",
+    [
+        ("Dear {{customer.name}}, hello", "{{customer.name}}"),
+        ("The invoice is attached.", "there is no file"),
+        ("파일을 첨부합니다.", "there is no file"),
+    ],
+)
+def test_row_8_a_slip_stops_once(crew, screen, text, slip):
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    sends(page, text)
+    expect(page.locator("#composer-guard")).to_contain_text(slip)
+    assert composer(page).input_value() == text and not answers().exists()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text(text)
+    expect(page.locator("#composer-guard")).to_be_hidden()
+    assert answers().count() == 1 and page.errors == []
+
+
+def test_row_24_a_file_that_failed_stays_and_is_tried_again(crew, screen):
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    page.route("**/uploads/", lambda route: route.abort(), times=1)
+    page.locator("[data-files]").set_input_files(
+        {"name": "note.txt", "mimeType": "text/plain", "buffer": b"to be read"}
+    )
+    expect(page.locator("#composer-files [data-state=failed]")).to_contain_text("note.txt")
+    sends(page, "Here it is.")
+    expect(page.locator("#composer-guard")).to_contain_text("note.txt")
+    assert not answers().exists()
+    page.locator("[data-retry]").click()
+    expect(page.locator("#composer-files input[name=files]")).to_be_attached()
+    composer(page).focus()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Here it is.")
+    assert answers().get().attachments.get().name == "note.txt" and page.errors == []
+
+
+@pytest.mark.parametrize("steps, said", [(("ㅎ", "하", "한"), "한"), (("k", "か"), "か")], ids=["hangul", "kana"])
+def test_row_3_the_enter_that_ends_a_composition_sends_nothing(crew, screen, steps, said):
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    composer(page).focus()
+    session = page.context.new_cdp_session(page)
+    for step in steps:
+        session.send("Input.imeSetComposition", {"text": step, "selectionStart": len(step), "selectionEnd": len(step)})
+    page.evaluate(
+        """() => document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
+             {key: "Process", code: "Enter", keyCode: 229, isComposing: true, bubbles: true, cancelable: true}))"""
+    )
+    session.send("Input.insertText", {"text": said})
+    page.keyboard.press("Enter")  # some systems press it a second time
+    assert composer(page).input_value().strip() == said and not answers().exists()
+    page.wait_for_timeout(200)
+    page.keyboard.press("Enter")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text(said)
+    assert answers().count() == 1
