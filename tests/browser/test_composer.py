@@ -44,12 +44,12 @@ def test_row_5_a_mail_can_be_taken_back_with_z_and_nothing_has_left(crew, screen
     Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
     page = opened(screen, crew.agent, mails(crew))
     sends(page, "It leaves tomorrow.")
-    expect(page.locator("[data-waiting]")).to_contain_text(re.compile(r"Sending in \d+ s"))
+    expect(page.locator("#thread-log [data-waiting]")).to_contain_text(re.compile(r"Sending in \d+ s"))
     expect(composer(page)).to_have_value("")
     assert page.evaluate("document.activeElement.id") == "thread-log"  # E and J work at once
     page.keyboard.press("z")
     expect(composer(page)).to_have_value("It leaves tomorrow.")
-    expect(page.locator("[data-waiting]")).to_have_count(0)
+    expect(page.locator("#thread-log [data-waiting]")).to_have_count(0)
     assert Draft.objects.get().send_at is None
     assert replies.release_due(now=timezone.now() + timedelta(hours=1)) == 0
     assert not answers().exists() and page.errors == []
@@ -60,12 +60,12 @@ def test_row_5_closing_the_tab_is_safe_and_it_leaves_at_its_moment(crew, screen)
     ticket = mails(crew)
     page = opened(screen, crew.agent, ticket)
     sends(page, "It leaves tomorrow.")
-    expect(page.locator("[data-waiting]")).to_be_visible()
+    expect(page.locator("#thread-log [data-waiting]")).to_be_visible()
     page.reload()
-    expect(page.locator("[data-waiting] .text")).to_have_text("It leaves tomorrow.")
+    expect(page.locator("#thread-log [data-waiting] .text")).to_have_text("It leaves tomorrow.")
     expect(composer(page)).to_have_value("")
     assert replies.release_due(now=timezone.now() + timedelta(seconds=31)) == 1
-    expect(page.locator("[data-waiting]")).to_have_count(0)
+    expect(page.locator("#thread-log [data-waiting]")).to_have_count(0)
     expect(page.locator(".message--out .text")).to_have_text("It leaves tomorrow.")
     assert answers().get().text == "It leaves tomorrow." and not Draft.objects.exists() and page.errors == []
 
@@ -74,7 +74,7 @@ def test_row_5_a_chat_leaves_at_once(crew, screen):
     page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
     sends(page, "Hi!")
     expect(page.locator(".message--out[id^=message] .text")).to_have_text("Hi!")
-    expect(page.locator("[data-waiting]")).to_have_count(0)
+    expect(page.locator("#thread-log [data-waiting]")).to_have_count(0)
     assert answers().get().text == "Hi!"
 
 
@@ -82,7 +82,7 @@ def test_row_6_what_is_typed_while_an_answer_waits_is_kept(crew, screen):
     Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
     page = opened(screen, crew.agent, mails(crew))
     sends(page, "First.")
-    expect(page.locator("[data-waiting]")).to_be_visible()
+    expect(page.locator("#thread-log [data-waiting]")).to_be_visible()
     composer(page).fill("And another thing")
     expect(page.locator("#composer-saved")).to_have_text("Draft kept on this device")
     composer(page).fill("")
@@ -102,7 +102,7 @@ def test_row_14_send_later_waits_is_shown_and_cancelled(crew, screen):
     page.get_by_role("button", name="Send later").first.click()
     page.locator("#later-menu input[type=text]").fill("tomorrow 9am")
     page.keyboard.press("Enter")
-    expect(page.locator("[data-waiting]")).to_contain_text("unless the customer writes first")
+    expect(page.locator("#thread-log [data-waiting]")).to_contain_text("unless the customer writes first")
     draft = Draft.objects.get()
     assert draft.send_at is not None and draft.send_at > timezone.now() and not draft.send_anyway
     page.reload()
@@ -117,7 +117,7 @@ def test_row_14_the_customer_writes_first_and_the_text_comes_back(crew, screen):
     composer(page).fill("Good morning!")
     page.get_by_role("button", name="Send later").first.click()
     page.locator("#later-menu [data-at]").first.click()
-    expect(page.locator("[data-waiting]")).to_be_visible()
+    expect(page.locator("#thread-log [data-waiting]")).to_be_visible()
     says(crew, "Never mind.")
     replies.release_due(now=timezone.now() + timedelta(days=14))
     expect(composer(page)).to_have_value("Good morning!")
@@ -174,7 +174,6 @@ def test_row_3_the_enter_that_ends_a_composition_sends_nothing(crew, screen, ste
              {key: "Process", code: "Enter", keyCode: 229, isComposing: true, bubbles: true, cancelable: true}))"""
     )
     session.send("Input.insertText", {"text": said})
-    page.keyboard.press("Enter")  # some systems press it a second time
     assert composer(page).input_value().strip() == said and not answers().exists()
     page.wait_for_timeout(200)
     page.keyboard.press("Enter")
