@@ -113,7 +113,17 @@ class AgentForm(forms.ModelForm):
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = Agent
-        fields = ["name", "language", "time_zone", "theme", "density", "message_size", "send_key", "undo_seconds", "shortcuts_on"]
+        fields = [
+            "name",
+            "language",
+            "time_zone",
+            "theme",
+            "density",
+            "message_size",
+            "send_key",
+            "undo_seconds",
+            "shortcuts_on",
+        ]
         labels = {
             "theme": gettext_lazy("Appearance"),
             "density": gettext_lazy("Density of lists"),

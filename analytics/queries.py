@@ -108,9 +108,12 @@ def created(scope: Scope) -> QuerySet[Any]:
 def _earliest_of_family(column: str) -> Any:
     """The earliest in a ticket and in those merged into it, three deep; each depth by the index of `merged_into`."""
     depths = ("merged_into", "merged_into__merged_into", "merged_into__merged_into__merged_into")
-    members = (Ticket.objects.filter(**{depth: OuterRef("pk")}).order_by(column).values(column)[:1] for depth in depths)
+    members = [
+        Subquery(Ticket.objects.filter(**{depth: OuterRef("pk")}).order_by(column).values(column)[:1])
+        for depth in depths
+    ]
     has_members = Exists(Ticket.objects.filter(merged_into=OuterRef("pk")))
-    return Case(When(has_members, then=Least(column, *map(Subquery, members))), default=F(column))
+    return Case(When(has_members, then=Least(column, *members)), default=F(column))
 
 
 def solved(scope: Scope) -> QuerySet[Ticket]:

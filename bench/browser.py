@@ -58,12 +58,12 @@ def measure(stage: Stage, agent: Agent, *, samples: int = SAMPLES) -> dict[str, 
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright runs a loop in this thread
     client = Client()
     client.force_login(agent)
-    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
+    name = settings.SESSION_COOKIE_NAME
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=FLAGS)
         # The sockets are another process here, without a proxy before both: hence no policy about where one connects.
         context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True, service_workers="block")
-        context.add_cookies([{**cookie, "url": stage.web}])
+        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": stage.web}])
         ports = {"web": stage.web.rpartition(":")[2], "live": stage.live.rpartition(":")[2]}
         context.add_init_script(SOCKETS_ELSEWHERE % ports + CLOCK)
         page = context.new_page()

@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from rjsmin import jsmin
 
@@ -140,7 +141,7 @@ def _bundle(bundle: str, inside: list[Module], home: dict[str, str], modules: di
                 raise BundleError(f"{other} imports something later, and {one.name} imports it; split it.")
             if home[other] != bundle:
                 foreign.setdefault(home[other], set()).add(modules[other].variable)
-        body = _EXPORT.sub(r"\1 \2", _IMPORT.sub(lambda match, one=one: _unpack(match, one, modules), one.text))
+        body = _EXPORT.sub(r"\1 \2", _IMPORT.sub(partial(_unpack, one=one, modules=modules), one.text))
         parts.append(f"const {one.variable} = (() => {{\n{body}\nreturn {{ {', '.join(one.exports)} }};\n}})();\n")
     head = _heads(bundle, foreign)
     return f"{head}{jsmin(''.join(parts))}\nexport {{ {', '.join(one.variable for one in inside)} }};\n"

@@ -112,7 +112,7 @@ def _lock(customer: Customer) -> Customer:
 
 def _check(field: str, value: str) -> None:
     """Raises Refused for what the column, or the product, cannot use."""
-    longest = 20_000 if field == "notes" else Customer._meta.get_field(field).max_length or 0
+    longest = 20_000 if field == "notes" else getattr(Customer._meta.get_field(field), "max_length", None) or 0
     if len(value) > longest:
         raise Refused(_("This is too long: at most %(n)s characters.") % {"n": longest})
     if field == "time_zone" and value and value not in available_timezones():

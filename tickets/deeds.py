@@ -57,8 +57,8 @@ def check(deeds: Any) -> list[Deed]:
 
 
 def _checked(deed: Deed) -> Deed:
-    do = deed["do"]
-    value = deed.get({"tag": "tags", "untag": "tags"}.get(do, do))
+    do = str(deed["do"])
+    value = deed.get("tags" if do in ("tag", "untag") else do)
     match do:
         case "status" if value in STATUSES:
             return {"do": do, "status": value}

@@ -199,7 +199,11 @@ def payload(loaded: LoadedEvent, *, row: bool = True, items: bool = True) -> dic
         "actor": event.actor_id,
         "message": event.message_id,
         "html": html,
-        **({"absorbed": event.particulars["ticket"]} if event.kind == "merged" and "ticket" in event.particulars else {}),
+        **(
+            {"absorbed": event.particulars["ticket"]}
+            if event.kind == "merged" and "ticket" in event.particulars
+            else {}
+        ),
     }
 
 

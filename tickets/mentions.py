@@ -28,7 +28,7 @@ def nameable(ticket: Ticket) -> list[Named]:
     """
     people = list(agents_who_see(ticket).order_by("name", "pk"))
     teams = list(Team.objects.filter(memberships__agent__in=people).distinct().order_by("position", "name", "pk"))
-    times = Counter(one.name.casefold() for one in [*people, *teams])
+    times = Counter(name.casefold() for name in [*(one.name for one in people), *(one.name for one in teams)])
     named = [Named(handle=_handle(person, times[person.name.casefold()]), agent=person) for person in people]
     return named + [Named(handle=team.name, team=team) for team in teams]
 

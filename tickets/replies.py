@@ -333,7 +333,9 @@ def save_draft(
 
 def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now: datetime) -> None:
     """Empty it. The row stays with its revision, so that a save that is still on its way does not bring it back."""
-    unsent = Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, send_at__isnull=True)  # what waits is not emptied
+    unsent = Draft.objects.filter(
+        ticket=ticket, agent=agent, kind=kind, send_at__isnull=True
+    )  # what waits is not emptied
     unsent.filter(revision__lte=revision).update(
         text="", template=None, attachment_ids=[], then={}, stopped="", revision=revision, updated_at=now
     )

@@ -175,7 +175,12 @@ def test_me_stays_me() -> None:
 def test_a_chip_is_cut_out_of_the_text() -> None:
     text = "status:open  -tag:vip (refund OR x)"
     tokens = parse(text).tokens
-    assert [text[one.position : one.position + one.length] for one in tokens] == ["status:open", "tag:vip", "refund", "x"]
+    assert [text[one.position : one.position + one.length] for one in tokens] == [
+        "status:open",
+        "tag:vip",
+        "refund",
+        "x",
+    ]
     assert [one.negated for one in tokens] == [False, True, False, False]
     assert grammar.without(text, tokens[1]) == "status:open (refund OR x)"
 

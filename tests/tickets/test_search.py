@@ -21,7 +21,9 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 
 
-def a_ticket(cast: Cast, *texts: str, subject: str = "", name: str = "Jiwoo", address: str = "", **fields: Any) -> Ticket:
+def a_ticket(
+    cast: Cast, *texts: str, subject: str = "", name: str = "Jiwoo", address: str = "", **fields: Any
+) -> Ticket:
     number = next_number()
     customer = make_customer(name, now=NOW, email=address or f"c{number}@mail.example")
     ticket = Ticket.objects.create(
@@ -39,7 +41,9 @@ def say(ticket: Ticket, text: str, **fields: Any) -> Message:
         **{"ticket": ticket, "seq": seq, "direction": "in", "author_type": "customer", "text": text, "created_at": NOW}
         | fields
     )
-    Ticket.objects.filter(pk=ticket.pk).update(last_message_id=message.pk, updated_at=NOW + timedelta(seconds=message.pk))
+    Ticket.objects.filter(pk=ticket.pk).update(
+        last_message_id=message.pk, updated_at=NOW + timedelta(seconds=message.pk)
+    )
     return message
 
 
@@ -100,7 +104,15 @@ def test_words_of_a_ticket_may_stand_in_several_messages(cast: Cast) -> None:
 def test_number_subject_name_and_addresses_find_every_message(cast: Cast) -> None:
     ticket = a_ticket(cast, "hello", subject="취소 요청", name="김민지", address="minji@shop.example")
     Identity.objects.create(customer=ticket.customer, kind="phone", value="+821099887766")
-    for asked in ("취소", "민지", "minji@shop.example", "010-9988-7766", "7766", str(ticket.number), f"#{ticket.number}"):
+    for asked in (
+        "취소",
+        "민지",
+        "minji@shop.example",
+        "010-9988-7766",
+        "7766",
+        str(ticket.number),
+        f"#{ticket.number}",
+    ):
         assert found(asked, cast.agent) == [ticket.pk], asked
     assert found("고객:민지", cast.agent) == found("customer:minji", cast.agent) == [ticket.pk]
     assert found("subject:취소", cast.agent) == [ticket.pk]
@@ -137,7 +149,9 @@ def test_rows_that_come_in_bulk_and_by_hand_are_found(cast: Cast) -> None:
         for n in range(3)
     )
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE tickets_message SET text = 'handmade ' || seq WHERE ticket_id = %s AND seq > 10", [ticket.pk])
+        cursor.execute(
+            "UPDATE tickets_message SET text = 'handmade ' || seq WHERE ticket_id = %s AND seq > 10", [ticket.pk]
+        )
     assert found("bulk0", cast.agent) == found("handmade", cast.agent) == [ticket.pk]
     assert not found("bulk1", cast.agent)
 
@@ -173,7 +187,9 @@ def test_nobody_finds_what_they_may_not_see(cast: Cast) -> None:
     assert found("wombat", cast.manager) == []
 
 
-def test_the_newest_hit_comes_first_and_each_ticket_once_over_all_pages(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_hit_comes_first_and_each_ticket_once_over_all_pages(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(search, "PAGE", 7)
     made = [a_ticket(cast, f"common {n}") for n in range(40)]
     for ticket in made[:20:3]:
@@ -247,7 +263,11 @@ def test_the_predicate_agrees_with_the_query(cast: Cast, text: str) -> None:
     by_query = set(Ticket.objects.filter(to_q(tree, reader)).values_list("pk", flat=True))
     every = Ticket.objects.select_related("customer", "first_channel")
     assert by_query == {one.pk for one in every if matches(tree, asked_facts_of(one, reader), reader).matched}
-    assert len(by_query) < 3 or "-" in text or text in ("to:help@", "created:2026-11-20", "created>=today", "created>7d", "channel:email")
+    assert (
+        len(by_query) < 3
+        or "-" in text
+        or text in ("to:help@", "created:2026-11-20", "created>=today", "created>7d", "channel:email")
+    )
 
 
 def test_the_channel_is_asked_by_its_address_too(cast: Cast) -> None:

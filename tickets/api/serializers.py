@@ -135,7 +135,7 @@ class ChannelOut(serializers.ModelSerializer):
 
 
 class MacroOut(serializers.ModelSerializer):
-    files = serializers.SlugRelatedField("name", many=True, read_only=True)
+    files: Any = serializers.SlugRelatedField("name", many=True, read_only=True)
 
     class Meta:
         model = Macro

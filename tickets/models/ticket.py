@@ -314,7 +314,7 @@ class Ticket(models.Model):
         """Sleep until then, or wake with None. Snoozed is a time, not a status."""
         if until == self.snoozed_until:
             return None
-        was = {"was": self.snoozed_until.isoformat()} if self.snoozed_until else {}
+        was: dict[str, Any] = {"was": self.snoozed_until.isoformat()} if self.snoozed_until else {}
         self.snoozed_until, self.updated_at = until, now
         self.save(update_fields=["snoozed_until", "updated_at"])
         if until is None:

@@ -81,9 +81,7 @@ def waiting(held: Draft, *, now: datetime) -> dict[str, Any]:
 
 def tray(drafts: Iterable[Draft]) -> list[dict[str, Any]]:
     """The files of drafts, removable."""
-    return [
-        fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in attachments_of(drafts)
-    ]
+    return [fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in attachments_of(drafts)]
 
 
 def moment_of(text: str, zone: ZoneInfo) -> datetime | None:

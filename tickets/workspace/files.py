@@ -41,9 +41,9 @@ def stored_file(request: HttpRequest, token: str, name: str = "") -> HttpRespons
         raise Http404
     attachment_for(request.user, attachment.pk)
     if not settings.FILES_BASE_URL.startswith(settings.SITE_URL):
-        response = HttpResponseRedirect(files.signed_url(attachment, seconds=REDIRECT_SECONDS))
-        response["Cache-Control"] = "private, no-store"
-        return response
+        elsewhere = HttpResponseRedirect(files.signed_url(attachment, seconds=REDIRECT_SECONDS))
+        elsewhere["Cache-Control"] = "private, no-store"
+        return elsewhere
     # The browser may keep the bytes, but asks each time whether it still may show them.
     etag = quote_etag(attachment.sha256)
     if etag in parse_etags(request.headers.get("If-None-Match", "")):

@@ -120,6 +120,7 @@ PLACES: tuple[Place, ...] = (
     Place(_("Skills"), "/settings/skills/"),
     Place(_("Business hours"), "/settings/hours/"),
     Place(_("Routing rules"), "/settings/rules/"),
+    Place(_("Macros"), "/settings/macros/", admins=False),
     Place(_("SLA policies"), "/settings/sla/"),
     Place(_("Profile"), "/settings/profile/", admins=False),
     Place(_("Notifications"), "/settings/notifications/", admins=False),
@@ -169,11 +170,11 @@ def read_keys(wishes: Mapping[str, str]) -> tuple[dict[str, list[str]], dict[str
             problems[command.id] = _words("At most three keys for one command.")
         elif tuple(keys) != command.keys:
             own[command.id] = list(dict.fromkeys(keys))
-    for command, other, keys in _conflicts(commands_for(own)):
+    for command, other, wanted in _conflicts(commands_for(own)):
         changed = command if command.id in own else other
         rival = other if changed is command else command
         problems.setdefault(
-            changed.id, _words("%(keys)s is taken by “%(command)s”.") % {"keys": keys, "command": rival.label}
+            changed.id, _words("%(keys)s is taken by “%(command)s”.") % {"keys": wanted, "command": rival.label}
         )
     return own, problems
 

@@ -47,7 +47,7 @@ def macro_list(request: HttpRequest) -> HttpResponse:
         .order_by("folder", "title", "pk")[: macros.MOST]
     )
     words = iter(deeds.say([deed for macro in rows for deed in macro.deeds]))
-    shown = [{"macro": macro, "deeds": [next(words) for _deed in macro.deeds]} for macro in rows]
+    shown: list[dict[str, Any]] = [{"macro": macro, "deeds": [next(words) for _deed in macro.deeds]} for macro in rows]
     folders = [
         {"name": name, "rows": list(group)} for name, group in groupby(shown, key=lambda row: row["macro"].folder)
     ]
@@ -162,7 +162,8 @@ def _problem_of(found: Macro, agent: Agent) -> str:
 
 
 def _posted_deeds(request: HttpRequest) -> list[dict[str, Any]]:
-    posted, wanted = request.POST, []
+    posted = request.POST
+    wanted: list[dict[str, Any]] = []
     if status := posted.get("do-status"):
         wanted.append({"do": "status", "status": status})
     if priority := whole_number(posted.get("do-priority")):

@@ -60,7 +60,9 @@ def presence(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def own_keys(request: HttpRequest) -> HttpResponse:
     """The key map as this person has it; POST a field for each command. `usual` takes all of it back."""
-    agent, problems, typed = agent_of(request), {}, {}
+    agent = agent_of(request)
+    problems: dict[str, str] = {}
+    typed: dict[str, str] = {}
     if request.method == "POST":
         typed = {} if "usual" in request.POST else request.POST.dict()
         own, problems = keymap.read_keys(typed)
