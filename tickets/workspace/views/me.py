@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -72,7 +73,7 @@ def own_keys(request: HttpRequest) -> HttpResponse:
             return redirect("own_keys")
     commands = [command for command in keymap.commands_for(agent.own_keys) if keymap.can_change(command)]
     usual = {command.id: ", ".join(command.keys) for command in keymap.COMMANDS}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "command": command,
             "typed": typed.get(command.id, ", ".join(command.keys)),
