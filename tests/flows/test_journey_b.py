@@ -53,7 +53,6 @@ def test_broken_eggs(stage: Stage) -> None:
     # (3) What she promises him, and what only the team may know.
     scenes.reply(mina, "기사님 교육 결과는 화요일 18시까지 알려드릴게요.")
     expect(lines.filter(has_text="화요일 18시까지")).to_have_count(1)
-    mina.keyboard.press("Escape")
     mina.keyboard.press("n")
     mina.keyboard.insert_text("배송사에 면담 요청함. 화요일 18시까지 회신해야 함.")
     mina.keyboard.press("Control+Enter")
@@ -79,7 +78,6 @@ def test_broken_eggs(stage: Stage) -> None:
     # (5) Her shift ends. Her colleague gets the ticket with everything that is known about it.
     theo = stage.desk(crew.teammate)
     scenes.is_now(theo, "online")
-    mina.keyboard.press("Escape")
     mina.keyboard.press("a")
     mina.keyboard.type("theo")
     mina.keyboard.press("Enter")

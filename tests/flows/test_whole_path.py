@@ -72,7 +72,6 @@ def test_from_a_text_message_to_a_number_on_the_managers_page(stage: Stage) -> N
     assert set(ticket.routes.values_list("channel__kind", flat=True)) == {"sms", "whatsapp", "email"}
 
     # Solved by one key; the row leaves the list.
-    mina.keyboard.press("Escape")  # out of the composer, where an E is a letter
     mina.keyboard.press("e")
     expect(scenes.row_of(mina, ticket)).to_have_count(0)
     expect(mina.locator(".toast").filter(has_text="Solved.")).to_be_visible()
