@@ -101,7 +101,7 @@ def found(page: Page, where: str) -> list[str]:
     return [f"{where} {v['id']}: {[node['html'][:200] for node in v['nodes'][:3]]}" for v in violations]
 
 
-# What a theme breaks it breaks in both languages, and the other way round: two runs see all four.
+# What a theme breaks it breaks in both languages, and the other way round. The second run takes every third page.
 BOTH_WAYS = pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("ko", "dark")])
 
 
@@ -110,13 +110,14 @@ def test_axe_finds_nothing(screen, moa, language, scheme):
     page = screen(language=language, scheme=scheme)
     wrong: list[str] = []
     seen = 0
-    for path in pages():
+    for path in pages() if language == "en" else pages()[::3]:
         answer = page.goto(moa + path)
         assert answer.status in (200, 404) and page.locator("html").get_attribute("lang") == language, path
-        page.wait_for_load_state("networkidle")
+        if path == "/" or path.startswith("/tickets/"):  # the others are whole when they are loaded
+            page.wait_for_load_state("networkidle")
         wrong += found(page, path)
         seen += 1
-    assert seen >= 25
+    assert seen >= (25 if language == "en" else 10)
     assert not wrong, "\n".join(wrong)
 
 
