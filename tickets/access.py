@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from agents.models import Agent
-from tickets.models import Attachment, Customer, Draft, Message, Ticket
+from tickets.models import Attachment, Customer, Message, Ticket
 from tickets.models.ticket import TicketQuerySet
 
 
@@ -113,10 +113,6 @@ def attachment_for(agent: Agent, attachment_id: int) -> Attachment:
     if not theirs:
         raise Http404
     return attachment
-
-
-def draft_for(agent: Agent, ticket: Ticket, *, kind: str) -> Draft | None:
-    return Draft.objects.filter(ticket=ticket, agent=agent, kind=kind).select_related("route").first()
 
 
 def customers_for(agent: Agent):  # type: ignore[no-untyped-def]

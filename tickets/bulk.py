@@ -24,7 +24,7 @@ from tickets import actions, deeds, live, macros, undoing
 from tickets.access import tickets_for
 from tickets.models import BulkJob, BulkRow, Event, MacroUse, Ticket
 from tickets.models.event import by_agent
-from tickets.models.ticket import UNSOLVED
+from tickets.models.ticket import UNSOLVED, tag_name
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.wake import wake
@@ -32,7 +32,6 @@ from tickets.wake import wake
 log = logging.getLogger(__name__)
 
 MOST = 10_000  # tickets of one job
-MOST_TAGS = 20
 BATCH = 25  # rows of one job before another one has its turn
 TELL = 0.5  # seconds between two words about the progress of a job
 MOST_ERRORS = 200  # listed
@@ -49,38 +48,17 @@ class Invalid(ValueError):
 # -- What can be done ---------------------------------------------------------------------------------------------------
 
 
-def _assign(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-    person = _person(value["assignee"]) if value["assignee"] else None
-    return actions.assign(ticket, assignee=person, team=ticket.team, by=by_agent(agent), now=now)
+def _deed(kind: str) -> Verb:
+    """A deed that a macro can do too."""
 
+    def carry_out(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
+        return deeds.do({"do": kind, **value}, ticket, agent=agent, now=now)
 
-def _team(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-    """The assignee stays if they are in the team, else routing finds another."""
-    team = Team.objects.get(pk=value["team"]) if value["team"] else None
-    stays = ticket.assignee
-    if stays and team and not stays.memberships.filter(team=team).exists():
-        stays = None
-    return actions.assign(ticket, assignee=stays, team=team, by=by_agent(agent), now=now)
-
-
-def _status(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-    return actions.set_status(ticket, value["status"], by=by_agent(agent), now=now)
-
-
-def _priority(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-    return actions.set_priority(ticket, value["priority"], by=by_agent(agent), now=now)
+    return carry_out
 
 
 def _snooze(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
     return actions.snooze(ticket, until=datetime.fromisoformat(value["until"]), by=by_agent(agent), now=now)
-
-
-def _tag(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-    return actions.change_tags(ticket, add=value["tags"], by=by_agent(agent), now=now)
-
-
-def _untag(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-    return actions.change_tags(ticket, remove=value["tags"], by=by_agent(agent), now=now)
 
 
 def _merge(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
@@ -97,13 +75,13 @@ def _macro(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Ev
 
 
 VERBS: dict[str, Verb] = {
-    "assign": _assign,
-    "team": _team,
-    "status": _status,
-    "priority": _priority,
+    "assign": _deed("assignee"),
+    "team": _deed("team"),
+    "status": _deed("status"),
+    "priority": _deed("priority"),
     "snooze": _snooze,
-    "tag": _tag,
-    "untag": _untag,
+    "tag": _deed("tag"),
+    "untag": _deed("untag"),
     "merge": _merge,
     "macro": _macro,
 }
@@ -112,7 +90,7 @@ VERBS: dict[str, Verb] = {
 def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
     """What the form said, as the job keeps it. Raises Invalid."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-    if do == "assign" and (text in ("", "me") or (number and _person(number))):
+    if do == "assign" and (text in ("", "me") or (number and deeds.person(number))):
         return {"assignee": agent.pk if text == "me" else number}
     if do == "team" and (text == "" or (number and Team.objects.filter(pk=number).exists())):
         return {"team": number}
@@ -121,8 +99,8 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
     if do == "priority" and text in _PRIORITIES:
         return {"priority": _PRIORITIES[text]}
     if do in ("tag", "untag"):
-        names = sorted({name.strip().lower()[:60] for name in text.split(",")} - {""})
-        if names and len(names) <= MOST_TAGS:
+        names = sorted(set(map(tag_name, text.split(","))) - {""})
+        if names and len(names) <= deeds.MOST_TAGS:
             return {"tags": names}
     if do == "merge" and number and tickets_for(agent).filter(pk=number).exists():
         return {"into": number}
@@ -148,17 +126,13 @@ def _future(text: str, *, now: datetime) -> datetime:
     return until
 
 
-def _person(pk: int) -> Agent | None:
-    return Agent.objects.filter(pk=pk, is_active=True).first()
-
-
 def sentence_of(job: BulkJob) -> str:
     """What the job does, in the active language: "12 tickets: assigned to Mina"."""
     tickets = ngettext("%(n)s ticket", "%(n)s tickets", job.total) % {"n": f"{job.total:,}"}
-    return _("%(tickets)s: %(deed)s") % {"tickets": tickets, "deed": _deed(job.do, job.value)}
+    return _("%(tickets)s: %(deed)s") % {"tickets": tickets, "deed": _said(job.do, job.value)}
 
 
-def _deed(do: str, value: Value) -> str:
+def _said(do: str, value: Value) -> str:
     if do == "assign":
         person = Agent.objects.filter(pk=value["assignee"]).first() if value["assignee"] else None
         return _("assigned to %(name)s") % {"name": person.name} if person else _("assigned to nobody")

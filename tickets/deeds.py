@@ -19,7 +19,7 @@ from agents.models import Agent, Team
 from tickets import actions
 from tickets.models import Event, MacroUse, Message, Ticket
 from tickets.models.event import by_agent
-from tickets.models.ticket import UNSOLVED
+from tickets.models.ticket import UNSOLVED, tag_name
 from tickets.timeline import labels_of_priority, labels_of_status
 
 Deed = dict[str, Any]
@@ -66,10 +66,10 @@ def _checked(deed: Deed) -> Deed:
             return {"do": do, "priority": value}
         case "team" if isinstance(value, int) and Team.objects.filter(pk=value).exists():
             return {"do": do, "team": value}
-        case "assignee" if value in ("me", None) or (isinstance(value, int) and _person(value)):
+        case "assignee" if value in ("me", None) or (isinstance(value, int) and person(value)):
             return {"do": do, "assignee": value}
         case "tag" | "untag" if isinstance(value, list):
-            names = sorted({str(name).strip().lower()[:60] for name in value} - {""})
+            names = sorted({tag_name(str(name)) for name in value} - {""})
             if names and len(names) <= MOST_TAGS:
                 return {"do": do, "tags": names}
         case "snooze":
@@ -137,7 +137,7 @@ def carry_out(
     events = []
     for deed in sorted(deeds, key=lambda deed: ORDER.index(deed["do"])):
         ticket.refresh_from_db()
-        events.append(_DO[deed["do"]](ticket, deed, agent, now))
+        events.append(do(deed, ticket, agent=agent, now=now))
     return MacroUse.objects.create(
         macro_id=macro_id,
         agent=agent,
@@ -147,6 +147,11 @@ def carry_out(
         event_ids=[event.pk for event in events if event],
         at=now,
     )
+
+
+def do(deed: Deed, ticket: Ticket, *, agent: Agent, now: datetime) -> Event | None:
+    """One of them by itself. Raises actions.NotAllowed; None when it was so already."""
+    return _DO[deed["do"]](ticket, deed, agent, now)
 
 
 def _status(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
@@ -159,19 +164,21 @@ def _priority(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event 
 
 def _team(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
     """The assignee stays if they are in the team, else routing finds another."""
-    team = Team.objects.filter(pk=deed["team"]).first()
-    if team is None:
-        raise actions.NotAllowed(_("The team of this macro does not exist any more."))
-    stays = ticket.assignee if ticket.assignee and ticket.assignee.memberships.filter(team=team).exists() else None
+    team = Team.objects.filter(pk=deed["team"]).first() if deed["team"] else None
+    if deed["team"] and team is None:
+        raise actions.NotAllowed(_("This team does not exist any more."))
+    stays = ticket.assignee
+    if stays and team and not stays.memberships.filter(team=team).exists():
+        stays = None
     return actions.assign(ticket, assignee=stays, team=team, by=by_agent(agent), now=now)
 
 
 def _assignee(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
     chosen = deed["assignee"]
-    person = agent if chosen == "me" else _person(chosen) if chosen is not None else None
-    if chosen is not None and person is None:
-        raise actions.NotAllowed(_("The assignee of this macro does not work here any more."))
-    return actions.assign(ticket, assignee=person, team=ticket.team, by=by_agent(agent), now=now)
+    assignee = agent if chosen == "me" else person(chosen) if chosen is not None else None
+    if chosen is not None and assignee is None:
+        raise actions.NotAllowed(_("This person does not work here any more."))
+    return actions.assign(ticket, assignee=assignee, team=ticket.team, by=by_agent(agent), now=now)
 
 
 def _tag(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
@@ -196,7 +203,8 @@ def moment(deed: Deed, *, zone: ZoneInfo, now: datetime) -> datetime:
     return datetime.combine(day, MORNING, tzinfo=zone)
 
 
-def _person(pk: int) -> Agent | None:
+def person(pk: int) -> Agent | None:
+    """Somebody who can be given work."""
     return Agent.objects.filter(pk=pk, is_active=True).first()
 
 

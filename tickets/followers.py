@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -19,14 +18,6 @@ def followers_of(ticket: Ticket) -> QuerySet[Agent]:
     """By name. Whether one may see the ticket is asked when they are told (`access`)."""
     chosen = Follower.objects.filter(ticket=ticket).values("agent")
     return Agent.objects.filter(Q(pk__in=chosen) | Q(pk=ticket.assignee_id), is_active=True).order_by("name", "pk")
-
-
-def ids_of(ticket_ids: Iterable[int]) -> dict[int, list[int]]:
-    """Ticket id -> ids of its followers besides the assignee, of many tickets in one query."""
-    found = defaultdict(list)
-    for ticket, agent in Follower.objects.filter(ticket__in=ticket_ids).values_list("ticket", "agent"):
-        found[ticket].append(agent)
-    return found
 
 
 def follows(ticket: Ticket, agent: Agent) -> bool:

@@ -96,7 +96,6 @@ _CHUNK = re.compile(r"[^\s()\"]+")
 _KEY = re.compile(r"(?P<key>(?:field|항목)\.[\w-]{1,60}|[^\W\d_][\w]{0,30})(?P<op>:(?:>=|<=|>|<)?|>=|<=|>|<)")
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s,()"]+')
 _AGO = re.compile(r"([0-9]{1,4})(m|h|d|w|분|시간|일|주)")
-_COMPARED = {">": "above", "<": "below", ">=": "at_least", "<=": "at_most"}
 
 
 @dataclass(frozen=True)

@@ -333,9 +333,8 @@ def save_draft(
 
 def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now: datetime) -> None:
     """Empty it. The row stays with its revision, so that a save that is still on its way does not bring it back."""
-    unsent = Draft.objects.filter(
-        ticket=ticket, agent=agent, kind=kind, send_at__isnull=True
-    )  # what waits is not emptied
+    # What waits to be sent is not emptied.
+    unsent = Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, send_at__isnull=True)
     unsent.filter(revision__lte=revision).update(
         text="", template=None, attachment_ids=[], then={}, stopped="", revision=revision, updated_at=now
     )

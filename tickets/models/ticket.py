@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -51,9 +51,6 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
 
     def unassigned(self) -> TicketQuerySet:
         return self.filter(assignee__isnull=True)
-
-    def routing_due(self, *, now: datetime) -> TicketQuerySet:
-        return self.filter(routing_due_at__lte=now).order_by("routing_due_at", "id")
 
     def latest_first(self) -> TicketQuerySet:
         """The order of every list, and of its keyset."""
@@ -216,12 +213,6 @@ class Ticket(models.Model):
             fresh = list(Ticket.objects.filter(merged_into__in=fresh).values_list("id", flat=True))
             ids += fresh
         return ids
-
-    def reopens_until(self, *, days: int) -> datetime | None:
-        """A customer's message before this moment reopens; later it makes a linked follow-up ticket."""
-        if self.status == self.Status.SOLVED and self.solved_at:
-            return self.solved_at + timedelta(days=days)
-        return None
 
     # state changes: each must hold the ticket's row lock, and returns the Event that it wrote
 

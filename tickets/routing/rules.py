@@ -17,8 +17,6 @@ from tickets.models import Rule, Ticket, TicketSkill
 from tickets.models.event import RULE
 from tickets.models.ticket import tag_name, tags_named
 
-ACTIONS = ("team", "priority", "tags", "skill")
-
 
 def validate_actions(actions: Any) -> None:
     """Raises conditions.Invalid, in the reader's language."""

@@ -77,8 +77,7 @@ def answer_arrived(ticket: Ticket, *, said_at: datetime, now: datetime) -> None:
         _close(clock, State.MET, now=said_at)
         live.announce(ticket.record("sla_met", now=now, metric=clock.metric, clock=clock.pk))
     if ticket.is_unsolved:
-        waiting = {_reply_metric(ticket): ticket.waiting_since} if ticket.waiting_since else {}
-        _start(ticket, {**waiting, SlaMetric.PERIODIC_UPDATE: said_at}, now=now)
+        _start(ticket, {**_waiting(ticket), SlaMetric.PERIODIC_UPDATE: said_at}, now=now)
 
 
 def _met_later(ticket: Ticket, clock: SlaClock, *, at: datetime) -> None:
@@ -131,8 +130,7 @@ def status_undone(ticket: Ticket, *, since: datetime, now: datetime) -> None:
 def priority_changed(ticket: Ticket, *, now: datetime) -> None:
     """A target keeps the priority valid when it was applied (metrics.md 2.5); a ticket without a clock gets one."""
     if ticket.is_unsolved:
-        waiting = {_reply_metric(ticket): ticket.waiting_since} if ticket.waiting_since else {}
-        _start(ticket, {**waiting, SlaMetric.RESOLUTION: now}, now=now)
+        _start(ticket, {**_waiting(ticket), SlaMetric.RESOLUTION: now}, now=now)
 
 
 def rules_ran(ticket: Ticket, *, now: datetime) -> None:
@@ -147,8 +145,7 @@ def rules_ran(ticket: Ticket, *, now: datetime) -> None:
             _close(clock, State.CANCELLED, now=now)
         elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
             _promise_anew(clock, promise.policy, target, now=now)
-    if not clocks:
-        priority_changed(ticket, now=now)
+    priority_changed(ticket, now=now)  # and what was not promised before begins
 
 
 def outdated(policy: SlaPolicy) -> int:
@@ -274,6 +271,11 @@ class _Promise(NamedTuple):
 
 def _reply_metric(ticket: Ticket) -> SlaMetric:
     return SlaMetric.NEXT_REPLY if ticket.first_reply_at else SlaMetric.FIRST_REPLY
+
+
+def _waiting(ticket: Ticket) -> dict[SlaMetric, datetime]:
+    """The promise to reply that an unanswered customer has, and since when."""
+    return {_reply_metric(ticket): ticket.waiting_since} if ticket.waiting_since else {}
 
 
 def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime) -> None:

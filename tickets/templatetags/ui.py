@@ -292,12 +292,6 @@ def _key(part: str) -> tuple[SafeString, str]:
     return mark_safe(""), KEY_WORDS.get(part.lower(), part.upper() if len(part) == 1 else part)
 
 
-@register.filter(name="is")
-def is_equal(value: Any, other: Any) -> bool:
-    """`{% include ... with current=page|is:"teams" %}`"""
-    return bool(value == other)
-
-
 # --- Style sheets --------------------------------------------------------------------------------------------------
 
 

@@ -47,12 +47,6 @@ def may_edit(agent: Agent, view: SavedView) -> bool:
     return view.owner_id == agent.pk or (view.scope != SavedView.Scope.PERSONAL and agent.is_manager)
 
 
-def scopes_for(agent: Agent) -> list[str]:
-    """Whom somebody may make a view for. Everybody's lists are arranged by managers."""
-    scope = SavedView.Scope
-    return [scope.PERSONAL, scope.TEAM, *([scope.SHARED] if agent.is_manager else [])]
-
-
 def with_numbers(views: list[SavedView]) -> dict[int, SavedView]:
     """Digit -> the view that G and this digit open: the nearest to the person wins."""
     numbered: dict[int, SavedView] = {}

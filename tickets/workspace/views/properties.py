@@ -23,7 +23,7 @@ from tickets import actions, moments, undoing
 from tickets.access import ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
-from tickets.models.ticket import UNSOLVED
+from tickets.models.ticket import UNSOLVED, tag_name
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.workspace import snoozing, thread
@@ -332,7 +332,7 @@ def _row(rows: Any, number: str) -> Any:
 
 
 def _names(text: str) -> set[str]:
-    return {name.strip().lower()[:60] for name in text.split(",")[:50]} - {""}
+    return set(map(tag_name, text.split(",")[:50])) - {""}
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime | None:
