@@ -196,7 +196,7 @@ def sweep(*, now: datetime) -> int:
     Clocks whose business hours were edited are reckoned anew first, so that no former deadline fires.
     """
     written = 0
-    for write in (_recalculated, _breaches, _warnings):
+    for write in (_recalculated, _warnings, _breaches):
         while count := write(now=now):
             written += count
             if count < SWEEP:
