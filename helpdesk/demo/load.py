@@ -24,7 +24,7 @@ from channels_in.models import RawEvent
 from helpdesk.demo import macros
 from helpdesk.demo.channels import fields as demo_channels
 from helpdesk.demo.conversations import CONVERSATIONS, PEOPLE, Conversation, Line, Person
-from tickets import actions, delivery, ingest, replies
+from tickets import actions, delivery, ingest, notifying, replies
 from tickets.contract import Identifier, InboundMessage, Receipt, Sender
 from tickets.models import (
     Brand,
@@ -34,6 +34,8 @@ from tickets.models import (
     Event,
     Identity,
     Message,
+    Notification,
+    Outbox,
     Rule,
     SlaPolicy,
     SlaTarget,
@@ -77,8 +79,16 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
         with transaction.atomic(), translation.override("ko"):
             _play(talk, channels=channels, customers=customers, staff=staff, now=now)
     clocks.sweep(now=now)
+    _tell_nobody(now=now)
     _keep_logins(logins)
     return logins
+
+
+def _tell_nobody(*, now: datetime) -> None:
+    """The past of the demo is in everybody's list, read; only what happens from now on is news."""
+    notifying.drain()
+    Notification.objects.update(read_at=now, mail_owed=False)
+    Outbox.objects.filter(kind=notifying.MAIL).delete()
 
 
 def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
