@@ -61,8 +61,8 @@ const feed = new Feed({
     async state(state) {
       document.body.dataset.live = state;
       if (state === "live") queue.flush();
-      if (state === "live") banner.show(state, await feed.catchUp());
-      else banner.show(state);
+      const loaded = state === "live" ? await feed.catchUp() : 0;
+      if (feed.state === state) banner.show(state, loaded); // it may be away again by now
     },
   },
 });
@@ -272,7 +272,7 @@ function markRead() {
   const place = byId("ticket");
   const newest = thread()?.newest;
   if (!newest || document.hidden) return;
-  if (thread().isAtEnd) desk?.saw(newest);
+  if (thread().isAtEnd) desk?.shows(newest);
   if (Number(place.dataset.marked ?? place.dataset.read) >= newest) return;
   place.dataset.marked = newest;
   list()?.mark(router.ticket, { read: newest });

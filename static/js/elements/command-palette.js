@@ -22,17 +22,20 @@ class CommandPalette extends HTMLElement {
     this.input.addEventListener("input", () => this.#search());
     this.input.addEventListener("keydown", (event) => this.#key(event));
     this.list.addEventListener("click", (event) => this.#run(event.target.closest("[role=option]")));
-    this.dialog.addEventListener("toggle", (event) => { if (event.newState === "open") this.#opened(); });
+    this.dialog.addEventListener("close", () => this.#empty()); // and not on opening: what is typed at once must not be lost
+    this.#empty();
   }
 
   open() {
-    if (!this.dialog.open) this.dialog.showModal();
-  }
-
-  #opened() {
-    this.input.value = "";
+    if (this.dialog.open) return;
+    this.dialog.showModal();
     this.input.focus();
     this.#search();
+  }
+
+  #empty() {
+    this.input.value = "";
+    this.list.replaceChildren();
   }
 
   async #search() {

@@ -10,6 +10,7 @@ import { toast } from "./toast.js";
 import { word } from "./words.js";
 
 const TYPING_MS = 4000;
+const SEEN_MS = 1000;
 const PLACE = /\{\{[^{}\n]*\}\}/;
 const MENTIONS_FILE = /첨부|\battach(ed|ing|ment|ments)?\b/i;
 
@@ -56,7 +57,13 @@ export class Desk {
     return this.composer.querySelector("insert-menu:defined");
   }
 
-  /** The newest message that the reader has on the screen. */
+  /** A message is on the screen. One that appears beside half a written answer is not read in the moment in which that is sent. */
+  shows(messageId) {
+    if (this.composer.field.value) setTimeout(() => this.saw(messageId), SEEN_MS);
+    else this.saw(messageId);
+  }
+
+  /** The newest message that the reader has seen. */
   saw(messageId) {
     if (messageId > Number(this.fields.last_seen_message_id.value)) this.fields.last_seen_message_id.value = messageId;
   }

@@ -45,7 +45,13 @@ function parse(keys) {
 
 /** Whether the event comes from a place where one writes. */
 export function isWriting(target) {
-  return Boolean(target?.closest?.("input, textarea, select, [contenteditable]:not([contenteditable='false'])"));
+  const field = target?.closest?.("input, textarea, select, [contenteditable]:not([contenteditable='false'])");
+  return Boolean(field && !isFading(field));
+}
+
+/** In a menu or dialog that is closed and keeps the focus as long as it fades. */
+function isFading(target) {
+  return Boolean(target?.closest?.("[popover]:not(:popover-open), dialog:not([open])"));
 }
 
 function isCovered(root) {
@@ -101,6 +107,7 @@ export class Keys {
   }
 
   keydown(event) {
+    if (isFading(event.target)) event.target.blur(); // what is pressed now is meant for the page
     if (stroke(event)) this.#seen.add(event.code || event.key);
     this.#press(event);
   }
