@@ -1,5 +1,6 @@
 """The stage: a private PostgreSQL and Valkey for the run, a live server, a browser, and real worker processes."""
 
+import fcntl
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import TransactionTestCase
 
 from helpdesk import embedded
 from helpdesk.words import compile_catalogs
@@ -116,6 +118,50 @@ def empty_cache() -> Iterator[None]:
     yield
 
 
+# -- Database ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The whole cluster is thrown away after the run, with whoever is still connected to it."""
+    return True
+
+
+# What a full table leaves behind is cut off at once; rows of a small one are deleted, which is a hundred times faster.
+EMPTY_TABLES = """
+DO $$
+DECLARE
+    large text;
+    small regclass;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    SELECT string_agg(oid::regclass::text, ', ') INTO large FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 1000000
+        AND relname <> ALL (%(kept)s);
+    IF large IS NOT NULL THEN
+        EXECUTE 'TRUNCATE ' || large || ' CASCADE';
+    END IF;
+    FOR small IN SELECT oid::regclass FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> ALL (%(kept)s)
+    LOOP
+        EXECUTE 'DELETE FROM ' || small;
+    END LOOP;
+END $$
+"""
+KEPT_TABLES = ["django_migrations", "django_content_type", "auth_permission"]
+
+
+def empty_tables(_case: Any = None) -> None:
+    """What a test has committed is removed after it. Django would truncate every table and write all permissions anew."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(EMPTY_TABLES, {"kept": KEPT_TABLES})
+
+
+TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[method-assign]
+
+
 # -- Live server ------------------------------------------------------------------------------------------------------
 
 
@@ -141,8 +187,28 @@ def _live_server_helper() -> None:
     """In place of pytest-django's, which expects its own WSGI live server."""
 
 
+@pytest.fixture(scope="session")
+def shipped_static() -> Iterator[None]:
+    """Scripts and styles as they are shipped: bundled, hashed and compressed, once a run."""
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.test import override_settings
+
+    shipped = {
+        "STORAGES": {**settings.STORAGES, "staticfiles": {"BACKEND": "helpdesk.static.HashedModuleStorage"}},
+        "WHITENOISE_USE_FINDERS": False,
+        "WHITENOISE_AUTOREFRESH": False,
+    }
+    with override_settings(**shipped):
+        with (settings.TEST_FOLDER / "collecting").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+                call_command("collectstatic", interactive=False, verbosity=0)
+        yield
+
+
 @pytest.fixture
-def live_server(transactional_db: None) -> Iterator[LiveServer]:
+def live_server(shipped_static: None, transactional_db: None) -> Iterator[LiveServer]:
     import uvicorn
     from django.conf import settings
 

@@ -33,6 +33,7 @@ if _first or (_worker and os.environ.get("HELPDESK_TEST_WORKER") != _worker):
     _data = TEST_FOLDER / (_worker or "main")
     os.environ.update(
         DATA_DIR=str(_data),
+        STATIC_ROOT=str(TEST_FOLDER / "static"),
         DATABASE_URL=postgres_url(TEST_FOLDER),
         REDIS_URL=valkey_url(_data),
         PORT=str(LIVE_SOCKET.getsockname()[1]),

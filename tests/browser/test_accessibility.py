@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from django.core.management import call_command
 from django.test import Client
 from playwright.sync_api import Page, expect
 
 from agents.models import Agent, Team
 from helpdesk.demo import load as demo
+from tests.conftest import empty_tables
 from tickets.models import Channel, Customer, Macro, Rule, SlaPolicy, Ticket
 
 expect.set_options(timeout=15_000)
@@ -24,13 +24,19 @@ RULES = {
 }
 
 
+@pytest.fixture(scope="module")
+def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The demo's workspace, loaded once: what is done here leaves it as it is."""
+    with django_db_blocker.unblock():
+        demo.load()
+        (settings.DATA_DIR / demo.LOGINS).unlink(missing_ok=True)
+        yield
+        empty_tables()
+
+
 @pytest.fixture
-def moa(live_server: Any) -> Iterator[Any]:
-    """The demo's workspace, and its address."""
-    demo.load()
-    (settings.DATA_DIR / demo.LOGINS).unlink(missing_ok=True)
-    call_command("compile_words", verbosity=0)
-    yield live_server
+def moa(live_server: Any) -> Any:
+    return live_server
 
 
 @pytest.fixture

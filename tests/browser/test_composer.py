@@ -12,12 +12,11 @@ from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.test_workspace import composer, crew, says, screen
+from tests.browser.desk import composer, says
 from tests.workspace import scene
 from tickets import replies
 from tickets.models import Draft, Message, Ticket
 
-__all__ = ["crew", "screen"]  # fixtures
 ARA = scene.sender("Ara", email="ara@example.org")
 
 

@@ -9,11 +9,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from tests.browser.test_workspace import crew, says, screen
+from tests.browser.desk import says
 from tests.workspace import scene
 from tickets.models import Customer, CustomerJoin, Identity, Message, Ticket
 
-__all__ = ["crew", "screen"]
 KIM = scene.sender("Kim J.", email="jiwoo@example.org")
 
 

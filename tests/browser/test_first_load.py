@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 from playwright.sync_api import Page, expect
 
@@ -25,16 +24,6 @@ LATER = (
     "insert-menu.",
     "finding.",
 )  # import()ed when all is there
-
-
-@pytest.fixture
-def collected(settings: Any) -> Iterator[None]:
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "helpdesk.static.HashedModuleStorage"},
-    }
-    call_command("collectstatic", interactive=False, verbosity=0)
-    yield
 
 
 @pytest.fixture
@@ -64,7 +53,7 @@ def weight(requests: list[Any], kind: str) -> int:
     return sum(one.sizes()["responseBodySize"] for one in requests if one.url.split("?")[0].endswith(kind))
 
 
-def test_the_inbox_comes_in_few_small_files(collected, visit):
+def test_the_inbox_comes_in_few_small_files(visit):
     page, requests = visit("/")
     expect(page.locator("body")).to_have_attribute("data-live", "live")
     names = [one.url.rpartition("/")[2] for one in requests]
@@ -80,7 +69,7 @@ def test_the_inbox_comes_in_few_small_files(collected, visit):
     assert page.errors == []
 
 
-def test_every_module_of_the_bundles_runs(collected, visit, live_server):
+def test_every_module_of_the_bundles_runs(visit, live_server):
     """Whatever page asks for it: by its hashed name it gives what it exports."""
     from django.contrib.staticfiles.storage import staticfiles_storage
 
@@ -95,7 +84,7 @@ def test_every_module_of_the_bundles_runs(collected, visit, live_server):
 
 
 @pytest.mark.parametrize("path", ["/settings/profile/", "/settings/rules/", "/reports/"])
-def test_other_pages_leave_the_workspace_alone(collected, visit, path):
+def test_other_pages_leave_the_workspace_alone(visit, path):
     page, requests = visit(path)
     names = [one.url.rpartition("/")[2] for one in requests]
     assert any(name.startswith("bundle-app.") for name in names)

@@ -11,10 +11,8 @@ from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.test_workspace import crew, says, screen
+from tests.browser.desk import says
 from tickets.models import Attachment, Draft, Follower, Macro, MacroFile, MacroUse, Mention, Message, Ticket
-
-__all__ = ["crew", "screen"]  # fixtures
 
 
 @pytest.fixture

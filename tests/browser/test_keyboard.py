@@ -7,13 +7,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.templatetags.static import static
 from playwright.sync_api import Page, expect
 
 from agents.models import Agent
-from tests.browser.test_workspace import composer, crew, says, screen, three_tickets  # noqa: F401
+from tests.browser.desk import composer, says, three_tickets
 from tickets.workspace.keymap import COMMANDS
-
-expect.set_options(timeout=15_000)
 
 TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
 KANA = dict(zip("qwertyuiopasdfghjklzxcvbnm", "たていすかんなにらせちとしはきくまのりつさそひこみも", strict=True))
@@ -23,8 +22,8 @@ DVORAK = dict(
 SIGNS = {"?": ("Slash", True), "!": ("Digit1", True), "*": ("Digit8", True), "/": ("Slash", False), ".": ("Period", False),
          ",": ("Comma", False), "[": ("BracketLeft", False), "]": ("BracketRight", False)}  # fmt: skip
 
-LISTEN = """async () => {
-  const { keys } = await import("/static/js/lib/keyboard.js");
+LISTEN = """async (address) => {
+  const { keys } = await import(address);
   window.diary = [];
   for (const { id } of keys.commands) keys.on(id, () => { window.diary.push(id); });
 }"""
@@ -67,7 +66,7 @@ def sample(page: Page, live_server: Any, settings: Any) -> Page:
     settings.DEMO = True
     page.goto(live_server + "/styleguide/?part=workspace")
     page.wait_for_selector("pane-splitter[aria-valuenow]")
-    page.evaluate(LISTEN)
+    page.evaluate(LISTEN, static("js/lib/keyboard.js"))
     return page
 
 
@@ -132,7 +131,7 @@ def test_show_5_what_is_being_composed_is_never_a_command(sample, script, pieces
     assert sample.evaluate(PRESS, strokes_of("J", script)) == ["list.next"]
 
 
-def test_row_4_keys_of_ones_own_are_the_same_in_the_next_browser(crew, screen):  # noqa: F811
+def test_row_4_keys_of_ones_own_are_the_same_in_the_next_browser(crew, screen):
     first, *_ = three_tickets(crew)
     page = screen(crew.agent)
     page.goto(page.url + "settings/keys/")
@@ -155,7 +154,7 @@ def test_row_4_keys_of_ones_own_are_the_same_in_the_next_browser(crew, screen): 
     assert other.errors == []
 
 
-def test_row_4_the_palette_shows_every_command_and_finds_in_two_languages(crew, screen):  # noqa: F811
+def test_row_4_the_palette_shows_every_command_and_finds_in_two_languages(crew, screen):
     page = screen(crew.admin)
     page.keyboard.press("Control+k")
     palette = page.locator("#palette")
@@ -181,7 +180,7 @@ def test_row_4_the_palette_shows_every_command_and_finds_in_two_languages(crew, 
 
 
 @pytest.mark.parametrize("width", [360, 1440])
-def test_row_4_one_thing_after_the_other_by_keys(crew, screen, width):  # noqa: F811
+def test_row_4_one_thing_after_the_other_by_keys(crew, screen, width):
     ticket = says(crew, "Hello").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/", width=width)
     expect(composer(page)).to_be_visible()
@@ -202,7 +201,7 @@ def test_row_4_one_thing_after_the_other_by_keys(crew, screen, width):  # noqa: 
     expect(page.locator("#list")).to_be_visible()
 
 
-def test_row_18_a_ticket_sleeps_until_a_time_in_ones_own_words(crew, screen):  # noqa: F811
+def test_row_18_a_ticket_sleeps_until_a_time_in_ones_own_words(crew, screen):
     ticket = says(crew, "Call me later").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     expect(composer(page)).to_be_visible()

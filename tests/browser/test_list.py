@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from threading import Event as Flag
 from threading import Thread
@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -21,39 +20,6 @@ from tests.workspace import scene
 from tickets import actions, bulk
 from tickets.models import BulkJob, SavedView, SlaClock, SlaPolicy, Ticket
 from tickets.models.event import by_agent
-
-expect.set_options(timeout=15_000)
-
-
-@pytest.fixture
-def crew(live_server: Any) -> people.Cast:
-    crew = people.assemble()
-    Agent.objects.update(sight="all")
-    for agent in (crew.agent, crew.teammate):
-        agent.refresh_from_db()
-    return crew
-
-
-@pytest.fixture
-def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
-    def enter(agent: Agent, path: str = "/", *, width: int = 1440, own_clock: bool = False) -> Page:
-        client = Client()
-        client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
-        context = new_context()
-        context.add_cookies(
-            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
-        )
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 800})
-        if own_clock:  # one that the test can turn forward
-            page.clock.install()
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto(live_server + path)
-        expect(page.locator("body")).to_have_attribute("data-live", "live")
-        return page
-
-    return enter
 
 
 @pytest.fixture
@@ -354,9 +320,9 @@ def test_row_1_playing_through_a_view_by_solving_and_snoozing(crew, screen):
     expect(page.locator("#composer-text")).to_be_visible()
     page.keyboard.press("e")
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
-    assert page.evaluate("document.activeElement.id") == "ticket-title"
+    expect(page.locator("#ticket-title")).to_be_focused()
     page.keyboard.press("h")
-    page.get_by_role("menuitem", name="In 3 hours").click()
+    page.get_by_role("option", name="In 3 hours").click()
     expect(page.locator("#thread-log")).to_contain_text("I am Cleo")  # without another key
     page.keyboard.press("e")
     expect(page.locator(".toast").filter(has_text="Nothing is left")).to_be_visible()

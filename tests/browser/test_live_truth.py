@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 from agents.models import Agent
 from helpdesk import embedded
 from tests import cast as people
-from tests.browser.test_workspace import composer, crew, says, screen, three_tickets  # noqa: F401
+from tests.browser.desk import composer, says, three_tickets
 from tests.conftest import wait_until
 from tests.workspace import scene
 from tickets import actions, live
@@ -57,7 +57,7 @@ def answers_of(ticket: Ticket) -> list[str]:
 # -- Nobody answers twice ---------------------------------------------------------------------------------------------------
 
 
-def test_row_6_a_hundred_races_have_a_hundred_winners(crew, live_server):  # noqa: F811
+def test_row_6_a_hundred_races_have_a_hundred_winners(crew, live_server):
     """Two requests at the same time, each having seen the same last message: one is posted, one is stopped."""
     ticket = says(crew, "Question 0").ticket
     browsers = []
@@ -99,7 +99,7 @@ def test_row_6_a_hundred_races_have_a_hundred_winners(crew, live_server):  # noq
 
 
 @pytest.mark.parametrize("with_socket", [True, False], ids=["socket", "no_socket"])
-def test_row_6_two_screens_race_for_the_same_answer(crew, new_context, live_server, with_socket):  # noqa: F811
+def test_row_6_two_screens_race_for_the_same_answer(crew, new_context, live_server, with_socket):
     ticket = says(crew, "Question 0").ticket
     pages = [
         enter(new_context, live_server, agent, f"/tickets/{ticket.pk}/", script="" if with_socket else NO_SOCKETS)
@@ -107,7 +107,7 @@ def test_row_6_two_screens_race_for_the_same_answer(crew, new_context, live_serv
     ]
     for page in pages:
         expect(page.locator("body")).to_have_attribute("data-live", "live" if with_socket else "away")
-    for n in range(8):
+    for n in range(4):
         for page in pages:
             expect(page.locator("#thread-log")).to_contain_text(f"Question {n}")
             expect(page.locator("ticket-composer:not([busy])")).to_be_visible()
@@ -119,18 +119,21 @@ def test_row_6_two_screens_race_for_the_same_answer(crew, new_context, live_serv
             }""")
         for page in pages:
             page.wait_for_function("() => !document.querySelector('ticket-composer').hasAttribute('busy')")
-        stopped = [page for page in pages if page.locator("#composer-guard").is_visible()]
+            if (go := page.locator("#composer-guard [data-go]")).is_visible():  # it was seen that the other one writes
+                go.click()
         wait_until(lambda n=n: len(answers_of(ticket)) == n + 1, what="the answer")
-        assert len(stopped) == 1, f"race {n}: {len(stopped)} were stopped"
-        expect(composer(stopped[0])).to_have_value(f"Answer {n}")
-        stopped[0].locator("[data-review]").click()
-        composer(stopped[0]).fill("")
+        review = [page.locator("#composer-guard [data-review]") for page in pages]
+        wait_until(lambda review=review: any(one.is_visible() for one in review), what="the strip")
+        (stopped,) = [page for page, one in zip(pages, review, strict=True) if one.is_visible()]
+        expect(composer(stopped)).to_have_value(f"Answer {n}")
+        stopped.locator("[data-review]").click()
+        composer(stopped).fill("")
         says(crew, f"Question {n + 1}")
-    assert answers_of(ticket) == [f"Answer {n}" for n in range(8)]
+    assert answers_of(ticket) == [f"Answer {n}" for n in range(4)]
     assert pages[0].errors == pages[1].errors == []
 
 
-def test_row_16_who_is_there_stands_in_the_list_and_in_the_thread(crew, screen):  # noqa: F811
+def test_row_16_who_is_there_stands_in_the_list_and_in_the_thread(crew, screen):
     ticket = says(crew, "Anybody?").ticket
     mina, theo = screen(crew.agent, f"/tickets/{ticket.pk}/"), screen(crew.teammate)
     row = theo.locator(f"#ticket-row-{ticket.pk}")
@@ -143,7 +146,7 @@ def test_row_16_who_is_there_stands_in_the_list_and_in_the_thread(crew, screen):
     expect(theo.locator("#viewers")).not_to_contain_text("Mina")
 
 
-def test_going_online_colours_the_dot_in_the_rail(crew, screen):  # noqa: F811
+def test_going_online_colours_the_dot_in_the_rail(crew, screen):
     page = screen(crew.agent)
     page.locator("[popovertarget=presence-menu]").click()
     page.locator("#presence-menu").get_by_text("Busy").click()
@@ -153,7 +156,7 @@ def test_going_online_colours_the_dot_in_the_rail(crew, screen):  # noqa: F811
 # -- Away and back ----------------------------------------------------------------------------------------------------------------
 
 
-def test_row_7_the_banner_comes_after_a_second_and_a_half_and_says_what_was_loaded(crew, new_context, live_server):  # noqa: F811
+def test_row_7_the_banner_comes_after_a_second_and_a_half_and_says_what_was_loaded(crew, new_context, live_server):
     first, *_others = three_tickets(crew)
     page = enter(new_context, live_server, crew.agent, f"/tickets/{first.pk}/", script=WATCH_SOCKETS)
     expect(page.locator("body")).to_have_attribute("data-live", "live")
@@ -166,7 +169,7 @@ def test_row_7_the_banner_comes_after_a_second_and_a_half_and_says_what_was_load
     }).observe(document.querySelector("live-feed"), { attributes: true }))""")
     assert page.evaluate("window.after") >= 1500
     expect(banner).to_have_text(re.compile("Reconnecting"))
-    says(crew, "Back at once", who=scene.sender("Ara", phone="+82105555000"))
+    says(crew, "Back at once", who=scene.sender("Ara", phone="+821055550000"))
     expect(page.locator("#thread-log")).to_contain_text("Back at once")
     expect(page.locator("body")).to_have_attribute("data-live", "live")
     expect(banner).to_have_text(re.compile("Back, "))
@@ -174,7 +177,7 @@ def test_row_7_the_banner_comes_after_a_second_and_a_half_and_says_what_was_load
     assert len(page.evaluate("window.sockets.map((one) => one.readyState)")) == 2
 
 
-def test_row_7_catching_up_after_sleep_takes_no_two_seconds_of_waiting(crew, new_context, live_server):  # noqa: F811
+def test_row_7_catching_up_after_sleep_takes_no_two_seconds_of_waiting(crew, new_context, live_server):
     """On focus and online it asks over HTTP at once, whatever the jitter of the socket is."""
     ticket = says(crew, "Before").ticket
     page = enter(new_context, live_server, crew.agent, f"/tickets/{ticket.pk}/", script=NO_SOCKETS)
@@ -188,7 +191,7 @@ def test_row_7_catching_up_after_sleep_takes_no_two_seconds_of_waiting(crew, new
     expect(page.locator("#thread-log")).to_contain_text("While it slept")
 
 
-def test_a_new_version_is_told_and_never_reloads_over_a_draft(crew, new_context, live_server, monkeypatch):  # noqa: F811
+def test_a_new_version_is_told_and_never_reloads_over_a_draft(crew, new_context, live_server, monkeypatch):
     monkeypatch.setattr(live, "build", lambda: "first")
     ticket = says(crew, "Hello").ticket
     page = enter(new_context, live_server, crew.agent, f"/tickets/{ticket.pk}/", script=WATCH_SOCKETS)
@@ -204,7 +207,7 @@ def test_a_new_version_is_told_and_never_reloads_over_a_draft(crew, new_context,
     expect(composer(page)).to_have_value("Half a sent")
 
 
-def test_who_loses_sight_loses_the_open_ticket(crew, screen):  # noqa: F811
+def test_who_loses_sight_loses_the_open_ticket(crew, screen):
     ticket = says(crew, "Private").ticket
     Ticket.objects.filter(pk=ticket.pk).update(team=crew.support)
     Agent.objects.filter(pk=crew.agent.pk).update(sight="teams")
@@ -218,7 +221,7 @@ def test_who_loses_sight_loses_the_open_ticket(crew, screen):  # noqa: F811
 # -- Offline ------------------------------------------------------------------------------------------------------------------------
 
 
-def test_row_34_offline_one_reads_writes_and_sends_later(crew, screen):  # noqa: F811
+def test_row_34_offline_one_reads_writes_and_sends_later(crew, screen):
     first, _second, _third = three_tickets(crew)
     page = screen(crew.agent, f"/tickets/{first.pk}/")
     expect(composer(page)).to_be_visible()
@@ -235,7 +238,6 @@ def test_row_34_offline_one_reads_writes_and_sends_later(crew, screen):  # noqa:
     expect(waiting).to_contain_text("Waits for the connection")
     expect(composer(page)).to_have_value("")
     assert answers_of(first) == []
-    page.keyboard.press("Escape")
     page.keyboard.press("j")
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     expect(waiting).to_have_count(0)
@@ -248,7 +250,7 @@ def test_row_34_offline_one_reads_writes_and_sends_later(crew, screen):  # noqa:
     assert answers_of(first) == ["Written in a tunnel"] and page.errors == []
 
 
-def test_row_34_what_waited_is_not_sent_into_a_thread_that_moved_on(crew, screen):  # noqa: F811
+def test_row_34_what_waited_is_not_sent_into_a_thread_that_moved_on(crew, screen):
     ticket = says(crew, "Who helps?").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     composer(page).fill("I do")
@@ -312,7 +314,7 @@ def web(start_process: Any, tmp_path_factory: Any, transactional_db: None, setti
 
 
 def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_character(web, new_context):
-    crew = people.assemble()  # noqa: F811
+    crew = people.assemble()
     Agent.objects.update(sight="all")
     ticket = says(crew, "Question").ticket
     page = enter(new_context, web.url, crew.agent, f"/tickets/{ticket.pk}/", script=WATCH_SOCKETS)
@@ -332,8 +334,10 @@ def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_characte
             "all => all.map((one) => Number(one.id.slice(8)))"
         )
         assert shown == list(Message.objects.filter(ticket=ticket).order_by("pk").values_list("pk", flat=True))
-        rows = page.locator("#list-content .row").evaluate_all("all => all.map((one) => Number(one.dataset.ticket))")
-        assert sorted(rows) == sorted(Ticket.objects.filter(status__in=("new", "open")).values_list("pk", flat=True))
+        waiting = set(Ticket.objects.filter(status__in=("new", "open")).values_list("pk", flat=True))
+        rows = page.locator("#list-content .row")
+        expect(rows).to_have_count(len(waiting))
+        assert set(rows.evaluate_all("all => all.map((one) => Number(one.dataset.ticket))")) == waiting
         expect(composer(page)).to_have_value(written)
 
     type_on("안녕하세요, the socket")
@@ -365,14 +369,13 @@ def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_characte
     page = page.context.new_page()
     page.goto(f"{web.url}/tickets/{ticket.pk}/")
     compare("redis is back")
-    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
     wait_until(lambda: Draft.objects.filter(ticket=ticket, text=written).exists(), what="the draft on the server")
 
 
 # -- Show 7: eight hours --------------------------------------------------------------------------------------------------------------
 
 
-def test_show_7_five_thousand_events_grow_a_tab_by_less_than_thirty_megabytes(crew, new_context, live_server, capsys):  # noqa: F811
+def test_show_7_five_thousand_events_grow_a_tab_by_less_than_thirty_megabytes(crew, new_context, live_server, capsys):
     tickets = scene.many(crew, 60, now=timezone.now() - timedelta(hours=2))
     page = enter(new_context, live_server, crew.agent, f"/tickets/{tickets[0].pk}/", wire="catch", script="")
     expect(composer(page)).to_be_visible()

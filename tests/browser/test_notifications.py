@@ -19,7 +19,6 @@ from tickets import actions, notifications, notifying
 from tickets.models import NotificationHours, Ticket
 from tickets.models.event import by_agent
 
-expect.set_options(timeout=15_000)
 JIWOO = scene.sender("Jiwoo", phone="+821011112222")
 WATCH = """
     window.sounds = []; window.spoken = [];
@@ -47,14 +46,6 @@ LEADS = """async () => {
     const ours = (locks) => locks.filter((lock) => lock.name === "helpdesk.bell").length;
     return ours(held) === 1 && ours(pending) === 0;
 }"""
-
-
-@pytest.fixture
-def crew(live_server: Any) -> people.Cast:
-    crew = people.assemble()
-    Agent.objects.update(sight="all")
-    crew.agent.refresh_from_db()
-    return crew
 
 
 @pytest.fixture

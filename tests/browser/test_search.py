@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from agents.models import Agent
 from tests import cast as people
 from tests.workspace import scene
 from tickets import actions
 from tickets.models import Ticket
 from tickets.models.event import SYSTEM
-
-expect.set_options(timeout=15_000)
-
-
-@pytest.fixture
-def crew(live_server: Any) -> people.Cast:
-    crew = people.assemble()
-    Agent.objects.update(sight="all")
-    crew.agent.refresh_from_db()
-    return crew
 
 
 @pytest.fixture
@@ -43,27 +30,6 @@ def tickets(crew: people.Cast) -> dict[str, Ticket]:
         made[key] = scene.says(crew.sms, who, text, at=timezone.now() - timedelta(minutes=9 - n)).ticket
     actions.change_tags(made["refund"], add=["vip"], by=SYSTEM, now=timezone.now())
     return made
-
-
-@pytest.fixture
-def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
-    def enter(agent: Agent, path: str = "/", *, width: int = 1440, language: str = "en") -> Page:
-        Agent.objects.filter(pk=agent.pk).update(language=language)
-        client = Client()
-        client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
-        context = new_context()
-        context.add_cookies(
-            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
-        )
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 800})
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto(live_server + path)
-        expect(page.locator("body")).to_have_attribute("data-live", "live")
-        return page
-
-    return enter
 
 
 def box(page: Page) -> Any:

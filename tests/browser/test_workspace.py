@@ -3,72 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from django.test import Client
+from django.templatetags.static import static
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from agents.models import Agent
-from tests import cast as people
+from tests.browser.desk import composer, says, three_tickets
 from tests.workspace import scene
 from tickets import live
-from tickets.models import Draft, Message, Ticket
-
-expect.set_options(timeout=15_000)
-JIWOO = scene.sender("Jiwoo", phone="+821011112222")
-
-
-@pytest.fixture
-def crew(live_server: Any) -> people.Cast:
-    crew = people.assemble()
-    Agent.objects.update(sight="all")
-    for agent in (crew.agent, crew.teammate):
-        agent.refresh_from_db()
-    return crew
-
-
-@pytest.fixture
-def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
-    """A browser in which this agent is signed in, on this page."""
-
-    def enter(agent: Agent, path: str = "/", *, width: int = 1440) -> Page:
-        client = Client()
-        client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
-        context = new_context()
-        context.add_cookies(
-            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
-        )
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": 800})
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto(live_server + path)
-        expect(page.locator("body")).to_have_attribute("data-live", "live")
-        return page
-
-    return enter
-
-
-def says(crew: people.Cast, text: str, *, who: Any = JIWOO, minutes: int = 0, **more: Any) -> Message:
-    return scene.says(crew.sms, who, text, at=timezone.now() - timedelta(minutes=minutes), **more)
-
-
-def three_tickets(crew: people.Cast) -> list[Ticket]:
-    """In the order of the inbox: who has waited longest comes first."""
-    names = ("Ara", "Bo", "Cleo")
-    made = [
-        says(crew, f"I am {name}", who=scene.sender(name, phone=f"+8210555500{n}0"), minutes=3 - n).ticket
-        for n, name in enumerate(names)
-    ]
-    return made
-
-
-def composer(page: Page) -> Any:
-    return page.locator("#composer-text")
+from tickets.models import Draft, Message
 
 
 def test_a_message_appears_is_answered_and_the_colleague_sees_it_all(crew, screen):
@@ -282,5 +227,5 @@ def test_the_list_says_new_above_a_reader_who_has_scrolled(crew, screen):
 def test_the_browser_and_the_server_agree_on_the_fingerprint(crew, screen):
     page = screen(crew.agent)
     for ids in ([], [1], [1, 2, 3], [10**9, 2**40]):
-        path = "/static/js/lib/feed.js"
+        path = static("js/lib/feed.js")
         assert page.evaluate(f"async (ids) => (await import('{path}')).fingerprint(ids)", ids) == live.fingerprint(ids)

@@ -1,6 +1,7 @@
 """The keyboard in a real browser: layouts, Hangul mode, fields, dialogs, sequences, and Enter with input methods (ux.md 3.2)."""
 
 import pytest
+from django.templatetags.static import static
 from playwright.sync_api import expect
 
 PRESS = """({key, code, shift = false, ctrl = false, alt = false, repeat = false, on = "body", up = false}) => {
@@ -16,13 +17,13 @@ def desk(page, live_server, settings):
     settings.DEMO = True
     page.goto(live_server + "/styleguide/?part=workspace")
     page.wait_for_selector("pane-splitter[aria-valuenow]")
-    page.evaluate("""async () => {
-      const { keys } = await import("/static/js/lib/keyboard.js");
+    page.evaluate("""async (address) => {
+      const { keys } = await import(address);
       window.diary = [];
       for (const id of ["list.next", "list.previous", "list.select_all", "ticket.unread", "ticket.solve", "ticket.solve_next", "go.mine", "search.focus", "ticket.spam"])
         keys.on(id, () => { window.diary.push(id); });
       window.keysOfPage = keys;
-    }""")
+    }""", static("js/lib/keyboard.js"))
     return page
 
 

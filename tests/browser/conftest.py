@@ -1,0 +1,59 @@
+"""Agents with browsers of their own, in front of a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Page, expect
+
+from agents.models import Agent
+from tests import cast as people
+
+expect.set_options(timeout=15_000)
+
+
+@pytest.fixture
+def crew(live_server: Any) -> people.Cast:
+    """Everybody, and all agents see every ticket."""
+    crew = people.assemble()
+    Agent.objects.update(sight="all")
+    for agent in (crew.agent, crew.teammate):
+        agent.refresh_from_db()
+    return crew
+
+
+@pytest.fixture
+def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
+    """A browser in which this agent is signed in, on this page, once its socket is open. `page.errors` should stay
+    empty. With `own_clock` the test can turn the time forward."""
+
+    def enter(
+        agent: Agent,
+        path: str = "/",
+        *,
+        width: int = 1440,
+        language: str = "",
+        own_clock: bool = False,
+    ) -> Page:
+        if language:
+            Agent.objects.filter(pk=agent.pk).update(language=language)
+        client = Client()
+        client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
+        context = new_context()
+        context.add_cookies(
+            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
+        )
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 800})
+        if own_clock:
+            page.clock.install()
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.goto(live_server + path)
+        expect(page.locator("body")).to_have_attribute("data-live", "live")
+        return page
+
+    return enter

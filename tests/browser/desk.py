@@ -1,0 +1,33 @@
+"""What happens at an agent's desk, said in a word: a customer writes, three tickets wait, one looks at the composer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from tests import cast as people
+from tests.workspace import scene
+from tickets.models import Message, Ticket
+
+JIWOO = scene.sender("Jiwoo", phone="+821011112222")
+
+
+def says(crew: people.Cast, text: str, *, who: Any = JIWOO, minutes: int = 0, **more: Any) -> Message:
+    return scene.says(crew.sms, who, text, at=timezone.now() - timedelta(minutes=minutes), **more)
+
+
+def three_tickets(crew: people.Cast) -> list[Ticket]:
+    """In the order of the inbox: who has waited longest comes first."""
+    names = ("Ara", "Bo", "Cleo")
+    made = [
+        says(crew, f"I am {name}", who=scene.sender(name, phone=f"+8210555500{n}0"), minutes=3 - n).ticket
+        for n, name in enumerate(names)
+    ]
+    return made
+
+
+def composer(page: Page) -> Any:
+    return page.locator("#composer-text")
