@@ -11,6 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests import cast as people
+from tests.conftest import wait_until
 from tests.workspace import scene
 from tickets import actions
 from tickets.models import Ticket
@@ -164,7 +165,7 @@ def test_row_19_recent_searches_are_offered(crew, tickets, screen):
         page.keyboard.press("/")
         box(page).fill(query)
         page.keyboard.press("Enter")
-        expect(rows(page)).to_have_count(1)
+        wait_until(lambda query=query: query in page.evaluate("Object.values(localStorage).join()"), what="the search")
     page.keyboard.press("Escape")
     expect(rows(page)).to_have_count(3)
     page.keyboard.press("/")

@@ -17,13 +17,16 @@ def desk(page, live_server, settings):
     settings.DEMO = True
     page.goto(live_server + "/styleguide/?part=workspace")
     page.wait_for_selector("pane-splitter[aria-valuenow]")
-    page.evaluate("""async (address) => {
+    page.evaluate(
+        """async (address) => {
       const { keys } = await import(address);
       window.diary = [];
       for (const id of ["list.next", "list.previous", "list.select_all", "ticket.unread", "ticket.solve", "ticket.solve_next", "go.mine", "search.focus", "ticket.spam"])
         keys.on(id, () => { window.diary.push(id); });
       window.keysOfPage = keys;
-    }""", static("js/lib/keyboard.js"))
+    }""",
+        static("js/lib/keyboard.js"),
+    )
     return page
 
 

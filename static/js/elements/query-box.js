@@ -96,10 +96,12 @@ class QueryBox extends HTMLElement {
       return;
     }
     const address = `${this.dataset.read}?${new URLSearchParams({ q: value, at: this.input.selectionStart ?? value.length })}`;
-    const answer = await text(address, { signal: this.#asked.signal }).catch(() => null);
-    if (!answer || value !== this.input.value) return;
+    const isSearched = value.trim() === this.#searched; // it is remembered, however fast one goes on
+    const answer = await text(address, isSearched ? {} : { signal: this.#asked.signal }).catch(() => null);
+    if (!answer) return;
     const read = JSON.parse(answer);
-    if (!read.problems.length && value.trim() === this.#searched) this.#remember(this.#searched);
+    if (isSearched && !read.problems.length) this.#remember(value.trim());
+    if (value !== this.input.value) return;
     const caret = typing ? this.input.selectionStart : -1;
     this.#show({ chips: read.chips, problems: read.problems.filter(({ to }) => to !== caret) });
     if (typing && document.activeElement === this.input) this.#offer(read.options);
