@@ -166,6 +166,8 @@ def test_row_19_recent_searches_are_offered(crew, tickets, screen):
         box(page).fill(query)
         page.keyboard.press("Enter")
         wait_until(lambda query=query: query in page.evaluate("Object.values(localStorage).join()"), what="the search")
+        expect(page).to_have_url(re.compile(f"q={query}$"))
+        expect(rows(page)).to_have_count(1)
     page.keyboard.press("Escape")
     expect(rows(page)).to_have_count(3)
     page.keyboard.press("/")
