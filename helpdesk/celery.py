@@ -42,6 +42,8 @@ BEAT = {
     "ledger": _every(3600, "channels_in.tasks.ledger"),
     "files": _every(3600, "channels_in.tasks.unclaimed_files", queue="slow"),
     "route": _every(5, "tickets.tasks.route", queue="timers"),
+    "rules": _every(1, "tickets.tasks.run_rules", queue="timers"),
+    "old_rule_runs": _every(3600, "tickets.tasks.forget_rule_runs", queue="slow"),
     "sla": _every(5, "tickets.tasks.sweep_sla", queue="timers"),
     "tickets": _every(60, "tickets.tasks.sweep_tickets", queue="timers"),
     "drafts": _every(5, "tickets.tasks.release_drafts", queue="timers"),

@@ -14,18 +14,19 @@ from typing import Any
 import yaml
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from agents.forms import parse_windows
 from agents.models import Agent, AuditEntry, Calendar, CalendarClosing, CalendarWindow, Skill, Team
 from tickets import conditions, deeds
-from tickets.models import Macro, Rule, SlaPolicy, SlaTarget, Ticket
+from tickets.models import Macro, Rule, SlaPolicy, SlaTarget, Ticket, Webhook
 from tickets.models.sla import SlaMetric
-from tickets.routing import rules
+from tickets.routing import rules, versions
 
 VERSION = 1
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TEAM = ("sticky_days", "accept_seconds", "give_back_minutes", "overflow_minutes")
-_RULE = ("when", "active", "stop")
+_RULE = ("when", "after_minutes", "business", "active", "stop")
 Item = dict[str, Any]
 
 
@@ -97,6 +98,12 @@ _NAMED: Mapping[str, tuple[Any, str]] = {
     "skill": (Skill, "name"),
     "assignee": (Agent, "email"),
     "calendar": (Calendar, "name"),
+    "agent": (Agent, "email"),
+    "policy": (SlaPolicy, "name"),
+    "macro": (Macro, "title"),
+    "webhook": (Webhook, "url"),
+    "agents": (Agent, "email"),
+    "teams": (Team, "name"),
 }
 
 
@@ -119,7 +126,14 @@ def _id_of(kind: str, name: Any) -> Any:
 
 def _exchanged(deed: Item, exchange: Callable[[str, Any], Any]) -> Item:
     """A deed or an action with names for ids, or the other way round."""
-    return {key: exchange(key, value) if key in _NAMED else value for key, value in deed.items()}
+    return {
+        key: value
+        if key not in _NAMED
+        else [exchange(key, one) for one in value]
+        if isinstance(value, list)
+        else exchange(key, value)
+        for key, value in deed.items()
+    }
 
 
 def _tree(tree: Any, exchange: Callable[[str, Any], Any]) -> Any:
@@ -210,15 +224,15 @@ def _rules() -> Iterable[Item]:
 
 
 def _apply_rule(item: Item, place: int) -> None:
-    tree, actions = _tree(item.get("if", {}), _id_of), [_exchanged(one, _id_of) for one in item["then"]]
-    conditions.validate(tree)
-    rules.validate_actions(actions)
-    rule = Rule.objects.filter(name=item["name"]).first() or Rule(name=item["name"], version=0)
+    rule = Rule.objects.filter(name=item["name"]).first() or Rule(name=item["name"])
     for name in _RULE:
         setattr(rule, name, item.get(name, getattr(rule, name)))
-    rule.conditions, rule.actions, rule.position, rule.version = tree, actions, place, rule.version + 1
+    rule.conditions = _tree(item.get("if", {}), _id_of)
+    rule.actions = [_exchanged(one, _id_of) for one in item["then"]]
     rule.full_clean(exclude=["conditions", "actions"])
-    rule.save()
+    rules.validate(rule)
+    versions.save(rule, by=None, now=timezone.now())
+    Rule.objects.filter(pk=rule.pk).update(position=place)
 
 
 def _policies() -> Iterable[Item]:
@@ -294,7 +308,7 @@ SECTIONS: Mapping[str, tuple[Callable[[], Iterable[Any]], Callable[[Any, int], N
     "skills": (_skills, _apply_skill),
     "calendars": (_calendars, _apply_calendar),
     "teams": (_teams, _apply_team),
-    "rules": (_rules, _apply_rule),
     "policies": (_policies, _apply_policy),
     "macros": (_macros, _apply_macro),
+    "rules": (_rules, _apply_rule),
 }

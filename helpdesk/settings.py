@@ -218,6 +218,8 @@ CELERY_TASK_ROUTES = {
     "tickets.tasks.forget_notifications": {"queue": "slow"},
     "tickets.tasks.work_off_bulk": {"queue": "default"},
     "tickets.tasks.try_rules": {"queue": "slow"},
+    "tickets.tasks.run_rules": {"queue": "timers"},
+    "tickets.tasks.forget_rule_runs": {"queue": "slow"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for Redis: the sweep finds what the wake-up lost
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -52,7 +52,7 @@ def _deed(kind: str) -> Verb:
     """A deed that a macro can do too."""
 
     def carry_out(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
-        return deeds.do({"do": kind, **value}, ticket, agent=agent, now=now)
+        return deeds.do({"do": kind, **value}, ticket, by=by_agent(agent), now=now)
 
     return carry_out
 

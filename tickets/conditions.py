@@ -303,6 +303,9 @@ FIELDS: Mapping[str, Field] = {
             *Agent.objects.filter(is_active=True).order_by("name").values_list("id", "name"),
         ],
     ),
+    "csat": Field(
+        gettext_lazy("Rating"), "order", _order_q("csat"), lambda: [(stars, str(stars)) for stars in range(1, 6)]
+    ),
 }
 
 
@@ -320,9 +323,6 @@ ASKED: Mapping[str, Field] = {
         "due",
         _sla_q,
         lambda: [("breached", _("breached")), ("running", _("running")), ("paused", _("paused"))],
-    ),
-    "csat": Field(
-        gettext_lazy("Rating"), "order", _order_q("csat"), lambda: [(stars, str(stars)) for stars in range(1, 6)]
     ),
     "has": Field(
         gettext_lazy("With"),
@@ -384,7 +384,6 @@ def asked_facts_of(ticket: Ticket, reader: Reader) -> dict[str, Any]:
         "created": ticket.created_at,
         "updated": ticket.updated_at,
         "sla": list(ticket.clocks.exclude(state="cancelled")),
-        "csat": ticket.csat,
         "has": {
             name
             for name, there in (
@@ -420,6 +419,7 @@ def facts_of(ticket: Ticket) -> dict[str, Any]:
         "status": ticket.status,
         "team": ticket.team_id or 0,
         "assignee": ticket.assignee_id or 0,
+        "csat": ticket.csat,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -18,7 +19,7 @@ from django.utils.translation import ngettext
 from agents.models import Agent, Team
 from tickets import actions
 from tickets.models import Event, MacroUse, Message, Ticket
-from tickets.models.event import by_agent
+from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED, tag_name
 from tickets.timeline import labels_of_priority, labels_of_status
 
@@ -137,7 +138,7 @@ def carry_out(
     events = []
     for deed in sorted(deeds, key=lambda deed: ORDER.index(deed["do"])):
         ticket.refresh_from_db()
-        events.append(do(deed, ticket, agent=agent, now=now))
+        events.append(do(deed, ticket, by=by_agent(agent), now=now))
     return MacroUse.objects.create(
         macro_id=macro_id,
         agent=agent,
@@ -149,20 +150,20 @@ def carry_out(
     )
 
 
-def do(deed: Deed, ticket: Ticket, *, agent: Agent, now: datetime) -> Event | None:
+def do(deed: Deed, ticket: Ticket, *, by: Actor, now: datetime) -> Event | None:
     """One of them by itself. Raises actions.NotAllowed; None when it was so already."""
-    return _DO[deed["do"]](ticket, deed, agent, now)
+    return _DO[deed["do"]](ticket, deed, by, now)
 
 
-def _status(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
-    return actions.set_status(ticket, deed["status"], by=by_agent(agent), now=now)
+def _status(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
+    return actions.set_status(ticket, deed["status"], by=by, now=now)
 
 
-def _priority(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
-    return actions.set_priority(ticket, deed["priority"], by=by_agent(agent), now=now)
+def _priority(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
+    return actions.set_priority(ticket, deed["priority"], by=by, now=now)
 
 
-def _team(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
+def _team(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
     """The assignee stays if they are in the team, else routing finds another."""
     team = Team.objects.filter(pk=deed["team"]).first() if deed["team"] else None
     if deed["team"] and team is None:
@@ -170,29 +171,28 @@ def _team(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | No
     stays = ticket.assignee
     if stays and team and not stays.memberships.filter(team=team).exists():
         stays = None
-    return actions.assign(ticket, assignee=stays, team=team, by=by_agent(agent), now=now)
+    return actions.assign(ticket, assignee=stays, team=team, by=by, now=now)
 
 
-def _assignee(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
+def _assignee(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
     chosen = deed["assignee"]
-    assignee = agent if chosen == "me" else person(chosen) if chosen is not None else None
+    assignee = by.agent if chosen == "me" else person(chosen) if chosen is not None else None
     if chosen is not None and assignee is None:
         raise actions.NotAllowed(_("This person does not work here any more."))
-    return actions.assign(ticket, assignee=assignee, team=ticket.team, by=by_agent(agent), now=now)
+    return actions.assign(ticket, assignee=assignee, team=ticket.team, by=by, now=now)
 
 
-def _tag(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
-    return actions.change_tags(ticket, add=deed["tags"], by=by_agent(agent), now=now)
+def _tag(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
+    return actions.change_tags(ticket, add=deed["tags"], by=by, now=now)
 
 
-def _untag(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
-    return actions.change_tags(ticket, remove=deed["tags"], by=by_agent(agent), now=now)
+def _untag(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
+    return actions.change_tags(ticket, remove=deed["tags"], by=by, now=now)
 
 
-def _snooze(ticket: Ticket, deed: Deed, agent: Agent, now: datetime) -> Event | None:
-    return actions.snooze(
-        ticket, until=moment(deed, zone=ZoneInfo(agent.time_zone), now=now), by=by_agent(agent), now=now
-    )
+def _snooze(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
+    zone = ZoneInfo(by.agent.time_zone if by.agent else settings.TIME_ZONE)
+    return actions.snooze(ticket, until=moment(deed, zone=zone, now=now), by=by, now=now)
 
 
 def moment(deed: Deed, *, zone: ZoneInfo, now: datetime) -> datetime:
@@ -208,7 +208,7 @@ def person(pk: int) -> Agent | None:
     return Agent.objects.filter(pk=pk, is_active=True).first()
 
 
-_DO: Mapping[str, Callable[[Ticket, Deed, Agent, datetime], Event | None]] = {
+_DO: Mapping[str, Callable[[Ticket, Deed, Actor, datetime], Event | None]] = {
     "tag": _tag,
     "untag": _untag,
     "priority": _priority,

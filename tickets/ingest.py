@@ -446,6 +446,8 @@ def _write(
     ticket.last_seq += 1
     outgoing = message.is_echo
     meta = dict(message.meta)
+    if message.no_auto_reply:
+        meta["no_auto_reply"] = True
     return Message.objects.create(
         ticket=ticket,
         seq=ticket.last_seq,

@@ -62,6 +62,7 @@ TYPES: Mapping[str, Type] = {
     "sla_breached": Type(gettext_lazy("An SLA deadline passed"), "timer-off", Ways(True, True, False, False)),
     "sla_soon": Type(gettext_lazy("An SLA deadline is near"), "timer", Ways(True, False, False, False)),
     "snooze_ended": Type(gettext_lazy("A snooze ended"), "alarm-clock", Ways(True, True, False, False)),
+    "rule": Type(gettext_lazy("A rule tells me of a ticket"), "split", Ways(True, True, False, False)),
     "bad_rating": Type(gettext_lazy("A customer is not satisfied"), "frown", Ways(True, False, False, False)),
     "team_new": Type(gettext_lazy("New unassigned ticket in my team"), "inbox", Ways(True, False, False, False)),
     "channel_down": Type(gettext_lazy("A channel was disconnected"), "unplug", Ways(True, True, False, True)),
@@ -297,6 +298,8 @@ def _title(row: Notification, ticket: Ticket | None, message: Message | None) ->
             return _("Snooze ended")
         case "bad_rating":
             return _("%(customer)s rated %(score)s of 5") % {"customer": customer, "score": facts.get("score", "")}
+        case "rule":
+            return _("Rule: %(name)s") % {"name": facts.get("name", "")}
         case "team_new":
             return _("New in %(team)s") % {"team": facts.get("team_name", "")}
         case _:

@@ -256,6 +256,9 @@ def _concerned(event: Event, scene: _Scene) -> Iterator[tuple[str, int | None]]:
         case "mentioned":
             named = _people(facts.get("agents", ()), facts.get("teams", ()), scene)
             yield from (("mentioned", agent) for agent in named)
+        case "rule_told":
+            told = _people(facts.get("agents", ()), facts.get("teams", ()), scene)
+            yield from (("rule", agent) for agent in told)
         case "assigned" if facts["to"]["assignee"] != facts["from"]["assignee"]:
             yield "assigned", facts["to"]["assignee"]
         case "routed" if facts.get("outcome") == "queued" and ticket and _waits_in_team(ticket):
@@ -310,7 +313,7 @@ def _facts(event: Event, name: str) -> dict[str, Any]:
     """What its sentence says besides the names of people."""
     if name == "team_new" and event.ticket and event.ticket.team:
         return {"team": event.ticket.team.pk, "team_name": event.ticket.team.name}
-    return {key: event.particulars[key] for key in ("metric", "score", "reason") if key in event.particulars}
+    return {key: event.particulars[key] for key in ("metric", "score", "reason", "name") if key in event.particulars}
 
 
 # -- Bursts -----------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from tickets.models import (
     Route,
     Ticket,
 )
-from tickets.models.event import SYSTEM, by_agent
+from tickets.models.event import RULE, SYSTEM, by_agent
 from tickets.models.message import DeliveryState
 from tickets.models.ticket import lock_survivor
 from tickets.routing import assign as routing
@@ -211,6 +211,25 @@ def automatic(
         _queue_parts(message, used, [], capabilities)
         live.announce(locked.record("automatic_message", by=SYSTEM, now=now, message_id=message.pk))
         _wake_delivery(used.channel)
+        return message
+
+
+def automatic_note(ticket: Ticket, *, text: str, author: str, now: datetime) -> Message:
+    """An internal note that nobody wrote: `author` names the rule. Marks no draft, changes no status, answers nothing."""
+    with transaction.atomic():
+        locked = lock_survivor(ticket.pk)
+        message = _write(
+            locked,
+            kind=Message.Kind.NOTE,
+            author_type=Message.Author.BOT,
+            author_name=author[:120],
+            text=text,
+            automatic=True,
+            now=now,
+        )
+        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
+        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+        live.announce(locked.record("note_posted", by=RULE, now=now, message_id=message.pk))
         return message
 
 

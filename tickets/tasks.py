@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from tickets import actions, bulk, delivery, notification_mail, notifying, outbox, replies
+from tickets import actions, bulk, delivery, notification_mail, notifying, outbox, replies, triggers
 from tickets.api import idempotency
 from tickets.routing import assign, trial
 from tickets.sla import clocks
@@ -24,6 +24,18 @@ def route() -> None:
     now = timezone.now()
     assign.take_back(now=now)
     assign.drain(now=now)
+
+
+@shared_task
+def run_rules() -> None:
+    """Run the rules that something has set off, or whose time has come."""
+    triggers.drain(now=timezone.now(), seconds=TURN)
+
+
+@shared_task
+def forget_rule_runs() -> None:
+    """Drop what rules did more than 90 days ago."""
+    triggers.forget_old(now=timezone.now())
 
 
 @shared_task

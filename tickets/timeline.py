@@ -58,6 +58,11 @@ KINDS: Mapping[str, Kind] = {
     "sla_warning": Kind("An SLA deadline is near", notifies=True),
     "sla_breached": Kind("An SLA deadline passed", notifies=True),
     "survey_sent": Kind("The customer was asked how it was"),
+    "rule_told": Kind(
+        "A rule tells `agents`, `teams` or a receiver of webhooks; `rule` and `name` are its own",
+        shown=False,
+        notifies=True,
+    ),
     "rated": Kind("The customer answered the survey", notifies=True),
     "undone": Kind("An action was taken back within its moment of grace", shown=False),
     "customer_joined": Kind("Two customers were joined; `reason` and `evidence` say why"),

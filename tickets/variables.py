@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.utils import formats, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -65,17 +66,22 @@ def unknown(text: str) -> list[str]:
     ]
 
 
-def of(ticket: Ticket, *, agent: Agent, now: datetime) -> dict[str, str]:
-    """The values on this ticket, as this agent writes them, dates in the language of the conversation."""
-    here = now.astimezone(ZoneInfo(agent.time_zone)).date()
+def without_places(text: str) -> str:
+    """Without the variables that have no value: for a text that nobody looks at before it goes."""
+    return VARIABLE.sub("", text).strip()
+
+
+def of(ticket: Ticket, *, agent: Agent | None, now: datetime) -> dict[str, str]:
+    """The values on this ticket, as this agent or nobody writes them, dates in the language of the conversation."""
+    here = now.astimezone(ZoneInfo(agent.time_zone if agent else settings.TIME_ZONE)).date()
     customer = ticket.customer
-    with translation.override(ticket.language or agent.language):
+    with translation.override(ticket.language or (agent.language if agent else settings.LANGUAGE_CODE)):
         dates = [formats.date_format(here + timedelta(days=days), "DATE_FORMAT") for days in (0, 1)]
     values = {
         "customer.name": customer.name,
         "customer.organisation": customer.organisation,
-        "agent.name": agent.name,
-        "agent.email": agent.email,
+        "agent.name": agent.name if agent else ticket.brand.name,
+        "agent.email": agent.email if agent else "",
         "ticket.number": str(ticket.number),
         "ticket.subject": ticket.subject,
         "brand.name": ticket.brand.name,

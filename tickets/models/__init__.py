@@ -10,7 +10,16 @@ from tickets.models.follower import Follower, Mention
 from tickets.models.macro import Macro, MacroFile, MacroUse
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
-from tickets.models.rule import RoutingDecision, Rule, RuleTrial, RuleTrialRow
+from tickets.models.rule import (
+    RoutingDecision,
+    Rule,
+    RuleMatch,
+    RuleRun,
+    RuleTimer,
+    RuleTrial,
+    RuleTrialRow,
+    RuleVersion,
+)
 from tickets.models.search import SearchEntry
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink, TicketSkill
@@ -47,8 +56,12 @@ __all__ = [
     "Route",
     "RoutingDecision",
     "Rule",
+    "RuleMatch",
+    "RuleRun",
+    "RuleTimer",
     "RuleTrial",
     "RuleTrialRow",
+    "RuleVersion",
     "SavedView",
     "SearchEntry",
     "SlaClock",

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from tickets.models.rule import RUN_BY, Rule
 from tickets.secrets import EncryptedJSONField
 from tickets.timeline import KINDS
 
@@ -25,6 +26,8 @@ class Actor(NamedTuple):
 SYSTEM = Actor("system")
 CUSTOMER = Actor("customer")
 RULE = Actor("rule")
+
+RULES = "rules"  # the kind of the outbox rows that make rules run
 
 
 def by_agent(agent: Agent) -> Actor:
@@ -109,9 +112,10 @@ def record(
     message_id: int | None = None,
     particulars: dict[str, Any] | None = None,
 ) -> Event:
-    """Append to the log, and owe it to the outgoing webhooks that want it and to the people whom it may concern.
+    """Append to the log, and owe it to the outgoing webhooks that want it, to the people whom it may concern, and to the
+    rules that run then. All in the caller's transaction.
 
-    All in the caller's transaction.
+    What a rule did runs no rules.
 
     Raises KeyError for a kind that `timeline.KINDS` does not know.
     """
@@ -133,6 +137,9 @@ def record(
     ]
     if notifies:
         owed.append(Outbox(kind="notification", shard_key="notification", payload={"event": event.pk}))
+    runs = RUN_BY.get(kind, ()) if by.type != RULE.type and ticket is not None else ()
+    if runs and Rule.objects.filter(active=True, when__in=runs).exists():
+        owed.append(Outbox(kind=RULES, shard_key=RULES, payload={"event": event.pk}, next_attempt_at=now))
     if owed:
         Outbox.objects.bulk_create(owed)
     return event

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -8,14 +10,25 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Rule(models.Model):
-    """An ordered routing rule: when `conditions` hold, do `actions`.
+    """An ordered rule: when something happens and `conditions` hold, do `actions`.
 
     `conditions` is a tree of `tickets.conditions`; `actions` a list of {"do": ..., ...} known to routing.rules.
+    `after_minutes` and `business` are those of the two rules of time; others have none.
     """
 
     class When(models.TextChoices):
         CREATED = "created", _("A ticket is created")
         CUSTOMER_REPLIED = "customer_replied", _("The customer writes again")
+        AGENT_REPLIED = "agent_replied", _("An agent answers")
+        STATUS_CHANGED = "status_changed", _("The status changes")
+        PRIORITY_CHANGED = "priority_changed", _("The priority changes")
+        ASSIGNED = "assigned", _("The team or the assignee changes")
+        TAGS_CHANGED = "tags_changed", _("The tags change")
+        SLA_WARNING = "sla_warning", _("An SLA deadline is near")
+        SLA_BREACHED = "sla_breached", _("An SLA deadline has passed")
+        RATED = "rated", _("The customer answers a survey")
+        UNANSWERED = "unanswered", _("The customer has waited for an answer")
+        SILENT = "silent", _("The customer has not answered us")
 
     name = models.CharField(_("name"), max_length=120)
     position = models.PositiveIntegerField(default=0)
@@ -24,11 +37,102 @@ class Rule(models.Model):
     conditions = models.JSONField(default=dict)
     actions = models.JSONField(default=list)
     stop = models.BooleanField(_("stop here"), default=False)
+    after_minutes = models.PositiveIntegerField(null=True, blank=True)
+    business = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return self.name
+
+
+OF_TIME = frozenset({Rule.When.UNANSWERED, Rule.When.SILENT})
+
+# What of the one log makes rules run: kind of event -> the rules that it concerns. A new ticket is routing's.
+RUN_BY: Mapping[str, tuple[str, ...]] = {
+    "message_received": (Rule.When.CUSTOMER_REPLIED, Rule.When.UNANSWERED),
+    "reply_posted": (Rule.When.AGENT_REPLIED, Rule.When.SILENT),
+    "status_changed": (Rule.When.STATUS_CHANGED,),
+    "solved": (Rule.When.STATUS_CHANGED,),
+    "reopened": (Rule.When.STATUS_CHANGED,),
+    "priority_changed": (Rule.When.PRIORITY_CHANGED,),
+    "assigned": (Rule.When.ASSIGNED,),
+    "tags_changed": (Rule.When.TAGS_CHANGED,),
+    "sla_warning": (Rule.When.SLA_WARNING,),
+    "sla_breached": (Rule.When.SLA_BREACHED,),
+    "rated": (Rule.When.RATED,),
+}
+
+
+class RuleVersion(models.Model):
+    """A rule as it was saved: who, when, and all of it. `number` is `Rule.version`; `restored` that which came back."""
+
+    rule = models.ForeignKey(Rule, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    content = models.JSONField()  # of routing.versions.KEPT
+    restored = models.PositiveIntegerField(null=True)
+    by = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rule", "number"], name="one_rule_version_each")]
+
+
+class RuleMatch(models.Model):
+    """A rule held for a ticket. Append-only, so that counting hits makes nobody wait; forgotten after 90 days."""
+
+    rule = models.ForeignKey(Rule, on_delete=models.CASCADE, related_name="matches")
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["rule", "at"], name="rule_match_by_rule"),
+            models.Index(fields=["at"], name="rule_match_by_time"),
+        ]
+
+
+class RuleRun(models.Model):
+    """Rules that ran on a ticket apart from routing: why, which were tried, and what was done. Kept for 90 days.
+
+    By an event of the log once (`event_id`, without a foreign key: nothing references the log); a rule of time once for
+    each wait (`since`); and what routing has left to be done (`rule` and `since` empty).
+    """
+
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="rule_runs")
+    trigger = models.CharField(max_length=20)
+    event_id = models.BigIntegerField(null=True)
+    rule = models.ForeignKey(Rule, null=True, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField(null=True)
+    acted = models.BooleanField(default=False)
+    rules = models.JSONField(default=list)  # as RoutingDecision.rules
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event_id"], condition=Q(event_id__isnull=False), name="one_rule_run_per_event"
+            ),
+            models.UniqueConstraint(
+                fields=["rule", "ticket", "since"], condition=Q(since__isnull=False), name="one_rule_run_per_wait"
+            ),
+        ]
+        indexes = [
+            models.Index(F("ticket"), F("id").desc(), name="rule_run_by_ticket"),
+            models.Index(fields=["at"], name="rule_run_by_time"),
+        ]
+
+
+class RuleTimer(models.Model):
+    """A rule of time will look at this ticket then. It asks again whether the wait still lasts."""
+
+    rule = models.ForeignKey(Rule, on_delete=models.CASCADE, related_name="+")
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.CASCADE, related_name="+")
+    due_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rule", "ticket"], name="one_rule_timer_each")]
+        indexes = [models.Index(fields=["due_at"], name="rule_timer_due")]
 
 
 class RoutingDecision(models.Model):

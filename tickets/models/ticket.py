@@ -117,6 +117,11 @@ class Ticket(models.Model):
     fields = models.JSONField(default=dict, blank=True)
     merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="merged")
 
+    # What a rule has promised, whatever the conditions of the policies say.
+    sla_policy = models.ForeignKey(
+        "tickets.SlaPolicy", null=True, blank=True, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+
     last_seq = models.PositiveBigIntegerField(default=0)
     routing_due_at = models.DateTimeField(null=True, blank=True)
     assigned_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -142,7 +142,7 @@ def assign(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
 
     queued = decision.outcome == QUEUED
     Ticket.objects.filter(pk=ticket_id).update(routing_due_at=now + LOOK_AGAIN if queued else None)
-    if former is not None and queued and _says_the_same(former, decision):
+    if former is not None and queued and not trace and _says_the_same(former, decision):
         return former
     decision.save()
     live.announce(

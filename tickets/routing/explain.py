@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import SkillLevel
 from tickets import conditions
-from tickets.models import RoutingDecision, Ticket
+from tickets.models import RoutingDecision, Rule, RuleRun, Ticket
 from tickets.routing import rules
 
 
@@ -46,16 +46,33 @@ class Explanation(NamedTuple):
 
 
 def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
-    """The decisions about a ticket, the newest first, in the reader's language. One query."""
+    """The decisions about a ticket and the rules that ran on it, the newest first, in the reader's language."""
     stored = RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("-id")
-    return [explained(decision) for decision in stored[:limit]]
+    runs = RuleRun.objects.filter(ticket=ticket).order_by("-id")
+    names = rules.Names()
+    told = [explained(decision, names) for decision in stored[:limit]]
+    told += [_ran(run, names) for run in runs[:limit]]
+    return sorted(told, key=lambda one: one.at, reverse=True)[:limit]
 
 
-def explained(decision: RoutingDecision) -> Explanation:
+def _ran(run: RuleRun, names: rules.Names) -> Explanation:
+    acted = any(step.get("matched") for step in run.rules)
+    return Explanation(
+        at=run.at,
+        trigger=_trigger(run.trigger),
+        steps=[_step(step, names) for step in run.rules],
+        team="",
+        candidates=[],
+        outcome=_("Rules did something.") if acted else _("No rule held."),
+    )
+
+
+def explained(decision: RoutingDecision, names: rules.Names | None = None) -> Explanation:
+    names = names or rules.Names()
     return Explanation(
         at=decision.at,
         trigger=_trigger(decision.trigger),
-        steps=[_step(step) for step in decision.rules],
+        steps=[_step(step, names) for step in decision.rules],
         team=decision.team.name if decision.team else "",
         candidates=[_candidate(one, decision) for one in decision.candidates],
         outcome=_outcome(decision),
@@ -89,18 +106,42 @@ def _trigger(trigger: str) -> str:
         "customer_replied": _("The customer wrote again"),
         "queue": _("It waited in the queue"),
         "again": _("It was given back to routing"),
-    }.get(trigger, trigger)
+        "later": _("What a rule had left to be done"),
+    }.get(trigger) or str(dict(Rule.When.choices).get(trigger, trigger))
 
 
-def _step(step: Mapping[str, Any]) -> Step:
+def _step(step: Mapping[str, Any], names: rules.Names) -> Step:
+    if most := step.get("too_often"):
+        return Step(
+            _("All rules"),
+            False,
+            _("Rules did something %(n)s times within an hour: they rest, so that they never go round in circles.")
+            % {"n": most},
+        )
     name = _("%(name)s, version %(version)s") % {"name": step.get("name", "?"), "version": step.get("version", "?")}
     if step.get("broken"):
         return Step(name, False, _("Its conditions cannot be understood. It was passed over."))
     if not step.get("matched"):
         return Step(name, False, _("Did not hold: %(condition)s") % {"condition": _said(step.get("failed"))})
-    did = [rules.describe(action) for action in step.get("did", [])]
+    did = [_did(action, names) for action in step.get("did", [])]
+    if later := step.get("later"):
+        did.append(_("still to be done: %(actions)s") % {"actions": ", ".join(_did(one, names) for one in later)})
     note = ", ".join(did) if did else _("Changed nothing")
     return Step(name, True, _("%(did)s. No further rules.") % {"did": note} if step.get("stopped") else note)
+
+
+def _did(action: Mapping[str, Any], names: rules.Names) -> str:
+    """What was done, or what spoke against it."""
+    said = rules.describe(dict(action), names)
+    if not (reason := action.get("kept_back")):
+        return said
+    why = {
+        "once": _("this rule has answered here once already"),
+        "automatic": _("the last message was an automatic one"),
+        "no_route": _("there is no address to send it to"),
+        "gone": _("it does not exist any more"),
+    }.get(reason, reason)
+    return _("not done: %(action)s (%(reason)s)") % {"action": said, "reason": why}
 
 
 def _said(tree: Any) -> str:

@@ -1,21 +1,45 @@
 """Rules: an ordered list of conditions and what to do when they hold.
 
-`run` works on a ticket whose row lock is held, and returns the trace that `RoutingDecision.rules` keeps.
+`run` works on a ticket whose row lock is held, and returns the trace that `RoutingDecision.rules` and `RuleRun.rules`
+keep. What decides where a ticket goes is done at once; the rest of a rule (LATER) is owed as one outbox row, in the
+same transaction, and done by `tickets.triggers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
+from django.db.models import Model
 from django.utils.translation import gettext as _
 
-from agents.models import Skill, SkillLevel, Team
+from agents.models import Agent, Skill, SkillLevel, Team
 from tickets import conditions, live
-from tickets.models import Rule, Ticket, TicketSkill
-from tickets.models.event import RULE
+from tickets.models import Event, Macro, Outbox, Rule, RuleMatch, SlaPolicy, Ticket, TicketSkill, Webhook
+from tickets.models.event import RULE, RULES
+from tickets.models.rule import OF_TIME
 from tickets.models.ticket import tag_name, tags_named
+from tickets.timeline import labels_of_status
+
+Action = dict[str, Any]
+
+NOW = ("team", "agent", "priority", "tags", "skill", "sla")
+LATER = ("status", "note", "macro", "reply", "webhook", "notify")
+STATUSES = ("open", "pending", "on_hold", "solved")
+LONGEST_TEXT = 5000  # characters of a reply or a note
+LONGEST_WAIT = 60 * 24 * 90  # minutes
+UNITS = (("d", 24 * 60), ("h", 60), ("m", 1))
+
+
+def validate(rule: Rule) -> None:
+    """Raises conditions.Invalid, in the reader's language."""
+    conditions.validate(rule.conditions)
+    validate_actions(rule.actions)
+    if rule.when in OF_TIME and not 1 <= (rule.after_minutes or 0) <= LONGEST_WAIT:
+        raise conditions.Invalid(_("Write after which time, as 30m, 24h or 3d; 90 days at most."))
 
 
 def validate_actions(actions: Any) -> None:
@@ -23,19 +47,24 @@ def validate_actions(actions: Any) -> None:
     if not isinstance(actions, list) or not actions:
         raise conditions.Invalid(_("Choose at least one thing to do."))
     for action in actions:
-        do = action.get("do") if isinstance(action, dict) else None
-        if do == "team" and Team.objects.filter(pk=action.get("team")).exists():
-            continue
-        if do == "priority" and action.get("priority") in Ticket.Priority.values:
-            continue
-        if do == "tags" and any(isinstance(name, str) and name.strip() for name in action.get("add", [])):
-            continue
-        if do == "skill" and _is_skill(action):
-            continue
-        raise conditions.Invalid(_("One of the things to do is incomplete."))
+        fits = _FITS.get(action.get("do")) if isinstance(action, dict) else None
+        if fits is None or not fits(action):
+            raise conditions.Invalid(_("One of the things to do is incomplete."))
 
 
-def _is_skill(action: dict[str, Any]) -> bool:
+def _is_one_of(model: Any, pk: Any, **facts: Any) -> bool:
+    return isinstance(pk, int) and model.objects.filter(pk=pk, **facts).exists()
+
+
+def _are_tags(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
+
+
+def _is_text(text: Any) -> bool:
+    return isinstance(text, str) and 0 < len(text.strip()) <= LONGEST_TEXT
+
+
+def _is_skill(action: Action) -> bool:
     minutes = action.get("relax_minutes")
     return (
         Skill.objects.filter(pk=action.get("skill") or 0).exists()
@@ -45,10 +74,40 @@ def _is_skill(action: dict[str, Any]) -> bool:
     )
 
 
-def run(ticket: Ticket, *, when: str, now: datetime) -> list[dict[str, Any]]:
-    """Try each active rule in order. Must hold the ticket's row lock."""
-    active = list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
+def _is_told(action: Action) -> bool:
+    agents, teams = action.get("agents", []), action.get("teams", [])
+    return (
+        bool(agents or teams)
+        and all(_is_one_of(Agent, pk, is_active=True) for pk in agents)
+        and all(_is_one_of(Team, pk) for pk in teams)
+    )
+
+
+_FITS: Mapping[Any, Callable[[Action], bool]] = {
+    "team": lambda it: _is_one_of(Team, it.get("team")),
+    "agent": lambda it: _is_one_of(Agent, it.get("agent"), is_active=True),
+    "priority": lambda it: it.get("priority") in Ticket.Priority.values,
+    "tags": lambda it: (
+        bool(it.get("add") or it.get("remove")) and _are_tags(it.get("add", [])) and _are_tags(it.get("remove", []))
+    ),
+    "skill": _is_skill,
+    "sla": lambda it: _is_one_of(SlaPolicy, it.get("policy"), active=True),
+    "status": lambda it: it.get("status") in STATUSES,
+    "note": lambda it: _is_text(it.get("text")),
+    "reply": lambda it: _is_text(it.get("text")),
+    "macro": lambda it: _is_one_of(Macro, it.get("macro"), deleted_at__isnull=True, scope__in=("team", "shared")),
+    "webhook": lambda it: _is_one_of(Webhook, it.get("webhook")),
+    "notify": _is_told,
+}
+
+
+def run(
+    ticket: Ticket, *, when: str, now: datetime, event: Event | None = None, only: Rule | None = None
+) -> list[dict[str, Any]]:
+    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock."""
+    active = [only] if only else list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
     trace: list[dict[str, Any]] = []
+    held: list[Rule] = []
     for rule, outcome in evaluate(active, conditions.facts_of(ticket) if active else {}):
         step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
         trace.append(step)
@@ -57,10 +116,29 @@ def run(ticket: Ticket, *, when: str, now: datetime) -> list[dict[str, Any]]:
             continue
         step["matched"], step["failed"] = outcome.matched, outcome.failed
         if outcome.matched:
-            step["did"] = [done for action in rule.actions if (done := _do(ticket, action, now=now))]
+            held.append(rule)
+            at_once = [action for action in rule.actions if action.get("do") in NOW]
+            step["did"] = [done for action in at_once if (done := _do(ticket, action, when=when, now=now))]
+            if later := [action for action in rule.actions if action.get("do") in LATER]:
+                step["later"] = later
+                _owe(ticket, rule, later, event=event, now=now)
             if rule.stop:
                 step["stopped"] = True
+    RuleMatch.objects.bulk_create(RuleMatch(rule=rule, ticket=ticket, at=now) for rule in held)
     return trace
+
+
+def _owe(ticket: Ticket, rule: Rule, later: list[Action], *, event: Event | None, now: datetime) -> None:
+    payload = {
+        "ticket": ticket.pk,
+        "rule": rule.pk,
+        "name": rule.name,
+        "version": rule.version,
+        "actions": later,
+        "event": event.pk if event else None,
+        "key": uuid4().hex,
+    }
+    Outbox.objects.create(kind=RULES, shard_key=RULES, payload=payload, next_attempt_at=now)
 
 
 def evaluate(ordered: Iterable[Rule], facts: dict[str, Any]) -> Iterator[tuple[Rule, conditions.Outcome | None]]:
@@ -85,30 +163,118 @@ def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
             facts["team"] = action["team"]
         case "priority":
             facts["priority"] = action["priority"]
+        case "agent":
+            facts["assignee"] = action["agent"]
         case "tags":
-            facts["tag"] = facts["tag"] | {tag_name(name) for name in action["add"]} - {""}
+            added, removed = ({tag_name(name) for name in action.get(key, [])} for key in ("add", "remove"))
+            facts["tag"] = (facts["tag"] | added - {""}) - removed
 
 
-def describe(action: dict[str, Any]) -> str:
+CHANGES: Mapping[str, tuple[str, ...]] = {
+    "team": ("team",),
+    "agent": ("assignee",),
+    "priority": ("priority",),
+    "tags": ("tag",),
+}
+"""What of the facts an action enters, so that a later rule sees it (`_enter`)."""
+
+
+class Names:
+    """Names by id for many sentences: one query for each kind of thing, and only when one of them is said."""
+
+    @cached_property
+    def teams(self) -> Mapping[int, str]:
+        return _names(Team)
+
+    @cached_property
+    def agents(self) -> Mapping[int, str]:
+        return _names(Agent)
+
+    @cached_property
+    def skills(self) -> Mapping[int, str]:
+        return _names(Skill)
+
+    @cached_property
+    def policies(self) -> Mapping[int, str]:
+        return _names(SlaPolicy)
+
+    @cached_property
+    def macros(self) -> Mapping[int, str]:
+        return dict(Macro.objects.values_list("pk", "title"))
+
+    @cached_property
+    def webhooks(self) -> Mapping[int, str]:
+        return dict(Webhook.objects.values_list("pk", "url"))
+
+
+def _names(model: type[Model]) -> dict[int, str]:
+    return dict(model._default_manager.values_list("pk", "name"))
+
+
+def say_when(rule: Rule) -> str:
+    """What makes it run, with its time, in the reader's language."""
+    when = str(Rule.When(rule.when).label)
+    if rule.when not in OF_TIME:
+        return when
+    facts = {"when": when, "span": span_of(rule.after_minutes or 0)}
+    return (_("%(when)s: %(span)s of business time") if rule.business else _("%(when)s: %(span)s")) % facts
+
+
+def span_of(minutes: int) -> str:
+    """ "30m", "24h", "3d": as `conditions.ago` reads it."""
+    unit, size = next((unit, size) for unit, size in UNITS if minutes % size == 0)
+    return f"{minutes // size}{unit}" if minutes else ""
+
+
+def describe(action: Action, names: Names | None = None) -> str:
     """One action as people say it, in the reader's language."""
+    names = names or Names()
     match action.get("do"):
         case "team":
-            team = Team.objects.filter(pk=action["team"]).first()
-            return _("Team → %(team)s") % {"team": team.name if team else "?"}
+            return _("Team → %(team)s") % {"team": names.teams.get(action["team"], "?")}
+        case "agent":
+            return _("Assignee → %(agent)s") % {"agent": names.agents.get(action["agent"], "?")}
         case "priority":
             return _("Priority → %(priority)s") % {
                 "priority": dict(Ticket.Priority.choices).get(action["priority"], "?")
             }
         case "tags":
-            return _("Add tags: %(tags)s") % {"tags": ", ".join(action.get("add", []))}
+            return ", ".join(_say_tags(action))
         case "skill":
-            return _describe_skill(action)
+            return _describe_skill(action, names)
+        case "sla":
+            return _("SLA → %(policy)s") % {"policy": names.policies.get(action["policy"], "?")}
+        case "status":
+            return _("Status → %(status)s") % {"status": labels_of_status().get(action["status"], "?")}
+        case "note":
+            return _("Note: “%(text)s”") % {"text": _begin(action["text"])}
+        case "reply":
+            return _("Reply: “%(text)s”") % {"text": _begin(action["text"])}
+        case "macro":
+            return _("Macro → %(macro)s") % {"macro": names.macros.get(action["macro"], "?")}
+        case "webhook":
+            return _("Call %(url)s") % {"url": names.webhooks.get(action["webhook"], "?")}
+        case "notify":
+            told = [names.agents.get(pk, "?") for pk in action.get("agents", [])]
+            told += [names.teams.get(pk, "?") for pk in action.get("teams", [])]
+            return _("Tell %(people)s") % {"people": ", ".join(told)}
     return ""
 
 
-def _describe_skill(action: dict[str, Any]) -> str:
-    skill = Skill.objects.filter(pk=action.get("skill") or 0).first()
-    named = {"skill": skill.name if skill else "?", "level": SkillLevel(action["level"]).label}
+def _say_tags(action: Action) -> Iterator[str]:
+    if added := action.get("add"):
+        yield _("Add tags: %(tags)s") % {"tags": ", ".join(added)}
+    if removed := action.get("remove"):
+        yield _("Remove tags: %(tags)s") % {"tags": ", ".join(removed)}
+
+
+def _begin(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def _describe_skill(action: Action, names: Names) -> str:
+    named = {"skill": names.skills.get(action.get("skill") or 0, "?"), "level": SkillLevel(action["level"]).label}
     if not action["required"]:
         return _("Wished: %(skill)s (%(level)s)") % named
     if minutes := action.get("relax_minutes"):
@@ -116,21 +282,45 @@ def _describe_skill(action: dict[str, Any]) -> str:
     return _("Needed: %(skill)s (%(level)s)") % named
 
 
-def _do(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> dict[str, Any] | None:
+def _do(ticket: Ticket, action: Action, *, when: str, now: datetime) -> Action | None:
+    """The action, or None when it was so already or what it speaks of is gone."""
+    event: Event | None = None
     match action.get("do"):
         case "team":
-            team = Team.objects.filter(pk=action["team"]).first()
-            event = ticket.give_to(assignee=ticket.assignee, team=team, by=RULE, now=now) if team else None
+            if team := Team.objects.filter(pk=action["team"]).first():
+                assignee = _who_stays(ticket, team, when=when)
+                event = ticket.give_to(assignee=assignee, team=team, by=RULE, now=now)
+        case "agent":
+            if agent := Agent.objects.filter(pk=action["agent"], is_active=True).first():
+                event = ticket.give_to(assignee=agent, team=ticket.team, by=RULE, now=now)
         case "priority":
             event = ticket.change_priority(action["priority"], by=RULE, now=now)
         case "tags":
-            event = ticket.change_tags(add=tags_named(action["add"]), by=RULE, now=now)
+            added, removed = (tags_named(action.get(key, [])) for key in ("add", "remove"))
+            event = ticket.change_tags(add=added, remove=removed, by=RULE, now=now)
         case "skill":
             return action if _need(ticket, action, now=now) else None
-        case _:
-            event = None
+        case "sla":
+            return action if _promise(ticket, action) else None
     live.announce(event)
     return action if event else None
+
+
+def _who_stays(ticket: Ticket, team: Team, *, when: str) -> Agent | None:
+    """Who took a new ticket before routing came to it keeps it; later on only who is in the team does."""
+    assignee = ticket.assignee
+    if assignee is None or when == Rule.When.CREATED or assignee.memberships.filter(team=team).exists():
+        return assignee
+    return None
+
+
+def _promise(ticket: Ticket, action: Action) -> bool:
+    """The clocks follow when the rules have run."""
+    if action["policy"] == ticket.sla_policy_id or not SlaPolicy.objects.filter(pk=action["policy"]).exists():
+        return False
+    ticket.sla_policy_id = action["policy"]
+    ticket.save(update_fields=["sla_policy"])
+    return True
 
 
 def _need(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> bool:

@@ -21,6 +21,7 @@ from tickets.models import Message, RoutingDecision, Rule, RuleTrial, RuleTrialR
 from tickets.routing import rules
 from tickets.wake import wake
 
+TRIED = (Rule.When.CREATED, Rule.When.CUSTOMER_REPLIED)  # of which the past tells enough
 LAST = 500  # tickets that a trial looks at
 BATCH = 50  # of them in one transaction
 _KEPT = ("name", "when", "conditions", "actions", "stop")
@@ -160,6 +161,7 @@ def _facts(ticket: Ticket) -> dict[str, Any]:
         "status": Ticket.Status.NEW.value,
         "team": (channel.team_id if channel else None) or 0,
         "assignee": 0,
+        "csat": None,
     }
 
 

@@ -316,7 +316,7 @@ def _begin(clock: SlaClock, promise: _Promise, *, status: str) -> None:
 
 
 def _promise_to(ticket: Ticket) -> _Promise | None:
-    """The first active policy that matches, with its targets at the ticket's priority."""
+    """The policy that a rule has promised, else the first active one that matches; its targets at the ticket's priority."""
     at_priority = Prefetch("targets", queryset=SlaTarget.objects.filter(priority=ticket.priority), to_attr="promised")
     policies = list(
         SlaPolicy.objects.filter(active=True)
@@ -324,8 +324,11 @@ def _promise_to(ticket: Ticket) -> _Promise | None:
         .prefetch_related(at_priority)
         .order_by("position", "id")
     )
+    policies.sort(key=lambda policy: policy.pk != ticket.sla_policy_id)
     facts = conditions.facts_of(ticket) if any(policy.conditions for policy in policies) else {}
     for policy in policies:
+        if policy.pk == ticket.sla_policy_id:
+            return _Promise(policy, {target.metric: target for target in policy.promised})  # type: ignore[attr-defined]
         outcome = conditions.outcome_of(policy.conditions, facts)
         if outcome is not None and outcome.matched:
             return _Promise(policy, {target.metric: target for target in policy.promised})  # type: ignore[attr-defined]

@@ -1,4 +1,7 @@
-/** Adds and removes rows of a condition builder. A row is rendered by the server for the chosen field. */
+/**
+ * Adds, moves and removes rows and groups of a condition builder, by mouse and by keyboard (Alt+↑, Alt+↓). A row is
+ * rendered by the server for the chosen field; the order of the rows in the document is the order that is posted.
+ */
 class ConditionBuilder extends HTMLElement {
   #next = 0;
 
@@ -6,33 +9,73 @@ class ConditionBuilder extends HTMLElement {
     this.#next = Number(this.dataset.next);
     this.addEventListener("click", (event) => this.#click(event));
     this.addEventListener("change", (event) => this.#change(event));
+    this.addEventListener("keydown", (event) => this.#key(event));
   }
 
   #click(event) {
-    const remove = event.target.closest("[data-remove]");
-    if (remove) {
-      const row = this.querySelector(remove.dataset.remove);
-      const neighbour = row.nextElementSibling ?? row.previousElementSibling;
-      row.remove();
-      (neighbour?.querySelector("select") ?? this.querySelector("[data-add]")).focus();
-    }
-    if (event.target.closest("[data-add]")) this.#load(this.#next++, "text", null);
+    const button = event.target.closest("[data-remove], [data-move], [data-add]");
+    if (!button) return;
+    if (button.dataset.move) this.#move(button.closest("[data-item]"), button.dataset.move === "up");
+    else if (button.dataset.add) this.#add(button);
+    else this.#remove(button.closest("[data-item]"));
   }
 
   #change(event) {
     const match = /^cond-(\d+)-field$/.exec(event.target.name ?? "");
-    if (match) this.#load(Number(match[1]), event.target.value, event.target.closest(".condition"));
+    if (match) this.#load({ n: match[1], field: event.target.value }, (row) => event.target.closest("[data-item]").replaceWith(row));
   }
 
-  async #load(n, field, old) {
-    const address = this.querySelector("[data-add]").dataset.add;
-    const answer = await fetch(`${address}?${new URLSearchParams({ n, field })}`);
+  #key(event) {
+    const item = event.target.closest("[data-item]");
+    if (!item || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+    event.preventDefault();
+    this.#move(item, event.key === "ArrowUp");
+  }
+
+  #add(button) {
+    const rows = (button.closest("[data-group]") ?? this).querySelector("[data-rows]");
+    const asked = { n: this.#next, field: "text" };
+    this.#next += 2;
+    if (button.dataset.add === "group") asked.group = "";
+    this.#load(asked, (row) => rows.append(row));
+  }
+
+  #remove(item) {
+    const neighbour = item.nextElementSibling ?? item.previousElementSibling;
+    item.remove();
+    (neighbour?.querySelector("select") ?? this.querySelector("[data-add]")).focus();
+    this.#changed();
+  }
+
+  /** One place up or down; a row goes into a group that it meets, and out of it at its end. */
+  #move(item, up) {
+    const focused = document.activeElement;
+    const neighbour = up ? item.previousElementSibling : item.nextElementSibling;
+    const around = item.parentElement.closest("[data-group]");
+    if (neighbour?.matches("[data-group]") && !item.matches("[data-group]")) {
+      const rows = neighbour.querySelector("[data-rows]");
+      if (up) rows.append(item);
+      else rows.prepend(item);
+    } else if (neighbour ?? around) {
+      if (up) (neighbour ?? around).before(item);
+      else (neighbour ?? around).after(item);
+    }
+    focused.focus();
+    this.#changed();
+  }
+
+  async #load(asked, place) {
+    const answer = await fetch(`${this.dataset.row}?${new URLSearchParams(asked)}`);
     if (!answer.ok) return;
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const row = document.importNode(parsed.querySelector(".condition"), true);
-    if (old) old.replaceWith(row);
-    else this.querySelector("[data-rows]").append(row);
+    const row = document.importNode(parsed.querySelector("[data-item]"), true);
+    place(row);
     row.querySelector("select").focus();
+    this.#changed();
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
   }
 }
 

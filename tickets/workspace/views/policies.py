@@ -23,7 +23,8 @@ from tickets import conditions
 from tickets.models import SlaPolicy, SlaTarget, Ticket
 from tickets.models.sla import WAITING_STATUSES, SlaMetric
 from tickets.sla import clocks
-from tickets.workspace.views.rules import builder_context, conditions_text, posted_tree, whole_number
+from tickets.workspace import building
+from tickets.workspace.building import whole_number
 
 LONGEST = 60 * 24 * 90  # minutes
 TEN_BEFORE_CLOSING = timedelta(minutes=10)
@@ -35,7 +36,7 @@ Cells = dict[tuple[int, str], int]  # (priority, metric) -> minutes
 def policy_list(request: HttpRequest) -> HttpResponse:
     policies = SlaPolicy.objects.select_related("calendar").prefetch_related("targets").order_by("position", "id")
     rows = [
-        {"policy": policy, "when": conditions_text(policy.conditions), "matrix": _matrix(policy)} for policy in policies
+        {"policy": policy, "when": building.said(policy.conditions), "matrix": _matrix(policy)} for policy in policies
     ]
     return render(
         request, "workspace/settings/policies.html", {"page": "sla", "rows": rows, "metrics": SlaMetric.choices}
@@ -52,12 +53,12 @@ def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
         found.name = request.POST.get("name", "").strip()[:120]
         found.active = "active" in request.POST
         found.calendar = Calendar.objects.filter(pk=whole_number(request.POST.get("calendar")) or 0).first()
-        found.conditions = posted_tree(request)
         found.pauses_in = [status for status in WAITING_STATUSES if status in request.POST.getlist("pauses")]
         try:
             if not found.name:
                 raise conditions.Invalid(_("Give it a name."))
             cells = _posted_cells(request.POST)
+            found.conditions = building.posted_tree(request)
             conditions.validate(found.conditions)
             found.warn_percents = _posted_percents(request.POST.get("warn", ""))
         except conditions.Invalid as error:
@@ -75,7 +76,7 @@ def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
         "calendars": Calendar.objects.order_by("name"),
         "warn": request.POST.get("warn", ", ".join(str(percent) for percent in found.warn_percents)),
         "pauses": [(status, Ticket.Status(status).label, status in found.pauses_in) for status in WAITING_STATUSES],
-        "builder": builder_context(found.conditions),
+        "builder": building.of_request(request, found.conditions),
         "outdated": clocks.outdated(found) if policy_id else 0,
     }
     return render(request, "workspace/settings/policy.html", context, status=422 if problem else 200)

@@ -6,28 +6,41 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from agents.models import AuditEntry, Skill, SkillLevel, Team
+from agents.models import Agent, AuditEntry, Skill, SkillLevel, Team
 from agents.permissions import admins_only, agent_of
 from tickets import conditions
-from tickets.models import Rule, Ticket
-from tickets.routing import rules
+from tickets.models import Macro, Rule, SlaPolicy, Ticket, Webhook
+from tickets.models.rule import OF_TIME
+from tickets.routing import rules, shadows, versions
+from tickets.timeline import labels_of_status
+from tickets.workspace import building
+from tickets.workspace.building import whole_number
 
 
 @admins_only
 @require_GET
 def rule_list(request: HttpRequest) -> HttpResponse:
     """The rules in the order in which they are tried."""
+    ordered = list(Rule.objects.order_by("position", "id"))
+    standing, names = shadows.standing(ordered, now=timezone.now()), rules.Names()
     rows = [
-        {"rule": rule, "when": conditions_text(rule.conditions), "then": [rules.describe(a) for a in rule.actions]}
-        for rule in Rule.objects.order_by("position", "id")
+        {
+            "rule": rule,
+            "when": rules.say_when(rule),
+            "if": building.said(rule.conditions),
+            "then": [rules.describe(action, names) for action in rule.actions],
+            "standing": standing[rule.pk],
+        }
+        for rule in ordered
     ]
-    return render(request, "workspace/settings/rules.html", {"page": "rules", "rows": rows})
+    context = {"page": "rules", "rows": rows, "most_hits": shadows.MOST_HITS}
+    return render(request, "workspace/settings/rules.html", context)
 
 
 @admins_only
@@ -36,48 +49,82 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
     found = get_object_or_404(Rule, pk=rule_id) if rule_id else Rule(conditions={}, actions=[])
     problem = ""
     if request.method == "POST":
-        before = _facts(found) if rule_id else {}
         problem = fill_in(found, request)
         if not problem:
-            with transaction.atomic():
-                if rule_id is None:
-                    last = Rule.objects.order_by("-position").values_list("position", flat=True).first() or 0
-                    found.position = last + 1
-                else:
-                    found.version += 1
-                found.updated_at = timezone.now()
-                found.save()
-                AuditEntry.write(
-                    "rule_changed" if rule_id else "rule_added",
-                    actor=agent_of(request),
-                    target=found,
-                    facts={"before": before, "after": _facts(found)},
-                )
+            versions.save(found, by=agent_of(request), now=timezone.now())
             messages.success(request, _("Saved. It applies to what comes in from now on."))
             return redirect("rules")
     context = {
         "page": "rules",
         "rule": found,
         "problem": problem,
-        "builder": builder_context(found.conditions),
-        "teams": Team.objects.order_by("name"),
-        "priorities": Ticket.Priority.choices,
-        "skills": Skill.objects.order_by("name"),
-        "levels": SkillLevel.choices,
-        "whens": Rule.When.choices,
-        "chosen": _chosen(found.actions),
+        "builder": building.of_request(request, found.conditions),
+        "whens": [(value, label, value in OF_TIME) for value, label in Rule.When.choices],
+        "after": request.POST.get("after") or rules.span_of(found.after_minutes or 0),
+        "history": versions.history(found) if rule_id else [],
+        **_things_to_do(found),
     }
     return render(request, "workspace/settings/rule.html", context, status=422 if problem else 200)
 
 
+def _things_to_do(found: Rule) -> dict[str, Any]:
+    labels = labels_of_status()
+    return {
+        "teams": Team.objects.order_by("name"),
+        "agents": Agent.objects.filter(is_active=True, is_bot=False).order_by("name"),
+        "priorities": Ticket.Priority.choices,
+        "skills": Skill.objects.order_by("name"),
+        "levels": SkillLevel.choices,
+        "policies": SlaPolicy.objects.filter(active=True).order_by("position", "id"),
+        "statuses": [(status, labels[status]) for status in rules.STATUSES],
+        "macros": Macro.objects.filter(deleted_at__isnull=True, scope__in=("team", "shared")).order_by("title"),
+        "webhooks": Webhook.objects.filter(active=True).order_by("id"),
+        "chosen": _chosen(found.actions),
+    }
+
+
 def fill_in(found: Rule, request: HttpRequest) -> str:
     """Take over what was posted. Returns what is wrong with it, in the reader's language, or ""."""
-    found.name = request.POST.get("name", "").strip()[:120]
-    found.active = "active" in request.POST
-    found.stop = "stop" in request.POST
-    found.when = request.POST.get("when", Rule.When.CREATED)
-    found.conditions, found.actions = posted_tree(request), _posted_actions(request)
-    return _problem_of(found)
+    form = request.POST
+    found.name = form.get("name", "").strip()[:120]
+    found.active = "active" in form
+    found.stop = "stop" in form
+    found.when = form.get("when", Rule.When.CREATED)
+    found.business = found.when in OF_TIME and "business" in form
+    found.actions = _posted_actions(form)
+    if not found.name:
+        return _("Give it a name.")
+    if found.when not in Rule.When.values:
+        return _("Choose when the rule runs.")
+    try:
+        found.after_minutes = _minutes(form.get("after", "")) if found.when in OF_TIME else None
+        found.conditions = building.posted_tree(request)
+        rules.validate(found)
+    except conditions.Invalid as error:
+        return error.problem
+    return ""
+
+
+def _minutes(text: str) -> int:
+    return int(conditions.ago(text.strip().lower()).total_seconds()) // 60
+
+
+@admins_only
+@require_POST
+def rule_version(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Restore the posted `version`: it comes back as a new one."""
+    number = whole_number(request.POST.get("version")) or 0
+    found = get_object_or_404(Rule, pk=rule_id)
+    version = get_object_or_404(found.versions, number=number)
+    try:
+        versions.restore(version, by=agent_of(request), now=timezone.now())
+    except conditions.Invalid as error:
+        messages.error(request, _("Version %(number)s cannot come back: %(problem)s") % {
+            "number": number, "problem": error.problem,
+        })  # fmt: skip
+    else:
+        messages.success(request, _("Version %(number)s is back, as a new version.") % {"number": number})
+    return redirect("rule", rule_id)
 
 
 @admins_only
@@ -113,130 +160,87 @@ def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
 @admins_only
 @require_GET
 def condition_row(request: HttpRequest) -> HttpResponse:
-    """One row of the builder, for the field that was just chosen."""
-    name = request.GET.get("field", "text")
-    n = request.GET.get("n", "0")
-    number = whole_number(n)
+    """One row of the builder, for the field that was just chosen; with `group`, a group around it."""
+    name, number = request.GET.get("field", "text"), whole_number(request.GET.get("n", "0"))
     if name not in conditions.FIELDS or number is None:
         raise Http404
-    row = _row(number, {"field": name, "op": "", "value": []})
-    return render(request, "workspace/settings/condition_row.html", {"row": row, "fields": _field_choices()})
+    leaf = {"field": name, "op": "", "value": []}
+    fields = building.field_choices()
+    if "group" in request.GET:
+        item = building.group(number, "any", [leaf])
+        return render(request, "workspace/settings/condition_group.html", {"item": item, "fields": fields})
+    context = {"row": building.row(number, leaf), "fields": fields}
+    return render(request, "workspace/settings/condition_row.html", context)
 
 
-def conditions_text(tree: conditions.Tree) -> str:
-    try:
-        return conditions.sentence(tree)
-    except conditions.Invalid as error:
-        return error.problem
+@admins_only
+@require_POST
+def builder(request: HttpRequest) -> HttpResponse:
+    """The posted conditions as rows, as text, or as a sentence: `as` says which."""
+    read = building.posted(request.POST)
+    wanted = request.POST.get("as", "sentence")
+    if wanted == "sentence":
+        context = {"sentence": building.said(read.tree), "misread": read.misread}
+        return render(request, "workspace/settings/builder_sentence.html", {"builder": context})
+    mode = building.TEXT if wanted == building.TEXT or read.misread else building.ROWS
+    shown = building.context(read.tree, mode=mode, read=read)
+    return render(request, "workspace/settings/builder.html", {"builder": shown})
 
 
-def builder_context(tree: conditions.Tree) -> dict[str, Any]:
-    """The rows of the builder. A tree that is nested deeper than the builder draws is shown as its sentence."""
-    group = next((name for name in ("all", "any") if name in tree), "all")
-    leaves = [leaf for leaf in tree.get(group, []) if "field" in leaf and leaf["field"] in conditions.FIELDS]
-    return {
-        "group": group,
-        "rows": [_row(n, leaf) for n, leaf in enumerate(leaves)],
-        "next": len(leaves),
-        "fields": _field_choices(),
-    }
-
-
-def posted_tree(request: HttpRequest) -> dict[str, Any]:
-    """The tree of a posted builder; {} when it has no rows."""
-    group = "any" if request.POST.get("group") == "any" else "all"
-    leaves = []
-    for n in sorted({int(key.split("-")[1]) for key in request.POST if _is_row_key(key)}):
-        name = request.POST[f"cond-{n}-field"]
-        field = conditions.FIELDS.get(name)
-        values: list[Any] = request.POST.getlist(f"cond-{n}-value")
-        if field and field.kind in ("text", "tags"):
-            values = [word.strip() for text in values for word in text.split(",") if word.strip()]
-        elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
-            values = [number for value in values if (number := whole_number(value)) is not None]
-        leaf = {"field": name, "op": request.POST.get(f"cond-{n}-op", ""), "value": values}
-        leaves.append(leaf | {"value": values[0]} if field and field.kind == "order" and values else leaf)
-    return {group: leaves} if leaves else {}
-
-
-def _is_row_key(key: str) -> bool:
-    parts = key.split("-")
-    return len(parts) == 3 and parts[0] == "cond" and whole_number(parts[1]) is not None and parts[2] == "field"
-
-
-def _row(n: int, leaf: dict[str, Any]) -> dict[str, Any]:
-    field = conditions.FIELDS[leaf["field"]]
-    value = leaf["value"]
-    values = value if isinstance(value, list) else [value]
-    return {
-        "n": n,
-        "field": leaf["field"],
-        "op": leaf["op"],
-        "kind": field.kind,
-        "operators": conditions.OPERATORS[field.kind].items(),
-        "choices": [(key, label, key in values) for key, label in (field.choices() if field.choices else [])],
-        "text": ", ".join(str(item) for item in values),
-    }
-
-
-def _field_choices() -> list[tuple[str, str]]:
-    return [(name, str(field.label)) for name, field in conditions.FIELDS.items()]
-
-
-def _posted_actions(request: HttpRequest) -> list[dict[str, Any]]:
-    actions: list[dict[str, Any]] = []
-    if team := whole_number(request.POST.get("do-team")):
-        actions.append({"do": "team", "team": team})
-    if priority := whole_number(request.POST.get("do-priority")):
-        actions.append({"do": "priority", "priority": priority})
-    if tags := [word.strip() for word in request.POST.get("do-tags", "").split(",") if word.strip()]:
-        actions.append({"do": "tags", "add": tags})
-    if skill := whole_number(request.POST.get("do-skill")):
+def _posted_actions(form: QueryDict) -> list[rules.Action]:
+    actions: list[rules.Action] = []
+    for do, key in (("team", "team"), ("agent", "agent"), ("priority", "priority")):
+        if number := whole_number(form.get(f"do-{do}")):
+            actions.append({"do": do, key: number})
+    tags = {key: _words(form.get(name, "")) for key, name in (("add", "do-tags"), ("remove", "do-untag"))}
+    if any(tags.values()):
+        actions.append({"do": "tags"} | {key: names for key, names in tags.items() if names})
+    if skill := whole_number(form.get("do-skill")):
         actions.append(
             {
                 "do": "skill",
                 "skill": skill,
-                "level": whole_number(request.POST.get("do-skill-level")) or SkillLevel.BASIC,
-                "required": request.POST.get("do-skill-required") != "no",
-                "relax_minutes": whole_number(request.POST.get("do-skill-relax")),
+                "level": whole_number(form.get("do-skill-level")) or SkillLevel.BASIC,
+                "required": form.get("do-skill-required") != "no",
+                "relax_minutes": whole_number(form.get("do-skill-relax")),
             }
         )
-    return actions
+    if policy := whole_number(form.get("do-sla")):
+        actions.append({"do": "sla", "policy": policy})
+    if status := form.get("do-status"):
+        actions.append({"do": "status", "status": status})
+    actions += [{"do": do, "text": text} for do in ("note", "reply") if (text := form.get(f"do-{do}", "").strip())]
+    for do in ("macro", "webhook"):
+        if number := whole_number(form.get(f"do-{do}")):
+            actions.append({"do": do, do: number})
+    told = {key: _numbers(form, f"do-notify-{key}") for key in ("agents", "teams")}
+    return [*actions, {"do": "notify", **told}] if any(told.values()) else actions
 
 
-def _chosen(actions: list[dict[str, Any]]) -> dict[str, Any]:
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(form: QueryDict, name: str) -> list[int]:
+    return [number for value in form.getlist(name) if (number := whole_number(value)) is not None]
+
+
+def _chosen(actions: list[rules.Action]) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     for action in actions:
         match action.get("do"):
-            case "team":
-                chosen["team"] = action.get("team")
-            case "priority":
-                chosen["priority"] = action.get("priority")
+            case "team" | "agent" | "priority" | "status" | "macro" | "webhook" as do:
+                chosen[do] = action.get(do)
             case "tags":
                 chosen["tags"] = ", ".join(action.get("add", []))
+                chosen["untag"] = ", ".join(action.get("remove", []))
             case "skill":
                 chosen |= {name: action.get(name) for name in ("skill", "level", "required", "relax_minutes")}
-    return chosen
-
-
-def _problem_of(found: Rule) -> str:
-    if not found.name:
-        return _("Give it a name.")
-    if found.when not in Rule.When.values:
-        return _("Choose when the rule runs.")
-    try:
-        conditions.validate(found.conditions)
-        rules.validate_actions(found.actions)
-    except conditions.Invalid as error:
-        return error.problem
-    return ""
-
-
-def _facts(found: Rule) -> dict[str, Any]:
-    return {
-        name: getattr(found, name) for name in ("name", "active", "stop", "when", "conditions", "actions", "version")
-    }
-
-
-def whole_number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+            case "sla":
+                chosen["sla"] = action.get("policy")
+            case "note" | "reply" as do:
+                chosen[do] = action.get("text")
+            case "notify":
+                chosen["notify_agents"], chosen["notify_teams"] = action.get("agents", []), action.get("teams", [])
+    later = ("status", "note", "reply", "macro", "webhook", "notify_agents", "notify_teams")
+    return chosen | {"more": any(chosen.get(name) for name in (*later, "agent", "untag"))}

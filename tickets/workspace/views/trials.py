@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
@@ -16,7 +17,8 @@ from tickets import conditions
 from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
 from tickets.routing import trial as trying
 from tickets.workspace.answers import wants_fragment
-from tickets.workspace.views.rules import conditions_text, fill_in, whole_number
+from tickets.workspace.building import said, whole_number
+from tickets.workspace.views.rules import fill_in
 
 PAGE = 50  # tickets
 
@@ -26,7 +28,10 @@ PAGE = 50  # tickets
 def trials(request: HttpRequest) -> HttpResponse:
     """Begin one with the rule as it stands in the form; nothing of it is saved."""
     found = Rule.objects.filter(pk=whole_number(request.POST.get("rule")) or 0).first() or Rule()
-    if problem := fill_in(found, request):
+    problem = fill_in(found, request)
+    if not problem and found.when not in trying.TRIED:
+        problem = _("Only rules for what customers write can be tried on the past.")
+    if problem:
         messages.error(request, problem)
         return redirect("rule", found.pk) if found.pk else redirect("rule_new")
     begun = trying.begin(found, by=agent_of(request), now=timezone.now())
@@ -46,7 +51,7 @@ def trial(request: HttpRequest, trial_id: int) -> HttpResponse:
     if before := whole_number(request.GET.get("before")):
         shown = shown.filter(ticket__lt=before)
     rows = list(shown.order_by("-ticket")[: PAGE + 1])
-    leaves = [conditions_text(leaf) for leaf in trying.leaves_of(tried["conditions"])]
+    leaves = [said(leaf) for leaf in trying.leaves_of(tried["conditions"])]
     context = {
         "page": "rules",
         "trial": found,

@@ -1,0 +1,206 @@
+"""The screens of rules: the builder as rows and as text, everything a rule can do, its history, and who may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from tests import cast
+from tests.cast import Cast
+from tickets.models import Macro, Rule, SlaPolicy, Webhook
+from tickets.workspace import building
+
+pytestmark = pytest.mark.django_db
+
+REFUND = {"field": "text", "op": "contains", "value": ["refund", "환불"]}
+VIP = {"field": "customer_tier", "op": "is", "value": ["vip"]}
+HIGH = {"field": "priority", "op": "at_least", "value": 3}
+NESTED = {"all": [REFUND, {"any": [VIP, HIGH]}]}
+ROWS = {
+    "cond": ["0", "(1", "2", "3", ")"], "group": "all", "group-1": "any",
+    "cond-0-field": "text", "cond-0-op": "contains", "cond-0-value": "refund, 환불",
+    "cond-2-field": "customer_tier", "cond-2-op": "is", "cond-2-value": ["vip"],
+    "cond-3-field": "priority", "cond-3-op": "at_least", "cond-3-value": "3",
+}  # fmt: skip
+
+
+@pytest.fixture
+def people() -> Cast:
+    return cast.assemble()
+
+
+@pytest.fixture
+def admin(people: Cast) -> Client:
+    return as_(people.admin)
+
+
+def as_(agent: Any) -> Client:
+    client = Client()
+    client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def form(**fields: Any) -> dict[str, Any]:
+    return {"name": "Refunds", "when": "created", "active": "on", "do-priority": "3"} | fields
+
+
+def test_rows_and_groups_are_kept_in_their_order(admin: Client) -> None:
+    assert admin.post("/settings/rules/new/", form(**ROWS)).status_code == 302
+    assert Rule.objects.get().conditions == NESTED
+    moved = ROWS | {"cond": ["(1", "3", ")", "2", "0"], "group-1": "none"}
+    admin.post(f"/settings/rules/{Rule.objects.get().pk}/", form(**moved))
+    assert Rule.objects.get().conditions == {"all": [{"none": [HIGH]}, VIP, REFUND]}
+
+
+def test_a_group_that_was_left_empty_asks_nothing(admin: Client) -> None:
+    admin.post("/settings/rules/new/", form(**ROWS | {"cond": ["0", "(1", ")"]}))
+    assert Rule.objects.get().conditions == {"all": [REFUND]}
+
+
+def test_the_page_shows_a_nested_rule_as_the_rows_that_it_came_from(admin: Client) -> None:
+    rule = Rule.objects.create(name="Refunds", conditions=NESTED, actions=[{"do": "priority", "priority": 3}])
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    order = [part.split('"')[0] for part in page.split('name="cond" value="')[1:]]
+    assert order == ["0", "(1", "2", "3", ")"]
+    assert 'value="refund, 환불"' in page
+
+
+def test_the_text_says_the_same_as_the_rows(admin: Client) -> None:
+    written = admin.post("/settings/rules/builder/", ROWS | {"as": "text"}).content.decode()
+    assert "text:refund,환불 (tier:vip OR priority&gt;=high)" in written
+    text = "text:refund,환불 (tier:vip OR priority>=high)"
+    rows = admin.post("/settings/rules/builder/", {"mode": "text", "conditions": text, "as": "rows"}).content.decode()
+    assert 'value="(1"' in rows and 'name="mode"' not in rows
+    assert admin.post("/settings/rules/new/", form(mode="text", conditions=text)).status_code == 302
+    assert Rule.objects.get().conditions == NESTED
+
+
+def test_a_word_by_itself_is_what_the_customer_wrote(admin: Client) -> None:
+    admin.post("/settings/rules/new/", form(mode="text", conditions='refund -"no thanks"'))
+    assert Rule.objects.get().conditions == {
+        "all": [
+            {"field": "text", "op": "contains", "value": ["refund"]},
+            {"field": "text", "op": "contains_not", "value": ["no thanks"]},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [("tier:vip staus:open", "staus:open"), ("is:unread", "is:unread"), ("assignee:me", "assignee:me")],
+)
+def test_what_cannot_be_asked_is_marked_and_nothing_is_saved(admin: Client, text: str, token: str) -> None:
+    said = admin.post("/settings/rules/builder/", {"mode": "text", "conditions": text, "as": "sentence"})
+    assert f"<mark>{token}</mark>" in said.content.decode()
+    answer = admin.post("/settings/rules/new/", form(mode="text", conditions=text))
+    assert answer.status_code == 422
+    assert f">{text}</textarea>" in answer.content.decode()
+    assert not Rule.objects.exists()
+
+
+def test_the_sentence_is_said_while_one_chooses(admin: Client) -> None:
+    said = admin.post("/settings/rules/builder/", ROWS | {"as": "sentence"}).content.decode()
+    assert "if Text contains “refund” or “환불” and (Customer’s tier is VIP or Priority is at least High)" in said
+
+
+def test_what_is_nested_deeper_is_text_and_stays_so(admin: Client) -> None:
+    deep = {"all": [REFUND, {"any": [VIP, {"all": [HIGH, {"field": "channel", "op": "is", "value": ["sms"]}]}]}]}
+    rule = Rule.objects.create(name="Deep", conditions=deep, actions=[{"do": "priority", "priority": 3}])
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    assert "nested deeper" in page
+    text = building.context(deep)["text"]
+    admin.post(f"/settings/rules/{rule.pk}/", form(mode="text", conditions=text))
+    rule.refresh_from_db()
+    assert (rule.version, rule.conditions) == (2, deep)
+
+
+def test_everything_that_a_rule_can_do_survives_the_form(admin: Client, people: Cast) -> None:
+    policy = SlaPolicy.objects.create(name="One hour")
+    macro = Macro.objects.create(title="Sorry", scope="shared", owner=people.admin, text="Sorry")
+    hook = Webhook.objects.create(url="https://example.org/", secrets={"current": "whsec_eA=="})
+    posted = form(
+        **{
+            "do-team": people.support.pk, "do-agent": people.agent.pk, "do-tags": "a, b", "do-untag": "c",
+            "do-sla": policy.pk, "do-status": "pending", "do-note": "Look", "do-reply": "Thanks",
+            "do-macro": macro.pk, "do-webhook": hook.pk, "do-notify-teams": [people.support.pk],
+            "do-notify-agents": [people.agent.pk],
+        }
+    )  # fmt: skip
+    assert admin.post("/settings/rules/new/", posted).status_code == 302
+    rule = Rule.objects.get()
+    assert [action["do"] for action in rule.actions] == [
+        "team", "agent", "priority", "tags", "sla", "status", "note", "reply", "macro", "webhook", "notify",
+    ]  # fmt: skip
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    for sign in (">Thanks</textarea>", ">Look</textarea>", 'value="a, b"', 'value="c"'):
+        assert sign in page
+    listed = admin.get("/settings/rules/").content.decode()
+    assert "SLA → One hour" in listed and "Tell Mina, Support" in listed
+
+
+def test_a_rule_of_time_needs_its_time(admin: Client) -> None:
+    answer = admin.post("/settings/rules/new/", form(when="unanswered", after=""))
+    assert answer.status_code == 422 and not Rule.objects.exists()
+    assert admin.post("/settings/rules/new/", form(when="unanswered", after="24h", business="on")).status_code == 302
+    rule = Rule.objects.get()
+    assert (rule.after_minutes, rule.business) == (1440, True)
+    assert 'value="1d"' in admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    assert "answer: 1d of business time" in admin.get("/settings/rules/").content.decode()
+
+
+def test_only_what_the_past_can_tell_is_tried_on_it(admin: Client) -> None:
+    answer = admin.post("/settings/rules/trials/", form(when="rated"), follow=True)
+    assert "can be tried on the past" in answer.content.decode()
+
+
+def test_the_history_shows_what_changed_and_brings_it_back(admin: Client, people: Cast) -> None:
+    admin.post("/settings/rules/new/", form())
+    rule = Rule.objects.get()
+    admin.post(f"/settings/rules/{rule.pk}/", form(**{"do-priority": "4"}))
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    assert "<del>then Priority → High</del>" in page and "<ins>then Priority → Urgent</ins>" in page
+    assert people.admin.name in page
+    answer = admin.post(f"/settings/rules/{rule.pk}/version/", {"version": "1"}, follow=True)
+    assert "Version 1 is back" in answer.content.decode()
+    rule.refresh_from_db()
+    assert (rule.version, rule.actions) == (3, [{"do": "priority", "priority": 3}])
+    assert admin.post(f"/settings/rules/{rule.pk}/version/", {"version": "9"}).status_code == 404
+
+
+def test_the_list_warns_and_costs_as_many_queries_for_more_rules(admin: Client, people: Cast) -> None:
+    old = timezone.now() - timedelta(days=60)
+
+    def add(n: int) -> None:
+        Rule.objects.create(
+            name=f"Rule {n}", position=n, conditions={"all": [VIP]}, stop=True, updated_at=old,
+            actions=[{"do": "team", "team": people.support.pk}, {"do": "priority", "priority": 3}],
+        )  # fmt: skip
+
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert admin.get("/settings/rules/").status_code == 200
+        return len(asked)
+
+    add(0)
+    add(1)
+    cost()
+    before = cost()
+    for n in range(2, 7):
+        add(n)
+    assert cost() == before
+    page = admin.get("/settings/rules/").content.decode()
+    assert "rule 1 (Rule 0) stops whenever" in page
+    assert "It has not held once in 30 days." in page
+
+
+def test_rules_are_for_admins(people: Cast) -> None:
+    rule = Rule.objects.create(name="Refunds", conditions={}, actions=[{"do": "priority", "priority": 3}])
+    client = as_(people.agent)
+    for path in (f"/settings/rules/{rule.pk}/version/", "/settings/rules/builder/"):
+        assert client.post(path, {"version": "1"}).status_code == 403

@@ -1,0 +1,94 @@
+"""A rule is saved as a version: who, when, and all of it; what changed between two is told in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from agents.models import Agent, AuditEntry
+from tickets import conditions
+from tickets.models import Rule, RuleVersion
+from tickets.routing import rules
+
+KEPT = ("name", "when", "conditions", "actions", "stop", "after_minutes", "business")
+MOST = 50  # versions that the history shows
+
+
+class Change(NamedTuple):
+    """A version with what it took out and brought in, against the one before it."""
+
+    version: RuleVersion
+    removed: list[str]
+    added: list[str]
+
+
+@transaction.atomic
+def save(rule: Rule, *, by: Agent | None, now: datetime, restored: int | None = None) -> Rule:
+    """Save it, new or changed, as its next version. Its place stays; a new one comes last. Written to the audit log."""
+    before: dict[str, Any] = {}
+    if rule.pk is None:
+        last = Rule.objects.aggregate(last=Max("position"))["last"]
+        rule.position, rule.version = (last + 1 if last is not None else 0), 1
+    else:
+        stored = Rule.objects.select_for_update().get(pk=rule.pk)
+        before = content_of(stored) | {"active": stored.active, "version": stored.version}
+        rule.position, rule.version = stored.position, stored.version + 1
+    rule.updated_at = now
+    rule.save()
+    content = content_of(rule)
+    RuleVersion.objects.create(rule=rule, number=rule.version, content=content, restored=restored, by=by, at=now)
+    after = content | {"active": rule.active, "version": rule.version}
+    kind = "rule_restored" if restored else "rule_changed" if before else "rule_added"
+    AuditEntry.write(kind, actor=by, target=rule, facts={"before": before, "after": after})
+    return rule
+
+
+def restore(version: RuleVersion, *, by: Agent, now: datetime) -> Rule:
+    """Make the rule what it was, as a new version. Raises conditions.Invalid when it speaks of what is gone."""
+    rule = version.rule
+    for name in KEPT:
+        if name in version.content:
+            setattr(rule, name, version.content[name])
+    rules.validate(rule)
+    return save(rule, by=by, now=now, restored=version.number)
+
+
+def content_of(rule: Rule) -> dict[str, Any]:
+    return {name: getattr(rule, name) for name in KEPT}
+
+
+def history(rule: Rule) -> list[Change]:
+    """The newest first, in the reader's language. A constant number of queries."""
+    rows = list(rule.versions.select_related("by").order_by("-number")[: MOST + 1])
+    names = rules.Names()
+    said = [sentences(row.content, names) for row in rows]
+    changes = []
+    for n, row in enumerate(rows[:MOST]):
+        former = said[n + 1] if n + 1 < len(rows) else []
+        removed = [line for line in former if line not in said[n]]
+        changes.append(Change(row, removed, [line for line in said[n] if line not in former]))
+    return changes
+
+
+def sentences(content: Mapping[str, Any], names: rules.Names) -> list[str]:
+    """A version line by line: its name, when, each condition that must hold, each thing to do."""
+    rule = Rule(**{name: content[name] for name in KEPT if name in content})
+    lines = [_("Name: %(name)s") % {"name": rule.name}, _("When: %(when)s") % {"when": rules.say_when(rule)}]
+    branches = rule.conditions["all"] if set(rule.conditions) == {"all"} else [rule.conditions]
+    for branch in filter(None, branches):
+        lines.append(_("if %(conditions)s") % {"conditions": said(branch)})
+    lines += [_("then %(action)s") % {"action": rules.describe(action, names)} for action in rule.actions]
+    return [*lines, _("stop here")] if rule.stop else lines
+
+
+def said(tree: conditions.Tree) -> str:
+    """As a sentence; what is outdated says what is the matter with it."""
+    try:
+        return conditions.sentence(tree)
+    except conditions.Invalid as error:
+        return error.problem

@@ -1,0 +1,234 @@
+"""The builder of conditions: rows and one nesting, or text, out of a posted form and back into one.
+
+A form of rows says their order in `cond`: the number of a row, "(3" where the group 3 begins, ")" where it ends. The
+other form is one text in the grammar of the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext as _
+
+from tickets import conditions, grammar
+from tickets.conditions import FIELDS, GROUPS, Invalid, Tree
+
+ROWS, TEXT = "rows", "text"
+SAID = {"contains": "contains", "contains_not": "contains_not", "phrase": "contains", "phrase_not": "contains_not"}
+
+
+@dataclass(frozen=True)
+class Misread:
+    """A piece of the text that cannot be used: what stands before and behind it, and why."""
+
+    before: str
+    token: str
+    after: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Posted:
+    """The conditions of a posted form. With `misread` the tree holds what was understood."""
+
+    tree: dict[str, Any]
+    mode: str = ROWS
+    text: str = ""
+    misread: tuple[Misread, ...] = ()
+
+
+def posted(form: QueryDict) -> Posted:
+    if form.get("mode") == TEXT:
+        return _read(form.get("conditions", ""))
+    return Posted(_tree_of_rows(form))
+
+
+def posted_tree(request: HttpRequest) -> dict[str, Any]:
+    """The tree of a posted form; {} without conditions. Raises Invalid for a text that cannot be understood."""
+    read = posted(request.POST)
+    if read.misread:
+        raise Invalid(read.misread[0].sentence)
+    return read.tree
+
+
+def context(tree: Tree, *, mode: str = ROWS, read: Posted | None = None) -> dict[str, Any]:
+    """What builder.html shows. A tree that is nested deeper than rows can be is shown as text."""
+    deep = mode == ROWS and not _fits_rows(tree)
+    if deep or mode == TEXT:
+        text = read.text if read and read.mode == TEXT else _text_of(tree)
+        misread = read.misread if read else ()
+        return {"mode": TEXT, "text": text, "misread": misread, "deep": deep, "sentence": said(tree)}
+    outer = next((name for name in GROUPS if name in tree), "all")
+    branches = [tree] if "field" in tree else tree.get(outer, [])
+    items, n = [], 0
+    for branch in branches:
+        if "field" in branch:
+            items.append(row(n, branch))
+            n += 1
+            continue
+        (inner, leaves), *_rest = branch.items()
+        items.append(group(n, inner, leaves))
+        n += 1 + len(leaves)
+    return {
+        "mode": ROWS,
+        "group": outer,
+        "items": items,
+        "next": n,
+        "fields": field_choices(),
+        "sentence": said(tree),
+    }
+
+
+def of_request(request: HttpRequest, tree: Tree) -> dict[str, Any]:
+    """The builder of a form that comes back with something wrong, as it was; else of the tree."""
+    if request.method != "POST":
+        return context(tree)
+    read = posted(request.POST)
+    return context(read.tree, mode=read.mode, read=read)
+
+
+def row(n: int, leaf: Mapping[str, Any]) -> dict[str, Any]:
+    field = FIELDS[leaf["field"]]
+    value = leaf.get("value")
+    values = value if isinstance(value, list) else [value]
+    return {
+        "n": n,
+        "field": leaf["field"],
+        "op": leaf.get("op", ""),
+        "kind": field.kind,
+        "operators": conditions.OPERATORS[field.kind].items(),
+        "choices": [(key, label, key in values) for key, label in (field.choices() if field.choices else [])],
+        "text": ", ".join(str(item) for item in values),
+    }
+
+
+def group(n: int, mode: str, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = [row(n + 1 + k, leaf) for k, leaf in enumerate(leaves)]
+    return {"n": n, "name": f"group-{n}", "mode": mode, "rows": rows}
+
+
+def field_choices() -> list[tuple[str, str]]:
+    return [(name, str(field.label)) for name, field in FIELDS.items()]
+
+
+def said(tree: Tree) -> str:
+    """A tree as a sentence; one that is outdated says what is the matter with it."""
+    try:
+        return conditions.sentence(tree)
+    except Invalid as error:
+        return error.problem
+
+
+def whole_number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+# -- Rows -------------------------------------------------------------------------------------------------------------
+
+
+def _tree_of_rows(form: QueryDict) -> dict[str, Any]:
+    top: list[Tree] = []
+    inner: list[Tree] | None = None
+    for place in _order(form):
+        if place.startswith("("):
+            inner = []
+            top.append({_group(form.get(f"group-{place[1:]}")): inner})
+        elif place == ")":
+            inner = None
+        elif (leaf := _leaf(form, place)) is not None:
+            (top if inner is None else inner).append(leaf)
+    top = [branch for branch in top if "field" in branch or any(branch.values())]
+    return {_group(form.get("group")): top} if top else {}
+
+
+def _order(form: QueryDict) -> Iterator[str]:
+    """As the form says it; without that, by their numbers."""
+    if order := form.getlist("cond"):
+        yield from order
+        return
+    parts = [key.split("-") for key in form if key.startswith("cond-") and key.endswith("-field")]
+    numbers = [number for part in parts if len(part) == 3 and (number := whole_number(part[1])) is not None]
+    yield from map(str, sorted(set(numbers)))
+
+
+def _group(name: str | None) -> str:
+    return name if name in GROUPS else "all"
+
+
+def _leaf(form: QueryDict, n: str) -> dict[str, Any] | None:
+    name = form.get(f"cond-{n}-field")
+    if name is None:
+        return None
+    field = FIELDS.get(name)
+    values: list[Any] = form.getlist(f"cond-{n}-value")
+    if field and field.kind in ("text", "tags"):
+        values = [word.strip() for text in values for word in text.split(",") if word.strip()]
+    elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
+        values = [number for value in values if (number := whole_number(value)) is not None]
+    value = values[0] if field and field.kind == "order" and values else values
+    return {"field": name, "op": form.get(f"cond-{n}-op", ""), "value": value}
+
+
+def _fits_rows(tree: Tree) -> bool:
+    """Groups of conditions, and groups of these, whose fields the builder has."""
+    if not tree or "field" in tree:
+        return not tree or tree["field"] in FIELDS
+    return all(
+        branch.get("field") in FIELDS
+        or (
+            "field" not in branch
+            and branch
+            and all(leaf.get("field") in FIELDS for leaf in next(iter(branch.values())))
+        )
+        for branches in tree.values()
+        for branch in branches
+    )
+
+
+# -- Text -------------------------------------------------------------------------------------------------------------
+
+
+def _text_of(tree: Tree) -> str:
+    try:
+        return grammar.text_of(tree)
+    except Invalid:
+        return ""
+
+
+def _read(text: str) -> Posted:
+    """A word by itself stands for what the customer wrote. What only a search can ask is misread."""
+    query = grammar.parse(text)
+    problems = [(one.position, one.length, one.sentence) for one in query.problems]
+    for token in query.tokens:
+        if _in_rule(token.leaf) is None:
+            words = text[token.position : token.position + token.length]
+            problems.append((token.position, token.length, _("A rule cannot ask for “%(words)s”.") % {"words": words}))
+    if query.sort:
+        problems.append((0, len(text), _("A rule has no order of lists.")))
+    misread = tuple(
+        Misread(text[:at], text[at : at + length], text[at + length :], sentence)
+        for at, length, sentence in sorted(problems)
+    )
+    return Posted(_of_rule(query.tree), TEXT, text, misread)
+
+
+def _of_rule(tree: Tree) -> dict[str, Any]:
+    if not tree:
+        return {}
+    if "field" in tree:
+        return _in_rule(tree) or {}
+    return {group: [found for branch in branches if (found := _of_rule(branch))] for group, branches in tree.items()}
+
+
+def _in_rule(leaf: Tree) -> dict[str, Any] | None:
+    """The leaf as a rule asks it, or None."""
+    values = leaf.get("value")
+    if leaf["field"] == "words":
+        words = [word.rstrip("*") for word in leaf["value"]]
+        return {"field": "text", "op": SAID[leaf["op"]], "value": words} if all(words) else None
+    if leaf["field"] not in FIELDS or (isinstance(values, list) and conditions.ME in values):
+        return None
+    return dict(leaf)
