@@ -8,6 +8,12 @@ import { toast } from "./toast.js";
 
 const byId = (id) => document.getElementById(id);
 
+/** After the next picture; at once where none is painted. */
+const painted = () => new Promise((resolve) => {
+  if (document.hidden) resolve();
+  else requestAnimationFrame(() => setTimeout(resolve));
+});
+
 export class Router {
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
 
@@ -131,6 +137,7 @@ export class Router {
   /** The composer and the customer, each in its place when it has come. */
   async #complete(id, entry, mine) {
     const isMine = () => mine === this.#wanted && this.ticket === id;
+    await painted(); // what one reads first is seen first
     entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
     try {
       const html = await entry.composer;
