@@ -122,10 +122,13 @@ def test_pictures_from_elsewhere_come_on_demand_and_through_us(crew, screen, two
     page.on("request", lambda request: asked.append(request.url))
     frame = page.frame_locator("iframe[data-mail-frame]")
     expect(frame.locator("body")).to_contain_text("1 picture from elsewhere is not shown")
+    as_it_came = page.locator(".message:has(iframe)").evaluate("one => one.outerHTML")
     page.get_by_role("button", name="Show pictures").click()
     expect(frame.locator("img[src*='/files/pictures/']")).to_have_count(1)
     expect(frame.locator("body")).not_to_contain_text("is not shown")
     expect(page.get_by_role("button", name="Show pictures")).to_be_hidden()
+    page.evaluate("(html) => { document.querySelector('thread-log').apply([html]); }", as_it_came)
+    expect(frame.locator("img[src*='/files/pictures/']")).to_have_count(1)  # told anew, it stays as its reader chose
     assert any("/files/pictures/" in url for url in asked)
     assert not [url for url in asked if "track.example" in url], "nothing leaves the browser for somewhere else"
     page.get_by_role("button", name="Dark").click()

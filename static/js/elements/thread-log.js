@@ -62,6 +62,7 @@ class ThreadLog extends HTMLElement {
       for (const node of nodes(html)) {
         const known = document.getElementById(node.id);
         if (known) {
+          this.#keepChoice(known, node);
           known.replaceWith(node);
         } else {
           this.#insert(node);
@@ -75,6 +76,12 @@ class ThreadLog extends HTMLElement {
     if (fresh && this.#follows) this.toEnd();
     else if (fresh) this.#sayNew();
     return fresh;
+  }
+
+  /** The same mail anew: what its reader chose to see of it, pictures or the dark sheet, stays. */
+  #keepChoice(known, node) {
+    const bubble = known.querySelector("[data-chosen]");
+    if (bubble) node.querySelector(".bubble:has(iframe[data-mail-frame])")?.replaceWith(bubble);
   }
 
   /** A bubble that is on its way: shown at once, replaced when the server has it. */
@@ -137,6 +144,7 @@ class ThreadLog extends HTMLElement {
   #mailTool(button) {
     const frame = button?.closest(".bubble").querySelector("iframe[data-mail-frame]");
     if (!frame) return;
+    frame.closest(".bubble").dataset.chosen = "";
     if (button.matches("[data-mail-dark]")) {
       const dark = button.ariaPressed !== "true";
       button.ariaPressed = String(dark);
