@@ -96,6 +96,9 @@ def test_row_32_sections_stay_folded_and_in_order_from_one_ticket_to_the_next(cr
     expect(page.locator("#customer-head")).to_contain_text("Kim J.")
     expect(first_section).to_have_attribute("data-section", "timeline")
     expect(timeline).not_to_have_attribute("open", "")
+    sheets = page.locator("link[rel=stylesheet][href*='css/pages/customer.']")
+    expect(sheets).to_have_count(1)
+    assert sheets.evaluate("(sheet) => sheet.parentElement === document.head"), "it does not come and go with its part"
     page.reload()
     expect(page.locator("#customer-head")).to_contain_text("Kim J.")
     expect(timeline).not_to_have_attribute("open", "")

@@ -80,15 +80,18 @@ class TicketList extends HTMLElement {
 
   /** Show which ticket is open; null for none. */
   current(id) {
-    for (const row of this.all) {
-      const link = row.querySelector(".row__link");
-      const is = Number(row.dataset.ticket) === id;
-      if (is) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
-      row.classList.toggle("is-cursor", is);
+    const row = this.row(id);
+    for (const other of this.rows.querySelectorAll(".row.is-cursor, .row:has(.row__link[aria-current])")) {
+      if (other === row) continue;
+      other.querySelector(".row__link").removeAttribute("aria-current");
+      other.classList.remove("is-cursor");
     }
-    this.row(id)?.scrollIntoView({ block: "nearest" });
-    if (this.row(id)) this.#after = null;
+    if (row && !row.matches(".is-cursor:has(.row__link[aria-current])")) { // asking where it stands costs a layout
+      row.querySelector(".row__link").setAttribute("aria-current", "true");
+      row.classList.add("is-cursor");
+      row.scrollIntoView({ block: "nearest" });
+    }
+    if (row) this.#after = null;
     this.#settleAll();
   }
 
@@ -233,7 +236,7 @@ class TicketList extends HTMLElement {
   }
 
   #settleAll() {
-    if (this.#pressed || !this.#isAtTop) return;
+    if (this.#pressed || !this.#unsettled.size || !this.#isAtTop) return;
     for (const id of this.#unsettled) {
       const row = this.row(id);
       if (row && this.#stays(row)) continue;
