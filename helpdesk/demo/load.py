@@ -43,7 +43,7 @@ from tickets.models import (
 )
 from tickets.models.event import by_agent
 from tickets.models.sla import WAITING_STATUSES
-from tickets.routing import assign
+from tickets.routing import assign, versions
 from tickets.sla import clocks
 
 BRAND = "moa"
@@ -71,7 +71,7 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
         brand = Brand.objects.create(key=BRAND, name="모아마켓 Moa Market", domain="moa.example", language="ko")
         teams = {team.name: team for team in Team.objects.all()}
         by_key = {key: teams[name] for key, (name, _hue) in TEAMS.items()}
-        _rules(by_key)
+        _rules(by_key, now=now)
         macros.prepare(staff=staff, teams=by_key)
         channels = _channels(brand, by_key)
         customers = {key: _customer(person, key) for key, person in PEOPLE.items()}
@@ -130,7 +130,7 @@ def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
     return logins, staff
 
 
-def _rules(teams: dict[str, Team]) -> None:
+def _rules(teams: dict[str, Team], *, now: datetime) -> None:
     def leaf(field: str, op: str, value: Any) -> dict[str, Any]:
         return {"field": field, "op": op, "value": value}
 
@@ -149,35 +149,31 @@ def _rules(teams: dict[str, Team]) -> None:
         "견적",
         "quote",
     ]
-    Rule.objects.bulk_create(
-        [
-            Rule(
-                name="식품 파손은 긴급 · Broken food is urgent",
-                position=0,
-                conditions={"all": [leaf("text", "contains", ["계란", "우유", "한우", "벌레"])]},
-                actions=[{"do": "priority", "priority": 4}, {"do": "tags", "add": ["식품"]}],
-            ),
-            Rule(
-                name="우수 고객은 높음 · VIPs first",
-                position=1,
-                conditions={"all": [leaf("customer_tier", "is", ["vip"])]},
-                actions=[{"do": "priority", "priority": 3}],
-            ),
-            Rule(
-                name="제품 문의 → 제품 상담 · Product questions",
-                position=2,
-                conditions={"any": [leaf("text", "contains", products), leaf("tag", "has", ["정수기"])]},
-                actions=[{"do": "team", "team": teams["products"].pk}],
-                stop=True,
-            ),
-            Rule(
-                name="나머지 → 주문·배송 · Everything else",
-                position=3,
-                conditions={},
-                actions=[{"do": "team", "team": teams["orders"].pk}],
-            ),
-        ]
-    )
+    ordered = [
+        Rule(
+            name="식품 파손은 긴급 · Broken food is urgent",
+            conditions={"all": [leaf("text", "contains", ["계란", "우유", "한우", "벌레"])]},
+            actions=[{"do": "priority", "priority": 4}, {"do": "tags", "add": ["식품"]}],
+        ),
+        Rule(
+            name="우수 고객은 높음 · VIPs first",
+            conditions={"all": [leaf("customer_tier", "is", ["vip"])]},
+            actions=[{"do": "priority", "priority": 3}],
+        ),
+        Rule(
+            name="제품 문의 → 제품 상담 · Product questions",
+            conditions={"any": [leaf("text", "contains", products), leaf("tag", "has", ["정수기"])]},
+            actions=[{"do": "team", "team": teams["products"].pk}],
+            stop=True,
+        ),
+        Rule(
+            name="나머지 → 주문·배송 · Everything else",
+            conditions={},
+            actions=[{"do": "team", "team": teams["orders"].pk}],
+        ),
+    ]
+    for rule in ordered:
+        versions.save(rule, by=None, now=now)
 
 
 def _channels(brand: Brand, teams: dict[str, Team]) -> dict[str, Channel]:
