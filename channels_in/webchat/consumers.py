@@ -23,13 +23,16 @@ from channels_in.webchat.identity import Key, keys_of
 from channels_in.webchat.refusals import Refused
 from channels_in.webchat.sessions import Visitor
 from tickets import live
-from tickets.models import Channel, Event
+from tickets.models import Channel, Event, Ticket
+from tickets.routing import line
 
 log = logging.getLogger(__name__)
 
 HELLO_WITHIN = 10  # seconds
 LONGEST_FRAME = 4096  # characters
 ENDED, EXPIRED, CLOSED, MALFORMED = 4403, 4401, 4410, 4400  # close codes
+LINE_REST = 1.0  # seconds: many moves in a row are one look at the lines
+_MOVES = frozenset({"assigned", "routed", "ticket_created", "solved", "reopened", "status_changed", "snoozed", "woken"})
 
 
 class Rooms:
@@ -39,6 +42,7 @@ class Rooms:
 
     def __init__(self) -> None:
         self.sockets: set[VisitorSocket] = set()
+        self._looking: asyncio.Task[None] | None = None
 
     def add(self, socket: VisitorSocket) -> None:
         if not self.sockets:
@@ -52,6 +56,8 @@ class Rooms:
             if not self.sockets:
                 live.hub().keepers.discard(self.keep)
                 live.hub().discard(self)
+                if self._looking:
+                    self._looking.cancel()
 
     async def on_event(self, loaded: live.LoadedEvent) -> None:
         event, route = loaded.event, loaded.message.route if loaded.message else None
@@ -59,6 +65,26 @@ class Rooms:
         for socket in self.sockets:
             if event.ticket_id in socket.tickets or socket.writes_as(writer) or event.customer_id == socket.customer:
                 socket.news.set()
+        if event.kind in _MOVES and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_at_lines())
+
+    async def _look_at_lines(self) -> None:
+        await asyncio.sleep(LINE_REST)
+        await self.tell_places()
+
+    async def tell_places(self) -> None:
+        """Who waits in a line hears where they stand, if that has changed: one reading for all sockets of this process."""
+        sockets = [socket for socket in self.sockets if socket.visitor and socket.tickets]
+        if not sockets:
+            return
+        ids = frozenset[int]().union(*(socket.tickets for socket in sockets))
+        try:
+            found = await database_sync_to_async(_places)(ids, timezone.now())
+        except DatabaseError as error:  # the next heartbeat looks again
+            log.warning("places in line not read: %s", type(error).__name__)
+            return
+        for socket in sockets:
+            await socket.stand({pk: found[pk] for pk in socket.tickets & found.keys()})
 
     async def on_whisper(self, topic: str, payload: dict[str, Any]) -> None:
         """Typing in a reply, and read marks. Typing in a note never leaves the house."""
@@ -86,6 +112,7 @@ class Rooms:
             if socket.tickets & checked.busy:
                 socket.news.set()
             await socket.say([{"type": "heartbeat"}])
+        await self.tell_places()  # who came, who went, and what the clock opened, no event says
 
 
 @dataclass
@@ -113,6 +140,12 @@ def _check(visitors: list[Visitor], now: datetime) -> _Checked:
     recent = Event.objects.filter(at__gt=now - events.OVERLAP, ticket__isnull=False)
     found.busy = frozenset(recent.values_list("ticket", flat=True).distinct())
     return found
+
+
+def _places(ids: frozenset[int], now: datetime) -> dict[int, line.Place]:
+    waiting = Ticket.objects.filter(pk__in=ids, assignee__isnull=True, last_channel__kind="webchat")
+    shown = waiting.select_related("team__calendar", "first_channel__team__calendar", "last_channel")
+    return line.places_of(shown, now=now)
 
 
 def _same(session: VisitorSession, visitor: Visitor, keys: Mapping[int, Mapping[str, Key]]) -> bool:
@@ -146,6 +179,7 @@ class VisitorSocket(AsyncWebsocketConsumer):
         self.news = asyncio.Event()
         self.cursor = ""
         self.known: set[int] = set()
+        self.places: dict[str, events.Said] = {}  # what was last said of each conversation
         self.faults = 0
         self.closing = False
         self.tasks: list[asyncio.Task[None]] = []
@@ -191,8 +225,17 @@ class VisitorSocket(AsyncWebsocketConsumer):
             await self._fault("malformed")
 
     async def say(self, said: list[events.Said]) -> None:
+        self.places |= {one["conversation"]: one for one in said if one["type"] == "queue"}
         if not self.closing:
             await self.send(text_data=json.dumps({"events": said, "cursor": self.cursor}))
+
+    async def stand(self, places: Mapping[int, line.Place]) -> None:
+        if self.visitor is None:
+            return
+        said = [events.place_said(self.visitor, pk, place) for pk, place in places.items()]
+        fresh = [one for one in said if self.places.get(one["conversation"]) != one]
+        if fresh:
+            await self.say(fresh)
 
     async def typing(self, ticket_id: int, *, on: bool) -> None:
         if self.visitor is not None:

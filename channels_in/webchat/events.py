@@ -20,6 +20,7 @@ from channels_in.webchat.sessions import Visitor
 from tickets.files import SHOWN, signed_url
 from tickets.models import Attachment, Event, Message, ReadMark, Ticket
 from tickets.models.ticket import UNSOLVED
+from tickets.routing import line
 from tickets.secrets import ring
 from tickets.timeline import PLACEHOLDERS
 
@@ -34,6 +35,7 @@ FILE_SECONDS = 86_400  # how long an address of a file opens it
 _SPOKEN = frozenset({"message_received", "reply_posted", "automatic_message"})
 _STATUS = frozenset({"solved", "closed", "reopened", "status_changed", "undone"})
 _SHAPE = frozenset({"merged", "unmerged", "customer_joined", "customer_join_undone"})
+_SHOWN = ("assignee", "team__calendar", "first_channel__team__calendar", "last_channel")
 _WANTED = _SPOKEN | _STATUS | _SHAPE | {"message_changed", "delivery_changed", "delivery_failed", "assigned", "rated"}
 
 Said = dict[str, Any]
@@ -61,6 +63,7 @@ def fresh(visitor: Visitor, *, now: datetime) -> CaughtUp:
     recent = family.messages().order_by("-created_at", "-id")[:MESSAGES]
     said += [family.message(message) for message in reversed(recent)]
     said += family.read_marks()
+    said += family.places(now=now)
     return CaughtUp(said, cursor, tickets=frozenset(family.tickets))
 
 
@@ -81,7 +84,7 @@ def since(visitor: Visitor, after: str, *, now: datetime, known: Collection[int]
     if len(rows) > MOST:
         return CaughtUp([{"type": "resync"}], _newest(now))
     news = [row for row in rows if row.pk not in known]
-    said = family.tell(news) + family.read_marks()
+    said = family.tell(news) + family.read_marks() + family.places(now=now)
     newest = max(((row.pk, row.at) for row in rows), default=(cursor.pk, cursor.at))
     if newest[0] <= cursor.pk:
         newest = (cursor.pk, cursor.at)
@@ -103,10 +106,10 @@ class _Family:
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor
-        own = visitor.tickets().order_by("-id").select_related("assignee")[:CONVERSATIONS]
+        own = visitor.tickets().order_by("-id").select_related(*_SHOWN)[:CONVERSATIONS]
         self.tickets: dict[int, Ticket] = {ticket.pk: ticket for ticket in own}
         while missing := {t.merged_into_id for t in self.tickets.values() if t.merged_into_id} - self.tickets.keys():
-            more = Ticket.objects.filter(pk__in=missing).select_related("assignee")
+            more = Ticket.objects.filter(pk__in=missing).select_related(*_SHOWN)
             self.tickets |= {ticket.pk: ticket for ticket in more}
 
     def survivor_of(self, ticket_id: int) -> int:
@@ -219,8 +222,26 @@ class _Family:
         )
         return [{"type": "read", "ticket": self.visitor.key_of(pk), "seq": seq} for pk, seq in newest]
 
+    def places(self, *, now: datetime) -> list[Said]:
+        """Where they stand in the line, of each conversation that waits for a person here in the chat."""
+        here = [ticket for ticket in self.survivors() if ticket.last_channel_id == self.visitor.channel.pk]
+        found = line.places_of(here, now=now)
+        return [place_said(self.visitor, pk, place) for pk, place in found.items()]
+
 
 _TOLD: Mapping[str, str] = {"solved": "solved", "closed": "solved", "reopened": "reopened", "assigned": "agent"}
+
+
+def place_said(visitor: Visitor, ticket_id: int, place: line.Place) -> Said:
+    """Their own place and nothing of anybody else."""
+    return {
+        "type": "queue",
+        "conversation": visitor.key_of(ticket_id),
+        "position": place.position,
+        "within": place.within,
+        "closed": place.is_closed,
+        "opens_at": place.opens_at.isoformat() if place.opens_at else None,
+    }
 
 
 def file_said(file: Attachment) -> Said:

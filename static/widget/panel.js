@@ -208,6 +208,7 @@ class Panel {
       return true;
     }
     this.#head();
+    this.#place();
     const atEnd = this.thread.show(this.key, this.#contact());
     at("empty").hidden = at("lines").childElementCount > 0;
     if (atEnd) at("newer").hidden = true;
@@ -247,6 +248,21 @@ class Panel {
     fill(at("head"), {
       ".avatar": initial(agent || this.words.get("team")), ".name": agent || this.words.get("team"), ".sub": agent && this.boot.open ? this.words.get("team") : this.#status(),
     });
+  }
+
+  /** Where they stand in the line while nobody has their conversation yet. */
+  #place() {
+    const place = this.key ? this.store.of(this.key).place : null;
+    const words = place ? this.#placed(place) : "";
+    if (at("place").textContent !== words) at("place").textContent = words;
+    at("place").hidden = !words;
+  }
+
+  #placed({ position, within, closed, opens_at: opensAt }) {
+    if (closed && opensAt) return this.words.get("place_closed", { when: this.words.when(opensAt) });
+    if (closed || !position) return this.words.get("place_away");
+    const where = position === 1 ? this.words.get("place_next") : this.words.get("place", { n: position });
+    return within ? `${where} ${this.words.get("place_within", { wait: this.words.wait(within) })}` : where;
   }
 
   #status() {

@@ -10,11 +10,15 @@ import jwt
 import pytest
 from playwright.sync_api import Page, expect
 
+from agents import presence as attendance
+from agents.models import Agent
 from channels_in import process
 from channels_in.webchat import identity
 from tests.cast import assemble
-from tickets import delivery, live, replies
-from tickets.models import Message, Route, Ticket
+from tickets import actions, delivery, live, replies
+from tickets.models import Channel, Message, Route, Ticket
+from tickets.models.event import SYSTEM
+from tickets.routing import assign as routing
 
 PAGE = """<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><title>Shop</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src {host} 'nonce-x'; frame-src {host}; connect-src {host} 'self'">
@@ -98,6 +102,22 @@ def write(panel, text: str, *, kept: bool = True) -> None:
     panel.get_by_role("button", name="Send", exact=True).click()
     if kept:  # the server has said 202
         expect(panel.locator('.line[data-state="sending"]')).to_have_count(0)
+
+
+def test_who_waits_for_a_person_sees_their_place_until_somebody_has_it(page: Page, shop, cast):
+    now = datetime.now(UTC)
+    Channel.objects.filter(pk=cast.webchat.pk).update(team=cast.support)
+    attendance.set_presence(cast.agent, "online", now=now)
+    Agent.objects.filter(pk=cast.agent.pk).update(capacity=0)  # there, and full
+    page.goto(shop.url)
+    panel = open_chat(page)
+    write(panel, "Is anybody there?")
+    work()
+    routing.drain(now=datetime.now(UTC))
+    expect(panel.get_by_text("You are next in line.")).to_be_visible()
+    ticket = Ticket.objects.get()
+    actions.assign(ticket, assignee=cast.agent, team=cast.support, by=SYSTEM, now=datetime.now(UTC))
+    expect(panel.get_by_text("You are next in line.")).to_be_hidden()
 
 
 def test_a_whole_conversation_through_a_reload_and_a_cut_socket(page: Page, shop, cast):

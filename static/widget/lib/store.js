@@ -17,6 +17,7 @@ export class Store {
       case "delivery": this.#delivery(event); break;
       case "read": this.#seenOfTicket.set(event.ticket, Math.max(event.seq, this.#seenOfTicket.get(event.ticket) ?? 0)); break;
       case "conversation": case "agent": case "solved": case "reopened": this.#state(event); break;
+      case "queue": this.of(event.conversation).place = event; break;
       case "survey": this.of(event.conversation).score = event.score; break;
       case "identified": this.signed = event.signed; this.emailKnown = event.email; break;
       default: // heartbeat, and what a newer server may say
@@ -26,7 +27,7 @@ export class Store {
 
   of(key) {
     if (!this.conversations.has(key)) {
-      this.conversations.set(key, { key, open: true, agent: "", score: null, lines: new Map(), changes: [] });
+      this.conversations.set(key, { key, open: true, agent: "", score: null, place: null, lines: new Map(), changes: [] });
     }
     return this.conversations.get(key);
   }
@@ -58,6 +59,7 @@ export class Store {
     const before = lines.get(event.id);
     if (before && rank(before.state) > rank(event.state)) event = { ...event, state: before.state };
     lines.set(event.id, { ...event, type: "message" });
+    if (!before && event.from === "agent") this.of(event.conversation).place = null;
     return before ? [] : [event];
   }
 
@@ -80,7 +82,7 @@ export class Store {
   }
 
   #state({ conversation, open, agent, score }) {
-    Object.assign(this.of(conversation), { open, agent, score });
+    Object.assign(this.of(conversation), { open, agent, score, ...(agent || !open ? { place: null } : {}) });
   }
 }
 

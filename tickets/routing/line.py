@@ -1,0 +1,204 @@
+"""Where a ticket stands in the line of its team, and how long that usually takes. What the customer is told of it.
+
+The order is that of routing. The time comes from how long people were really busy with the newest solved tickets of
+the same team and kind of channel, and from the places that those who are online have for such tickets:
+
+    usually within = handling / places * (position + 0.85 * sqrt(position))
+
+A place becomes free about every `handling / places` seconds; the root covers four of five cases where the lengths of
+conversations vary as much as is usual (docs/board.md). Where that is not known, nothing is promised.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.core.cache import cache
+from django.db.models import Case, Count, F, QuerySet, When
+
+from agents import hours, presence
+from agents.models import Agent, Calendar, Team
+from tickets.models import Channel, Ticket
+from tickets.routing.choice import PLACE
+from tickets.routing.people import WORKED_ON
+
+RECENT = timedelta(days=14)
+SAMPLE = 50  # the newest handled tickets that are measured
+FEWEST = 5  # fewer say nothing
+CAPPED = 5
+MOST = 200  # places of a line that are told
+HANDLING_KEPT = 300  # seconds
+_STEPS = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240)  # minutes; nothing is promised beyond
+
+
+class Place(NamedTuple):
+    """`position` 1 is next; None where nobody of the team is at work.
+
+    `within`: usually no longer than so many seconds; None where that cannot be known. `opens_at`: the team is closed
+    until then.
+    """
+
+    position: int | None = None
+    within: int | None = None
+    opens_at: datetime | None = None
+    is_closed: bool = False
+
+
+class Crew(NamedTuple):
+    """Of one team, for tickets of one weight: how many at once, whatever else they have, and of whom."""
+
+    people: int
+    places: int
+
+
+def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
+    """Ticket -> its place, for those that wait for a person and stand in a line. The queries depend on the teams, not on the tickets.
+
+    `first_channel`, `last_channel` and `team` should be loaded. Nothing of any other ticket is told.
+    """
+    waiting = {ticket.pk: ticket for ticket in tickets if _waits(ticket)}
+    teams: dict[int, Team] = {}
+    for ticket in waiting.values():
+        team = _team_of(ticket)
+        if team is not None:
+            teams[team.pk] = team
+    lines = {pk: list(_line(pk, now=now)[:MOST]) for pk in teams}
+    found: dict[int, Place] = {}
+    crews: dict[tuple[int, str, int], tuple[Crew, float | None]] = {}
+    closed = {pk: _closed(team, now=now) for pk, team in teams.items()}
+    for pk, ticket in waiting.items():
+        team = _team_of(ticket)
+        if team is None:
+            continue
+        if (shut := closed[team.pk]) is not None:
+            found[pk] = shut
+            continue
+        kind, weight = _kind_of(ticket)
+        key = (team.pk, kind, weight)
+        if key not in crews:
+            crews[key] = (_crew(team, kind=kind, weight=weight, now=now), _handling(team, kind, now=now))
+        crew, handling = crews[key]
+        line = lines[team.pk]
+        if not crew.people:
+            found[pk] = Place()
+        elif pk in line:
+            position = line.index(pk) + 1
+            found[pk] = Place(position, _within(position, places=crew.places, handling=handling))
+    return found
+
+
+def within(position: int, *, places: int, handling: float) -> float:
+    """Seconds, unrounded. Pure: docs/board.md explains it, a test compares it with a simulated line."""
+    return handling / places * (position + 0.85 * math.sqrt(position))
+
+
+def told(seconds: float) -> int | None:
+    """Rounded up to a number that people say, in seconds; None beyond what one can promise."""
+    return next((step * 60 for step in _STEPS if seconds <= step * 60), None)
+
+
+def _within(position: int, *, places: int, handling: float | None) -> int | None:
+    if not places or handling is None:
+        return None
+    return told(within(position, places=places, handling=handling))
+
+
+def _waits(ticket: Ticket) -> bool:
+    """For the first or the next word of a person, and none has it."""
+    free = ticket.assignee_id is None and ticket.merged_into_id is None
+    return free and ticket.is_unsolved and ticket.waiting_since is not None
+
+
+def _team_of(ticket: Ticket) -> Team | None:
+    return ticket.team or (ticket.first_channel.team if ticket.first_channel else None)
+
+
+def _kind_of(ticket: Ticket) -> tuple[str, int]:
+    channel = ticket.last_channel or ticket.first_channel
+    return (channel.kind, channel.weight) if channel else ("", PLACE)
+
+
+def _line(team_id: int, *, now: datetime) -> QuerySet[Ticket, int]:
+    """Ids in the order in which routing looks at them."""
+    return (
+        Ticket.objects.survivors()
+        .unsolved()
+        .awake(now=now)
+        .filter(team=team_id, assignee__isnull=True, routing_due_at__isnull=False)
+        .annotate(is_vip=Case(When(customer__tier="vip", then=0), default=1))
+        .order_by(
+            "is_vip",
+            "-priority",
+            F("next_due_at").asc(nulls_last=True),
+            F("waiting_since").asc(nulls_last=True),
+            "id",
+        )
+        .values_list("pk", flat=True)
+    )
+
+
+def _closed(team: Team, *, now: datetime) -> Place | None:
+    calendar = team.calendar or Calendar.objects.filter(is_default=True).first()
+    if calendar is None or hours.is_open(opening := calendar.hours(), now):
+        return None
+    try:
+        return Place(opens_at=hours.next_opening(opening, now), is_closed=True)
+    except hours.NeverOpens:
+        return Place(is_closed=True)
+
+
+def _crew(team: Team, *, kind: str, weight: int, now: datetime) -> Crew:
+    """Who of the team is online in their shift; their places for this kind are what other kinds leave of their capacity."""
+    members = Agent.objects.filter(presence.reachable(now=now), memberships__team=team).exclude(role=Agent.Role.LIGHT)
+    people = [
+        agent
+        for agent in members.select_related("shift")
+        if agent.shift is None or hours.is_open(agent.shift.hours(), now)
+    ]
+    weights = {pk: (k, w) for pk, k, w in Channel.objects.values_list("pk", "kind", "weight")}
+    elsewhere = dict.fromkeys((agent.pk for agent in people), 0)
+    filling = Ticket.objects.survivors().filter(
+        assignee__in=list(elsewhere), status__in=WORKED_ON, snoozed_until__isnull=True
+    )
+    counted = filling.order_by().values_list("assignee", "last_channel").annotate(n=Count("pk"))
+    for agent_id, channel_id, n in counted:
+        other, filled = weights.get(channel_id or 0, ("", PLACE))
+        elsewhere[agent_id or 0] += n * filled if other != kind else 0
+    free = [agent.capacity * PLACE - elsewhere[agent.pk] for agent in people]
+    return Crew(len(people), sum(max(0, room) // max(1, weight) for room in free))
+
+
+def _handling(team: Team, kind: str, *, now: datetime) -> float | None:
+    """Seconds from being given to somebody to being solved, as a mean. None where too few are known."""
+    key = f"handling:{team.pk}:{kind}"
+    known: Mapping[str, float | None] | None = cache.get(key)
+    if known is None:
+        known = {"seconds": _measured(team, kind, now=now)}
+        cache.set(key, known, HANDLING_KEPT)
+    return known["seconds"]
+
+
+def _measured(team: Team, kind: str, *, now: datetime) -> float | None:
+    newest = (
+        Ticket.objects.survivors()
+        .filter(
+            team=team,
+            first_channel__kind=kind,
+            first_solved_at__gt=now - RECENT,
+            solved_at__gt=F("assigned_at"),
+        )
+        .order_by("-first_solved_at", "-pk")
+        .values_list("assigned_at", "solved_at")[:SAMPLE]
+    )
+    took = [(solved - given).total_seconds() for given, solved in newest if given and solved]
+    return typical(took) if len(took) >= FEWEST else None
+
+
+def typical(seconds: Sequence[float]) -> float:
+    """Their mean, each counted as at most CAPPED medians: one that was forgotten over the night stretches no promise."""
+    most = CAPPED * statistics.median(seconds)
+    return statistics.fmean(min(one, most) for one in seconds)
