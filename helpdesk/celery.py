@@ -54,6 +54,7 @@ BEAT = {
     "bulk": _every(5, "tickets.tasks.work_off_bulk"),
     "old_bulk": _every(3600, "tickets.tasks.forget_bulk", queue="slow"),
     "trials": _every(10, "tickets.tasks.try_rules", queue="slow"),
+    "staffing": _every(10, "tickets.tasks.try_staffing", queue="slow"),
     "surveys": _every(5, "analytics.tasks.ask"),
     "idempotency": _every(3600, "tickets.tasks.forget_answers", queue="slow"),
 }

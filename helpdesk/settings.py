@@ -220,6 +220,7 @@ CELERY_TASK_ROUTES = {
     "tickets.tasks.try_rules": {"queue": "slow"},
     "tickets.tasks.run_rules": {"queue": "timers"},
     "tickets.tasks.forget_rule_runs": {"queue": "slow"},
+    "tickets.tasks.try_staffing": {"queue": "slow"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for Redis: the sweep finds what the wake-up lost
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from tickets import actions, bulk, delivery, notification_mail, notifying, outbox, replies, triggers
 from tickets.api import idempotency
-from tickets.routing import assign, trial
+from tickets.routing import assign, staffing, trial
 from tickets.sla import clocks
 from tickets.sla.guard import ClockGuard
 
@@ -42,6 +42,12 @@ def forget_rule_runs() -> None:
 def try_rules() -> None:
     """Try rules on past tickets, for the admins who asked."""
     trial.drain(now=timezone.now(), seconds=TURN)
+
+
+@shared_task
+def try_staffing() -> None:
+    """Play queues again with more people, for the managers who asked."""
+    staffing.drain(now=timezone.now)
 
 
 @shared_task

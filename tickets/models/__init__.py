@@ -19,6 +19,7 @@ from tickets.models.rule import (
     RuleTrial,
     RuleTrialRow,
     RuleVersion,
+    StaffingTrial,
 )
 from tickets.models.search import SearchEntry
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
@@ -69,6 +70,7 @@ __all__ = [
     "SlaSegment",
     "SlaTarget",
     "SlaWarning",
+    "StaffingTrial",
     "Tag",
     "Ticket",
     "TicketLink",

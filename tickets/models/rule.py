@@ -197,3 +197,40 @@ class RuleTrialRow(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["trial", "ticket"], name="one_trial_row_each")]
         indexes = [models.Index(fields=["trial", "-ticket"], name="trial_row_in_order")]
+
+
+class StaffingTrial(models.Model):
+    """The queue of a team played again on what came between `since` and `until`, as it was and with `people` more.
+
+    They are there from `begins` to `ends` (wall clock of the team) with `places` each and these skills. The same
+    `seed` gives the same outcome. Whoever plays it holds it until `leased_until`.
+    """
+
+    UNKNOWN_SECONDS = 600  # how long a ticket is, where none of the team is known
+
+    agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
+    team = models.ForeignKey("agents.Team", on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    people = models.PositiveSmallIntegerField()
+    places = models.PositiveSmallIntegerField()
+    begins = models.TimeField()
+    ends = models.TimeField()
+    skill_ids = ArrayField(models.BigIntegerField(), default=list)
+    seed = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    done = models.PositiveIntegerField(default=0)
+    before = models.JSONField(null=True)  # replay.Outcome
+    after = models.JSONField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(until__gt=F("since")), name="staffing_period")]
+        indexes = [models.Index(fields=["id"], condition=Q(finished_at__isnull=True), name="staffing_running")]
+
+    @property
+    def tickets(self) -> int:
+        """They are played twice."""
+        return self.total // 2
