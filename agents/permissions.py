@@ -43,6 +43,10 @@ def admins_only(view: View) -> View:
     return _guard(view, lambda agent: agent.is_admin)
 
 
+def managers_only(view: View) -> View:
+    return _guard(view, lambda agent: agent.is_manager)
+
+
 def _guard(view: View, allowed: Callable[[Agent], bool]) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

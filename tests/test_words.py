@@ -205,6 +205,7 @@ def pages(cast: Cast, ticket: Ticket) -> list[str]:
     return [
         "/", *(f"/views/{name}/" for name in ("all", "mine", "unassigned", "snoozed", "solved")), t, f"{t}properties/",
         f"{t}composer/", f"{t}customer/", "/reports/", "/reports/?days=7d", "/simulator/", "/accounts/2fa/",
+        "/board/", "/views/board-late/", f"/board/people/{cast.agent.pk}/work/", "/board/staffing/",
         *(f"/reports/tickets/{metric}/" for metric in ("created", "solved", "answered", "waiting", "rated")),
         "/accounts/password/change/", "/accounts/logout/", "/settings/profile/", "/settings/people/", "/settings/people/new/",
         f"/settings/people/{cast.agent.pk}/", "/settings/teams/", f"/settings/teams/{cast.support.pk}/", "/settings/hours/",

@@ -74,9 +74,18 @@ def _macro(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Ev
     return list(Event.objects.filter(pk__in=use.event_ids).order_by("id"))
 
 
+def _queue(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
+    """Away from whoever has it, into the queue of a team: routing finds somebody there."""
+    team = Team.objects.filter(pk=value["team"]).first()
+    if team is None:
+        raise actions.NotAllowed(_("This team does not exist any more."))
+    return actions.assign(ticket, assignee=None, team=team, by=by_agent(agent), now=now)
+
+
 VERBS: dict[str, Verb] = {
     "assign": _deed("assignee"),
     "team": _deed("team"),
+    "queue": _queue,
     "status": _deed("status"),
     "priority": _deed("priority"),
     "snooze": _snooze,
@@ -93,6 +102,8 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
     if do == "assign" and (text in ("", "me") or (number and deeds.person(number))):
         return {"assignee": agent.pk if text == "me" else number}
     if do == "team" and (text == "" or (number and Team.objects.filter(pk=number).exists())):
+        return {"team": number}
+    if do == "queue" and number and Team.objects.filter(pk=number).exists():
         return {"team": number}
     if do == "status" and (text in UNSOLVED or text == Ticket.Status.SOLVED) and text != Ticket.Status.NEW:
         return {"status": text}
@@ -139,6 +150,9 @@ def _said(do: str, value: Value) -> str:
     if do == "team":
         team = Team.objects.filter(pk=value["team"]).first() if value["team"] else None
         return _("team %(name)s") % {"name": team.name} if team else _("without a team")
+    if do == "queue":
+        team = Team.objects.filter(pk=value["team"]).first()
+        return _("back into the queue of %(name)s") % {"name": team.name if team else "?"}
     if do == "status":
         return str(labels_of_status()[value["status"]])
     if do == "priority":

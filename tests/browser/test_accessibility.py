@@ -89,6 +89,8 @@ def pages() -> list[str]:
             f"/tickets/{ticket.pk}/explanation/",
             "/reports/",
             "/reports/tickets/created/",
+            "/board/",
+            "/board/staffing/",
             "/simulator/",
             "/nothing-here/",
         ),

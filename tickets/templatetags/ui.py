@@ -220,6 +220,14 @@ def duration(seconds: float | None) -> str:
 # --- What the modules in static/js need to know ------------------------------------------------------------------------
 
 
+@register.filter
+def against_before(change: int) -> str:
+    """How many more or fewer than in the hour before, in words."""
+    if change == 0:
+        return _("as many as in the hour before")
+    return _("%(change)s against the hour before") % {"change": f"+{change:,}" if change > 0 else f"−{-change:,}"}
+
+
 @register.simple_tag(takes_context=True)
 def js_words(context: Any) -> SafeString:
     """The sentences that the browser itself says, in the page's language, as a JSON block with the id `words`."""
@@ -310,6 +318,7 @@ def under(path: str, prefix: str) -> bool:
 def section_of(path: str) -> str:
     """Which item of the rail a page belongs to, by its address."""
     first = str(path or "/").strip("/").split("/")[0]
+    first = "reports" if first == "board" else first
     return first if first in ("customers", "reports", "settings", "simulator") else "inbox"
 
 

@@ -20,8 +20,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, Team
-from tickets import conditions, grammar, search
-from tickets.access import Visibility, tickets_in
+from tickets import board, conditions, grammar, search
+from tickets.access import Visibility, tickets_in, visibility_of
 from tickets.conditions import Reader
 from tickets.models import SavedView, Ticket
 from tickets.models.ticket import UNSOLVED, TicketQuerySet
@@ -58,6 +58,7 @@ class TicketList:
     chosen: Order | None = None
     query: str = ""
     view: SavedView | None = None
+    part: board.Part | None = None  # what a number of the live board counts
 
     @property
     def path(self) -> str:
@@ -105,7 +106,7 @@ class TicketList:
             "order": self.order.name,
             "place": self.place,
             "members": reverse("members", args=[self.name]) + (f"?{urlencode(self.asked)}" if self.asked else "")
-            if self.query
+            if self.query or self.part
             else "",
         }
 
@@ -119,6 +120,8 @@ class TicketList:
             tickets = tickets.filter(team=self.team_id)
         if self.asleep is not None:
             tickets = tickets.snoozed(now=now) if self.asleep else tickets.awake(now=now)
+        if self.part:
+            tickets = self.part.narrow(tickets, now=now)
         if self.query:
             tickets = tickets.filter(conditions.to_q(self.parsed.tree, Reader(agent_id=agent.pk, now=now)))
         return tickets
@@ -192,6 +195,46 @@ def team_list(team: Team, *, command: str = "") -> TicketList:
     return TicketList(f"team-{team.pk}", team.name, "users", team_id=team.pk, command=command)
 
 
+def board_list(part: board.Part, *, of: str = "") -> TicketList:
+    """What is behind a number of the live board; `of` names its team or person."""
+    label = PART_WORDS[part.name]
+    return TicketList(
+        part.slug,
+        f"{label} · {of}" if of else label,
+        "radio",
+        statuses=UNSOLVED if part.is_open_work else (),
+        asleep=False if part.is_open_work else None,
+        usual=DUE if part.is_open_work else NEWEST,
+        empty_title=_("Nothing here any more"),
+        empty_text=_("What the number counted has been dealt with meanwhile."),
+        part=part,
+    )
+
+
+PART_WORDS = {
+    "waiting": _("Waiting for an answer"),
+    "unassigned": _("Unassigned"),
+    "soon": _("Due within 15 minutes"),
+    "late": _("Past their deadline"),
+    "progress": _("In progress"),
+    "made": _("Came in the last hour"),
+    "done": _("Solved in the last hour"),
+}
+
+
+def _board_list(name: str, *, agent: Agent) -> TicketList | None:
+    part = board.part_named(name)
+    if part is None or not agent.is_manager:
+        return None
+    if part.agent_id is not None:
+        person = board.people_in(visibility_of(agent)).filter(pk=part.agent_id).first()
+        return board_list(part, of=person.name) if person else None
+    if part.team_id:
+        team = saved.teams_for(agent).filter(pk=part.team_id).first()
+        return board_list(part, of=team.name) if team else None
+    return board_list(part, of=_("No team") if part.team_id == board.NO_TEAM else "")
+
+
 def view_list(view: SavedView, base: TicketList) -> TicketList:
     return replace(
         base,
@@ -215,6 +258,8 @@ def list_named(name: str, *, agent: Agent) -> TicketList | None:
     """A list by its name in the address, `team-7` for a team's, `view-7` for a view; None when it is not theirs to see."""
     if name in _BY_NAME:
         return _BY_NAME[name]
+    if name.startswith("board-"):
+        return _board_list(name, agent=agent)
     kind, _dash, digits = name.partition("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
         return None
@@ -251,7 +296,7 @@ def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent,
     A cache that is away is a miss. The solved and the snoozed are not counted: nobody works them off.
     """
     wanted = [one for one in lists if one.is_waiting_work or one.view]
-    sight = _sight(visibility)
+    sight = sight_of(visibility)
     keys = {one.name: _key(one, sight, agent) for one in wanted}
     known = cache.get_many(keys.values())
     fresh: dict[str, int] = {}
@@ -290,7 +335,7 @@ def in_words(n: int) -> str:
     return f"{MOST:,}+" if n > MOST else str(n) if n else ""
 
 
-def _sight(visibility: Visibility) -> str:
+def sight_of(visibility: Visibility) -> str:
     """A name for a set of rights, the same in every process."""
     brands = "all" if visibility.brand_ids is None else ",".join(map(str, sorted(visibility.brand_ids)))
     if visibility.everything:

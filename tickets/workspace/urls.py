@@ -3,6 +3,7 @@ from django.urls import path
 from tickets.workspace import pictures
 from tickets.workspace.files import stored_file
 from tickets.workspace.views import (
+    board,
     bulk,
     composer,
     customers,
@@ -17,6 +18,7 @@ from tickets.workspace.views import (
     properties,
     saved,
     search,
+    staffing,
     styleguide,
     tickets,
 )
@@ -30,6 +32,10 @@ urlpatterns = [
     path("saved-views/<int:pk>/", saved.view, name="saved_view"),
     path("saved-views/<int:pk>/position/", saved.position, name="saved_view_position"),
     path("saved-views/<int:pk>/restoration/", saved.restoration, name="saved_view_restoration"),
+    path("board/", board.board, name="board"),
+    path("board/people/<int:pk>/work/", board.work, name="board_work"),
+    path("board/staffing/", staffing.trials, name="staffing"),
+    path("board/staffing/<int:pk>/", staffing.trial, name="staffing_trial"),
     path("bulk/", bulk.jobs, name="bulk"),
     path("bulk/macros/", bulk.macro_options, name="bulk_macros"),
     path("bulk/snooze/", bulk.snooze_times, name="bulk_snooze"),

@@ -42,7 +42,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         chosen = _chosen(request, agent)
     except search.TooSlow:
         return JsonResponse({"words": _("This query takes too long. Narrow it.")}, status=422)
-    return JsonResponse(_facts(bulk.start(agent, do, value, chosen)), status=202)
+    return JsonResponse(facts_of(bulk.start(agent, do, value, chosen)), status=202)
 
 
 @login_required
@@ -68,7 +68,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
         back = bulk.undo(_job_or_404(request, pk), agent=agent_of(request), now=timezone.now())
     except actions.NotAllowed as problem:
         return JsonResponse({"words": str(problem)}, status=422)
-    return JsonResponse(_facts(back), status=202)
+    return JsonResponse(facts_of(back), status=202)
 
 
 @login_required
@@ -114,7 +114,8 @@ def _job_or_404(request: HttpRequest, pk: int) -> BulkJob:
     return found
 
 
-def _facts(started: BulkJob) -> dict[str, Any]:
+def facts_of(started: BulkJob) -> dict[str, Any]:
+    """What the browser follows a job with."""
     return {
         **bulk.progress_of(started),
         "words": bulk.sentence_of(started),

@@ -56,7 +56,7 @@ class ViewForm(forms.Form):
 
     def clean_base(self) -> str:
         base: str = self.cleaned_data["base"]
-        if base.startswith("view-") or lists.list_named(base, agent=self.agent) is None:
+        if base.startswith(("view-", "board-")) or lists.list_named(base, agent=self.agent) is None:
             raise forms.ValidationError(_("This list does not exist any more."))
         return base
 
