@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count, Min, Q
+from django.utils.translation import gettext as _
 
 from agents import hours, presence
 from agents.models import Agent, Team
@@ -27,6 +28,7 @@ from tickets.routing.people import WORKED_ON
 SOON = timedelta(minutes=15)
 LAST_HOUR = timedelta(hours=1)
 NO_TEAM = 0
+OFF_SHIFT = "off_shift"
 
 
 def _flowed(name: str, since: datetime) -> Q:
@@ -134,9 +136,13 @@ class PersonRow(NamedTuple):
     teams: list[Team]
 
     @property
+    def label(self) -> str:
+        return _("Outside their shift") if self.state == OFF_SHIFT else str(Agent.Presence(self.state).label)
+
+    @property
     def presence(self) -> str:
         """Of the dot at their picture."""
-        return Agent.Presence.AWAY if self.state == "off_shift" else self.state
+        return Agent.Presence.AWAY if self.state == OFF_SHIFT else self.state
 
     @property
     def is_full(self) -> bool:
@@ -249,8 +255,8 @@ def _people(visibility: Visibility, *, now: datetime) -> list[PersonRow]:
     rows = [_person(agent, kinds[agent.pk], seen.get(agent.pk, 0), now=now) for agent in agents]
     # A manager without a team, who has nothing and takes nothing, is no part of the queue.
     rows = [row for row in rows if row.teams or row.kinds or row.working]
-    order = [Agent.Presence.ONLINE, Agent.Presence.BUSY, Agent.Presence.AWAY, "off_shift", Agent.Presence.OFFLINE]
-    return sorted(rows, key=lambda row: order.index(row.state))
+    order: dict[str, int] = {Agent.Presence.ONLINE: 0, OFF_SHIFT: 2, Agent.Presence.OFFLINE: 3}
+    return sorted(rows, key=lambda row: order.get(row.state, 1))
 
 
 def _person(agent: Agent, kinds: list[tuple[str, int, int]], working: int, *, now: datetime) -> PersonRow:
@@ -259,7 +265,7 @@ def _person(agent: Agent, kinds: list[tuple[str, int, int]], working: int, *, no
     off = shown == Agent.Presence.ONLINE and agent.shift and not hours.is_open(agent.shift.hours(), now)
     return PersonRow(
         agent=agent,
-        state="off_shift" if off else shown,
+        state=OFF_SHIFT if off else shown,
         since=since,
         load=places(sum(filled for _kind, _n, filled in kinds)),
         capacity=agent.capacity,
