@@ -22,11 +22,6 @@ from tickets.workspace import lists
 FRAGMENT = {"HTTP_HX_REQUEST": "true"}
 
 
-@pytest.fixture(autouse=True)
-def forget():
-    cache.clear()
-
-
 @pytest.fixture
 def grace(cast, sign_in):
     return sign_in(cast.manager)
