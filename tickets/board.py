@@ -196,7 +196,7 @@ def people_in(visibility: Visibility):  # type: ignore[no-untyped-def]
 def _counts(visibility: Visibility, *, now: datetime) -> dict[int, Counts]:
     """Team -> its counts; NO_TEAM for the tickets that have none."""
     counted = {name: Count("pk", filter=is_so(now)) for name, is_so in _PARTS.items() if name not in _OF_ALL}
-    rows = (
+    rows: Any = (
         tickets_in(visibility)
         .filter(merged_into__isnull=True, status__in=UNSOLVED)
         .awake(now=now)

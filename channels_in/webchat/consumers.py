@@ -225,17 +225,24 @@ class VisitorSocket(AsyncWebsocketConsumer):
             await self._fault("malformed")
 
     async def say(self, said: list[events.Said]) -> None:
-        self.places |= {one["conversation"]: one for one in said if one["type"] == "queue"}
+        said = [one for one in said if self._is_news(one)]
         if not self.closing:
             await self.send(text_data=json.dumps({"events": said, "cursor": self.cursor}))
+
+    def _is_news(self, one: events.Said) -> bool:
+        """A place in line is said once, until it changes or something else is said of its conversation."""
+        if one["type"] != "queue":
+            self.places.pop(one.get("conversation", ""), None)
+            return True
+        before, self.places[one["conversation"]] = self.places.get(one["conversation"]), one
+        return before != one
 
     async def stand(self, places: Mapping[int, line.Place]) -> None:
         if self.visitor is None:
             return
         said = [events.place_said(self.visitor, pk, place) for pk, place in places.items()]
-        fresh = [one for one in said if self.places.get(one["conversation"]) != one]
-        if fresh:
-            await self.say(fresh)
+        if any(self.places.get(one["conversation"]) != one for one in said):
+            await self.say(said)
 
     async def typing(self, ticket_id: int, *, on: bool) -> None:
         if self.visitor is not None:

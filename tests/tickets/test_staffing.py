@@ -43,9 +43,9 @@ def came(people: Cast, at: datetime, *, minutes: float | None = 10, **fields: An
     return ticket
 
 
-def trial_of(people: Cast, **facts: Any) -> StaffingTrial:
+def trial_of(crew: Cast, **facts: Any) -> StaffingTrial:
     usual = {
-        "agent": people.manager, "team": people.support, "since": SINCE, "until": NOW, "people": 2, "places": 1,
+        "agent": crew.manager, "team": crew.support, "since": SINCE, "until": NOW, "people": 2, "places": 1,
         "begins": time(0), "ends": time(23, 59), "created_at": NOW,
     }  # fmt: skip
     return StaffingTrial(**usual | facts)
@@ -180,8 +180,8 @@ def client_of(agent: Any) -> Client:
     return client
 
 
-def asked(people: Cast, **facts: Any) -> dict[str, Any]:
-    usual = {"team": people.support.pk, "days": 7, "people": 2, "begins": "10:00", "ends": "14:00", "places": 3}
+def asked(crew: Cast, **facts: Any) -> dict[str, Any]:
+    usual = {"team": crew.support.pk, "days": 7, "people": 2, "begins": "10:00", "ends": "14:00", "places": 3}
     return usual | facts
 
 

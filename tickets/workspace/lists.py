@@ -232,7 +232,7 @@ def _board_list(name: str, *, agent: Agent) -> TicketList | None:
     if part.team_id:
         team = saved.teams_for(agent).filter(pk=part.team_id).first()
         return board_list(part, of=team.name) if team else None
-    return board_list(part, of=_("No team") if part.team_id == board.NO_TEAM else "")
+    return board_list(part, of=str(_("No team")) if part.team_id == board.NO_TEAM else "")
 
 
 def view_list(view: SavedView, base: TicketList) -> TicketList:

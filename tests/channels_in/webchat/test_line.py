@@ -83,6 +83,7 @@ def test_out_of_hours_the_visitor_hears_when_somebody_is_there(cast, desk, visit
     office.windows.create(weekday=day.weekday(), opens="09:00", closes="10:00")
     cast.support.calendar = office
     cast.support.save(update_fields=["calendar"])
+    Agent.objects.update(presence="offline")
     desk(visitor)
     said = place(visitor)
     assert said["closed"] is True and said["position"] is None

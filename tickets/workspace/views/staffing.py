@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -59,9 +60,9 @@ def trial(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _rows(before: Outcome, after: Outcome) -> list[dict[str, Any]]:
     """(what, as it was, with them, whether that is better: yes, no or "")."""
-    smaller = [
+    smaller: list[tuple[str, float | None, float | None, Callable[[Any], str]]] = [
         (_("Wait, median"), before.median, after.median, duration),
-        (_("Wait, 90 %"), before.p90, after.p90, duration),
+        (_("Wait of nine in ten"), before.p90, after.p90, duration),
         (_("Longest wait"), before.longest, after.longest, duration),
         (_("Left without anybody"), before.left, after.left, str),
     ]
