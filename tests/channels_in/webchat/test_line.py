@@ -98,4 +98,6 @@ def test_a_socket_hears_that_the_line_has_moved(cast, desk, visitor, another, th
     assert until(socket, "queue")["position"] == 2
     actions.solve(first, by=SYSTEM, now=timezone.now())
     assign.drain(now=timezone.now())
-    assert until(socket, "queue")["position"] == 1
+    while (said := until(socket, "queue"))["position"] == 2:  # what is caught up again says it again
+        pass
+    assert said["position"] == 1
