@@ -76,6 +76,8 @@ class StaffingForm(forms.Form):
         super().__init__(*args, **more)
         teams: Any = self.fields["team"]
         teams.queryset = saved.teams_for(agent)
+        if not Skill.objects.exists():
+            del self.fields["skills"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -92,6 +94,6 @@ class StaffingForm(forms.Form):
             since=now - timedelta(days=said["days"]),
             until=now,
             created_at=now,
-            skill_ids=[skill.pk for skill in said["skills"]],
+            skill_ids=[skill.pk for skill in said.get("skills", ())],
             **{name: said[name] for name in ("people", "places", "begins", "ends")},
         )
