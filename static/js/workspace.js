@@ -430,7 +430,7 @@ for (const [command, selector] of [["assign", "#property-assignee-button"], ["te
 for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, { when: () => Boolean(meant()) && !document.querySelector("ticket-composer") });
 document.addEventListener("click", (event) => {
   // Buttons of the head stand for a key of ours.
-  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='play.start']");
+  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='ticket.unread'], [data-command='play.start']");
   if (button) keys.run(button.dataset.command);
 });
 
