@@ -197,6 +197,10 @@ async function refreshHead() {
       place.addEventListener("toggle", () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
       continue;
     }
+    if (place.querySelector(".htmx-request")) { // what was chosen in it is on its way, and its answer says how to undo it
+      later("head", CALM_MS, refreshHead);
+      continue;
+    }
     const people = [...(place.querySelector("#viewers")?.childNodes ?? [])];
     replace(place, node);
     if (people.length) node.querySelector("#viewers")?.replaceChildren(...people);

@@ -122,7 +122,7 @@ class InsertMenu extends HTMLElement {
     on(form, "input", (event) => { if (this.#fields.includes(event.target)) this.#look(event.target); });
     on(form, "click", (event) => this.#click(event));
     on(document, "selectionchange", () => { if (this.isOpen && document.activeElement === this.#asked?.field) this.#look(this.#asked.field); });
-    on(form, "focusout", (event) => { if (this.#fields.includes(event.target) && !this.contains(event.relatedTarget)) this.close(); });
+    on(form, "focusout", (event) => { if (!this.#chooses && this.#fields.includes(event.target) && !this.contains(event.relatedTarget)) this.close(); });
     on(this.list, "pointerdown", (event) => event.preventDefault()); // the field keeps the focus
     on(window, "resize", () => this.#place());
     this.#listenToPalette();
