@@ -118,6 +118,24 @@ def empty_cache() -> Iterator[None]:
     yield
 
 
+# -- Figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """`figure("5,000 events: ...")`: what a test has measured, told at the end of the run, whichever worker measured it."""
+    return lambda words: record_property("figure", words)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind) if one.when == "call"]
+    figures = [words for report in reports for name, words in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for words in figures:
+            terminalreporter.write_line(words)
+
+
 # -- Database ---------------------------------------------------------------------------------------------------------
 
 

@@ -161,6 +161,10 @@ def english_in(texts: list[str]) -> list[str]:
 
 @pytest.fixture
 def korean_cast(cast: Cast) -> Cast:
+    return speaking_korean(cast)
+
+
+def speaking_korean(cast: Cast) -> Cast:
     """Everything that people named is in Korean, so that what is left in English is ours."""
     Brand.objects.update(name="모아마켓")
     Team.objects.filter(pk=cast.support.pk).update(name="주문 배송")

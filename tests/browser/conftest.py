@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from threading import Event as Flag
+from threading import Thread
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
+from tickets import bulk
 
 expect.set_options(timeout=15_000)
 
@@ -57,3 +62,23 @@ def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
         return page
 
     return enter
+
+
+@pytest.fixture
+def worker(crew: people.Cast) -> Iterator[None]:
+    """Somebody works off the jobs on many tickets, as a Celery worker would."""
+    stop = Flag()
+
+    def work() -> None:
+        try:
+            while not stop.wait(0.1):
+                bulk.drain(seconds=5, now=timezone.now())
+        finally:
+            connections.close_all()
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()

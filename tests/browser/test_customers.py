@@ -139,7 +139,7 @@ def test_pictures_from_elsewhere_come_on_demand_and_through_us(crew, screen, two
     assert page.errors == []
 
 
-def test_everything_fits_on_a_phone(crew, screen, two):
+def test_row_31_everything_fits_on_a_phone(crew, screen, two):
     first, other = two
     page = screen(crew.agent, f"/tickets/{first.pk}/", width=360)
     page.goto(page.url.split("/tickets/")[0] + f"/customers/{first.customer_id}/")

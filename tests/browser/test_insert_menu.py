@@ -275,7 +275,7 @@ def test_row_26_one_follows_by_key_and_by_the_side_pane(crew, screen):
     assert not Follower.objects.exists()
 
 
-def test_on_a_phone_the_menu_fits_and_is_tapped(crew, screen, prepared):
+def test_row_31_on_a_phone_the_menu_fits_and_is_tapped(crew, screen, prepared):
     page = opened(screen, crew.agent, says(crew, "?").ticket, width=360)
     page.locator("#composer-text").click()
     page.keyboard.type("/refund")

@@ -90,7 +90,7 @@ def bell(page: Page) -> Any:
     return page.locator("notification-bell [data-count]")
 
 
-def test_25_the_bell_counts_live_lists_opens_and_forgets(crew, screen):
+def test_row_25_the_bell_counts_live_lists_opens_and_forgets(crew, screen):
     page = screen(crew.agent)
     expect(page.locator("body")).to_have_attribute("data-live", "live")
     expect(bell(page)).to_be_hidden()
@@ -117,7 +117,7 @@ def test_25_the_bell_counts_live_lists_opens_and_forgets(crew, screen):
     assert notifications.unread(crew.agent) == 0 and page.errors == []
 
 
-def test_25_all_are_marked_read_and_the_list_goes_on_below(crew, screen):
+def test_row_25_all_are_marked_read_and_the_list_goes_on_below(crew, screen):
     page = screen(crew.agent)
     for n in range(notifications.PAGE + 3):
         given(crew, says(crew, "Hi", who=scene.sender(f"Customer {n}", phone=f"+8210555566{n:02}")))
@@ -134,7 +134,7 @@ def test_25_all_are_marked_read_and_the_list_goes_on_below(crew, screen):
     assert notifications.unread(crew.agent) == 0 and page.errors == []
 
 
-def test_25_of_two_tabs_one_sounds_and_the_other_takes_over_when_it_goes(crew, screen, live_server):
+def test_row_25_of_two_tabs_one_sounds_and_the_other_takes_over_when_it_goes(crew, screen, live_server):
     ticket = given(crew, says(crew, "Where is my parcel?"))
     first = screen(crew.agent)
     second = another(first.context, str(live_server))
@@ -156,7 +156,9 @@ def test_25_of_two_tabs_one_sounds_and_the_other_takes_over_when_it_goes(crew, s
     assert second.errors == []
 
 
-def test_25_the_desktop_is_told_once_and_leads_to_the_ticket_but_not_of_what_one_looks_at(crew, screen, live_server):
+def test_row_25_the_desktop_is_told_once_and_leads_to_the_ticket_but_not_of_what_one_looks_at(
+    crew, screen, live_server
+):
     ticket = given(crew, says(crew, "Where is my parcel?"))
     other = given(crew, says(crew, "I am Ara", who=scene.sender("Ara", phone="+821099990000")))
     page = screen(crew.agent, desktop=("granted", "granted"))
@@ -181,7 +183,7 @@ def test_25_the_desktop_is_told_once_and_leads_to_the_ticket_but_not_of_what_one
     assert Ticket.objects.get(pk=other.pk).assignee == crew.agent and page.errors == []
 
 
-def test_25_only_while_hidden_and_the_quiet_hours_keep_silence(crew, screen):
+def test_row_25_only_while_hidden_and_the_quiet_hours_keep_silence(crew, screen):
     NotificationHours.objects.create(agent=crew.agent, only_when_hidden=True)
     given(crew, says(crew, "Where is my parcel?"))
     page = screen(crew.agent, desktop=("granted", "granted"))
@@ -204,7 +206,7 @@ def test_25_only_while_hidden_and_the_quiet_hours_keep_silence(crew, screen):
     assert page.evaluate("[window.spoken.length, window.sounds.length]") == [1, 1] and page.errors == []
 
 
-def test_25_without_a_socket_the_bell_asks_by_itself(crew, screen):
+def test_row_25_without_a_socket_the_bell_asks_by_itself(crew, screen):
     page = screen(crew.agent, "/settings/profile/")
     expect(bell(page)).to_be_hidden()
     given(crew, says(crew, "Where is my parcel?"))
@@ -230,7 +232,7 @@ def test_25_without_a_socket_the_bell_asks_by_itself(crew, screen):
         ("denied", "denied", "blocks notifications"),
     ],
 )
-def test_25_the_test_button_asks_when_it_is_pressed_and_says_why_it_failed(crew, screen, before, answer, says_):
+def test_row_25_the_test_button_asks_when_it_is_pressed_and_says_why_it_failed(crew, screen, before, answer, says_):
     page = screen(crew.agent, "/settings/notifications/", desktop=(before, answer))
     page.evaluate("""() => {
         const ask = Notification.requestPermission;
@@ -246,7 +248,7 @@ def test_25_the_test_button_asks_when_it_is_pressed_and_says_why_it_failed(crew,
     assert page.errors == []
 
 
-def test_25_what_one_chooses_is_kept_and_half_quiet_hours_are_refused(crew, screen):
+def test_row_25_what_one_chooses_is_kept_and_half_quiet_hours_are_refused(crew, screen):
     page = screen(crew.agent, "/settings/notifications/")
     page.get_by_role("checkbox", name="New message on a ticket that is mine or that I follow E-mail").check()
     page.get_by_role("checkbox", name="A ticket is assigned to me Sound").uncheck()

@@ -45,7 +45,7 @@ def of(page: Page, ticket: Ticket) -> list[tuple[str, dict[str, str]]]:
     return [(method, sent) for method, url, sent in page.asked if url.endswith(f"/tickets/{ticket.pk}/")]
 
 
-def test_what_the_focus_rests_on_is_fetched_and_stays_unread(desk):
+def test_row_1_what_the_focus_rests_on_is_fetched_and_stays_unread(desk):
     first, second, _third = Ticket.objects.order_by("pk")
     with desk.expect_response(f"**/tickets/{first.pk}/"):
         desk.keyboard.press("j")
@@ -64,7 +64,7 @@ def test_what_the_focus_rests_on_is_fetched_and_stays_unread(desk):
     assert of(desk, second) == []
 
 
-def test_a_press_fetches_before_it_is_a_click(desk):
+def test_row_1_a_press_fetches_before_it_is_a_click(desk):
     _first, _second, third = Ticket.objects.order_by("pk")
     desk.locator(f"#ticket-row-{third.pk} a").hover()
     with desk.expect_response(f"**/tickets/{third.pk}/"):
@@ -75,7 +75,7 @@ def test_a_press_fetches_before_it_is_a_click(desk):
     assert len(of(desk, third)) == 1
 
 
-def test_taking_a_ticket_shows_before_the_server_has_answered(desk):
+def test_row_1_taking_a_ticket_shows_before_the_server_has_answered(desk):
     desk.keyboard.press("j")
     desk.keyboard.press("Enter")
     expect(desk.locator("#composer-text")).to_be_visible()

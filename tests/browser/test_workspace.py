@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-import pytest
 from django.templatetags.static import static
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.desk import composer, says, three_tickets
+from tests.test_words import Texts, english_in, speaking_korean
 from tests.workspace import scene
 from tickets import live
 from tickets.models import Draft, Message
+from tickets.routing import assign as routing
 
 
-def test_a_message_appears_is_answered_and_the_colleague_sees_it_all(crew, screen):
+def test_row_10_a_message_appears_is_answered_and_the_colleague_sees_it_all(crew, screen):
     mina, theo = screen(crew.agent), screen(crew.teammate)
     ticket = says(crew, "Where is my parcel?").ticket
     for page in (mina, theo):
@@ -46,7 +47,7 @@ def test_a_message_appears_is_answered_and_the_colleague_sees_it_all(crew, scree
     assert mina.errors == theo.errors == []
 
 
-def test_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
+def test_row_1_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
     first, second, _third = three_tickets(crew)
     page = screen(crew.agent, f"/tickets/{first.pk}/")
     expect(page.locator(f"#ticket-row-{first.pk}")).to_be_visible()
@@ -67,7 +68,7 @@ def test_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
     assert page.url.endswith(f"/tickets/{second.pk}/")
 
 
-def test_the_last_solve_of_a_list_makes_one_toast(crew, screen):
+def test_row_1_the_last_solve_of_a_list_makes_one_toast(crew, screen):
     ticket = says(crew, "Only me").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     expect(page.locator(f"#ticket-row-{ticket.pk}")).to_be_visible()
@@ -81,11 +82,8 @@ def test_the_last_solve_of_a_list_makes_one_toast(crew, screen):
     assert page.errors == []
 
 
-@pytest.mark.parametrize(
-    "down, up", [(("ㅓ", "KeyJ"), ("ㅏ", "KeyK")), (("j", "KeyC"), ("k", "KeyV"))], ids=["hangul", "dvorak"]
-)
-def test_the_keys_work_with_other_layouts(crew, screen, down, up):
-    first, second, _third = three_tickets(crew)
+def test_row_2_the_keys_work_with_other_layouts(crew, screen):
+    first, second, third = three_tickets(crew)
     page = screen(crew.agent)
     expect(page.locator(".row")).to_have_count(3)
 
@@ -95,15 +93,14 @@ def test_the_keys_work_with_other_layouts(crew, screen, down, up):
             [key, code],
         )
 
-    press(*down)
-    expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(first.pk))
-    press(*down)
-    expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(second.pk))
-    press(*up)
-    expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(first.pk))
+    hangul, dvorak = (("ㅓ", "KeyJ"), ("ㅏ", "KeyK")), (("j", "KeyC"), ("k", "KeyV"))
+    for (down, up), reached in ((hangul, (first, second, first)), (dvorak, (second, third, second))):
+        for stroke, ticket in zip((down, down, up), reached, strict=True):
+            press(*stroke)
+            expect(page.locator(".row.is-cursor")).to_have_attribute("data-ticket", str(ticket.pk))
 
 
-def test_menus_by_key_change_the_ticket(crew, screen):
+def test_row_4_menus_by_key_change_the_ticket(crew, screen):
     ticket = says(crew, "Hello").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     expect(composer(page)).to_be_visible()
@@ -128,7 +125,159 @@ def test_menus_by_key_change_the_ticket(crew, screen):
     assert (ticket.assignee, ticket.priority) == (crew.teammate, 4) and page.errors == []
 
 
-def test_a_draft_survives_a_reload_and_is_marked_in_the_list(crew, screen):
+def test_row_9_what_a_key_did_another_one_undoes(crew, screen):
+    ticket = says(crew, "Hello").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+
+    def was_undone(shown: Locator, words: str, told: str) -> None:
+        expect(shown).to_contain_text(words)
+        expect(page.locator(".toast").filter(has_text=told).locator("[data-undo]")).to_be_visible()
+        page.keyboard.press("z")
+        expect(shown).not_to_contain_text(words)
+
+    page.keyboard.press("i")
+    was_undone(page.locator("#property-assignee-button"), "Mina", "Assigned to Mina.")
+    for key, menu, words in (("s", "status", "Pending"), ("p", "priority", "Urgent")):
+        page.keyboard.press(key)
+        page.locator(f"#property-{menu}-menu").get_by_role("option", name=words).click()
+        was_undone(page.locator(f"#property-{menu}-button"), words, f"{menu.title()}: {words}.")
+    page.keyboard.press("Shift+A")
+    expect(page.locator("#property-team-menu [role=combobox]")).to_be_focused()
+    page.keyboard.type("billing")
+    page.keyboard.press("Enter")
+    was_undone(page.locator("#property-team-button"), "Billing", "Team: Billing.")
+    page.keyboard.press("l")
+    expect(page.locator("#property-tags-menu [role=combobox]")).to_be_focused()
+    page.keyboard.type("vip")
+    page.keyboard.press("Enter")
+    expect(page.locator("#property-tags-list [aria-selected=true]")).to_have_text("vip")
+    page.keyboard.press("Escape")
+    was_undone(page.locator("#property-tags-button"), "vip", "Tags changed.")
+    page.keyboard.press("Shift+E")
+    was_undone(page.locator("#property-status-button"), "Solved", "Solved.")
+    ticket.refresh_from_db()
+    facts = (ticket.assignee, ticket.team, ticket.status, ticket.priority, list(ticket.tags.all()))
+    assert facts == (None, None, "open", 2, []) and page.errors == []  # no longer new: somebody has looked after it
+
+
+def test_row_17_a_key_takes_a_ticket_and_so_does_the_first_answer(crew, screen):
+    first, second, _third = three_tickets(crew)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(page)).to_be_visible()
+    take = page.locator("[data-command='ticket.take']").first
+    expect(take).to_have_attribute("aria-keyshortcuts", "I")
+    page.keyboard.press("i")
+    expect(page.locator("#property-assignee-button")).to_contain_text("Mina")
+    expect(take).to_have_count(0)  # it is hers
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("r")
+    page.keyboard.type("Hello Bo")
+    page.keyboard.press("Enter")
+    expect(page.locator("#property-assignee-button")).to_contain_text("Mina")
+    second.refresh_from_db()
+    assert second.assignee == crew.agent and page.errors == []
+
+
+def test_row_28_it_is_dark_where_the_system_is_until_one_chooses(crew, screen):
+    page = screen(crew.agent)
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(ground)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(ground)
+    assert sum(rgb(light)) > 3 * 200 and sum(rgb(dark)) < 3 * 50
+    page.locator("[popovertarget=me-menu]").click()
+    with page.expect_response("**/preference/"):
+        page.locator("[data-theme-choice=light]").click()
+    assert page.evaluate(ground) == light
+    page.reload()
+    assert page.evaluate(ground) == light
+    crew.agent.refresh_from_db()
+    assert crew.agent.theme == "light" and page.errors == []
+
+
+def rgb(colour: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", colour)[:3]]
+
+
+def test_row_29_a_korean_screen_says_nothing_in_english_whatever_one_does(crew, screen):
+    speaking_korean(crew)
+    ticket = says(crew, "컵이 깨져서 왔어요", who=scene.sender("김서연", phone="+821055550000")).ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    english: dict[str, list[str]] = {}
+
+    def look(at: str) -> None:
+        if found := english_in(Texts(page.content()).said):
+            english[at] = found
+
+    for keys, shown in (
+        ("?", "#shortcuts"),
+        ("Control+k", "#palette-list [role=option]"),
+        ("h", "#snooze-times [role=option]"),
+        ("a", "#property-assignee-list [role=option]"),
+        ("p", "#property-priority-menu"),
+        (".", "#more-menu"),
+    ):
+        page.keyboard.press(keys)
+        expect(page.locator(shown).first).to_be_visible()
+        look(keys)
+        page.keyboard.press("Escape")
+        expect(page.locator(shown).first).to_be_hidden()
+    page.keyboard.press("n")
+    page.keyboard.insert_text("확인했어요")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".message--note[id^=message]")).to_be_visible()
+    page.keyboard.press("r")
+    page.keyboard.insert_text("사진을 첨부했어요")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#composer-guard")).to_be_visible()
+    look("a slip")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".message--out[id^=message]:not(.message--note)")).to_be_visible()
+    page.keyboard.press("x")
+    expect(page.locator("bulk-bar")).to_be_visible()
+    look("selected")
+    page.keyboard.press("x")
+    page.keyboard.press("e")
+    expect(page.locator(".toast [data-undo]")).to_be_visible()
+    look("solved")
+    assert english == {} and page.errors == []
+
+
+def test_row_35_why_here_is_answered_beside_the_ticket_and_more_can_be_done_by_one_key(crew, screen):
+    ticket = says(crew, "Hello").ticket
+    routing.assign(ticket.pk, now=timezone.now())
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press(".")
+    items = page.locator("#more-menu [role=menuitem]")
+    expect(items.first).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(items.last).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#explanation-body details").first).to_be_visible()
+    assert page.url.endswith(f"/tickets/{ticket.pk}/")
+    page.keyboard.press("Escape")
+    expect(page.locator("#explanation")).to_be_hidden()
+    page.keyboard.press(".")
+    expect(items.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#property-status-button")).to_contain_text("Solved")
+    expect(page.locator("[data-reopen]")).to_be_visible()
+    page.keyboard.press(".")
+    expect(items.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#ticket-row-{ticket.pk}")).to_have_count(0)
+    expect(page.locator("#ticket[data-ticket]")).to_have_count(0)  # unread, and back in the list
+    ticket.refresh_from_db()
+    assert ticket.status == "solved" and page.errors == []
+
+
+def test_row_5_a_draft_survives_a_reload_and_is_marked_in_the_list(crew, screen):
     ticket = says(crew, "Hello").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     composer(page).fill("Dear Jiwoo, we")
@@ -141,7 +290,7 @@ def test_a_draft_survives_a_reload_and_is_marked_in_the_list(crew, screen):
     assert not Draft.objects.exclude(text="").exists()
 
 
-def test_a_reply_that_crosses_another_is_stopped_though_the_screen_knew_nothing(crew, screen):
+def test_row_6_a_reply_that_crosses_another_is_stopped_though_the_screen_knew_nothing(crew, screen):
     ticket = says(crew, "Who can help me?").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     composer(page).fill("I can!")
@@ -162,7 +311,7 @@ def test_a_reply_that_crosses_another_is_stopped_though_the_screen_knew_nothing(
     ]
 
 
-def test_a_screen_that_was_asleep_catches_up(crew, screen):
+def test_row_7_a_screen_that_was_asleep_catches_up(crew, screen):
     ticket = says(crew, "First").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     expect(composer(page)).to_be_visible()
@@ -174,7 +323,7 @@ def test_a_screen_that_was_asleep_catches_up(crew, screen):
     expect(page.locator("#thread-log")).to_contain_text("While you slept")
 
 
-def test_on_a_phone_one_pane_at_a_time(crew, screen):
+def test_row_31_on_a_phone_one_pane_at_a_time(crew, screen):
     ticket = says(crew, "From a phone").ticket
     page = screen(crew.agent, width=360)
     expect(page.locator("#thread")).to_be_hidden()
@@ -212,7 +361,7 @@ def test_a_mail_runs_nothing_fetches_nothing_and_hears_our_keys(crew, screen):
     assert not [url for url in asked if "track.example" in url]
 
 
-def test_the_list_says_new_above_a_reader_who_has_scrolled(crew, screen):
+def test_row_10_the_list_says_new_above_a_reader_who_has_scrolled(crew, screen):
     scene.many(crew, 30, now=timezone.now() - timedelta(hours=1))
     page = screen(crew.agent, "/views/all/")
     expect(page.locator(".row")).to_have_count(30)
@@ -224,7 +373,7 @@ def test_the_list_says_new_above_a_reader_who_has_scrolled(crew, screen):
     expect(page.locator(".row").first).to_have_attribute("data-ticket", str(ticket.pk))
 
 
-def test_the_browser_and_the_server_agree_on_the_fingerprint(crew, screen):
+def test_row_7_the_browser_and_the_server_agree_on_the_fingerprint(crew, screen):
     page = screen(crew.agent)
     for ids in ([], [1], [1, 2, 3], [10**9, 2**40]):
         path = static("js/lib/feed.js")

@@ -40,7 +40,7 @@ def crowd() -> tuple[people.Cast, list[Agent], SessionStore]:
     return crew, made, session
 
 
-async def test_one_message_is_rendered_once_per_language_for_five_hundred_screens(transactional_db, capsys):
+async def test_one_message_is_rendered_once_per_language_for_five_hundred_screens(transactional_db, figure):
     crew, agents, session = await database_sync_to_async(crowd)()
     screens = [
         Wire(AgentSocket.as_asgi(), query=f"language={agent.language}", user=agent, session=session) for agent in agents
@@ -70,9 +70,8 @@ async def test_one_message_is_rendered_once_per_language_for_five_hundred_screen
         for language in ("en", "ko")
     }
     assert [len(rows) for rows in words.values()] == [1, 1], "everybody got the same fragment"
-    with capsys.disabled():
-        print(
-            f"\n{AGENTS} agents: {events} events, {live.hub().rendered - rendered} renderings; the last one saw it"
-            f" {(last - committed) * 1000:.0f} ms after the commit, {(last - began) * 1000:.0f} ms after the first byte"
-        )
+    figure(
+        f"{AGENTS} agents: {events} events, {live.hub().rendered - rendered} renderings; the last one saw it"
+        f" {(last - committed) * 1000:.0f} ms after the commit, {(last - began) * 1000:.0f} ms after the first byte"
+    )
     await asyncio.gather(*(screen.shut() for screen in screens))
