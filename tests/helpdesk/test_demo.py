@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 
 from helpdesk.demo import load as demo
-from tickets.models import Notification, Outbox, Ticket
+from tickets import conditions
+from tickets.models import Notification, Outbox, RoutingDecision, Ticket
+from tickets.routing import people, rules
+from tickets.routing.choice import PLACE, Person, choose
 
 pytestmark = pytest.mark.django_db
 
@@ -25,3 +32,108 @@ def test_the_past_is_there_and_is_no_news(loaded: Any) -> None:
     assert Notification.objects.exists()
     assert not Notification.objects.filter(read_at__isnull=True).exists()
     assert not Outbox.objects.filter(kind__startswith="notification").exists()
+
+
+# -- Every decision of the day ------------------------------------------------------------------------------------------
+
+REASONS = {
+    "offline": "offline", "away": "away", "busy": "busy", "off_shift": "outside their shift",
+    "at_capacity": "has as many as they may",
+}  # fmt: skip
+MARKS = {
+    "knows_customer": "answered this customer last", "helps_out": "of the overflow team",
+    "had_it": "had it and did not take it",
+}  # fmt: skip
+
+
+def test_routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_stored(loaded: Any) -> None:
+    told = 0
+    for ticket in Ticket.objects.order_by("id"):
+        stored = list(RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("id"))
+        out = StringIO()
+        call_command("routing_explain", str(ticket.number), stdout=out)
+        assert list(_read(out.getvalue())) == [_as_stored(decision) for decision in stored], f"#{ticket.number}"
+        told += len(stored)
+    assert told == RoutingDecision.objects.count() >= 50
+    assert RoutingDecision.objects.filter(outcome="assigned", candidates__0__isnull=False).count() >= 30
+
+
+def test_whoever_decides_anew_from_what_is_stored_decides_the_same(loaded: Any) -> None:
+    """The stored candidates are all that a choice depends on, with who was given something when."""
+    given: dict[int, int] = {}
+    ties = set()
+    for decision in RoutingDecision.objects.select_related("ticket__first_channel", "ticket__last_channel").order_by(
+        "id"
+    ):
+        if decision.candidates:
+            weight = people.weight_of(decision.ticket)
+            choice = choose([_person(one, given) for one in decision.candidates], needs=[], weight=weight)
+            assert choice == (decision.agent_id, decision.tie_breaker, decision.candidates)
+            ties.add(choice.tie_breaker)
+        if decision.outcome == RoutingDecision.Outcome.ASSIGNED and decision.agent_id:
+            given[decision.agent_id] = decision.pk
+    assert {"fewest_open", "longest_since_last"} <= ties
+
+
+def _person(stored: dict[str, Any], given: dict[int, int]) -> Person:
+    return Person(
+        agent_id=stored["agent"],
+        name=stored["name"],
+        load=round(stored["load"] * PLACE),
+        capacity=round(stored["capacity"] * PLACE),
+        absent=(stored["skipped"] or "") if stored["skipped"] != "at_capacity" else "",
+        last_given=given.get(stored["agent"], 0),
+        **{name: stored.get(name, False) for name in MARKS},
+    )
+
+
+def _as_stored(decision: RoutingDecision) -> dict[str, Any]:
+    return {
+        "at": f"{decision.at:%Y-%m-%d %H:%M:%S}",
+        "rules": [
+            (step["matched"], f"{step['name']}, version {step['version']}", _note(step)) for step in decision.rules
+        ],
+        "team": decision.team.name if decision.team else "",
+        "candidates": [
+            (
+                one["agent"] == decision.agent_id,
+                one["name"],
+                f"{one['load']}/{one['capacity']}",
+                ", ".join(
+                    [*filter(None, [REASONS.get(one["skipped"] or "", "")]), *(MARKS[m] for m in MARKS if one.get(m))]
+                ),
+            )
+            for one in decision.candidates
+        ],
+        "agent": decision.agent.name if decision.agent else "",
+    }
+
+
+def _note(step: dict[str, Any]) -> str:
+    if not step["matched"]:
+        return f"Did not hold: {conditions.sentence(step['failed'])}"
+    did = ", ".join(rules.describe(action) for action in step["did"]) or "Changed nothing"
+    return f"{did}. No further rules." if step.get("stopped") else did
+
+
+def _read(text: str) -> Iterator[dict[str, Any]]:
+    """What `routing_explain` printed, decision by decision; the last line of each says who got it."""
+    for block in re.split(r"^(?=\d{4}-)", text, flags=re.MULTILINE)[1:]:
+        head, *lines = block.splitlines()
+        steps = [re.fullmatch(r"  ([✓✗]) (.+?, version \d+): (.*)", line) for line in lines if line[2] in "✓✗"]
+        shown = [re.fullmatch(r"  ([●○]) (.+) ([\d.]+/[\d.]+) ?(.*)", line) for line in lines if line[2] in "●○"]
+        outcome = next(line for line in lines if line.startswith("  ") and line[2] not in "✓✗●○→")
+        assert all(steps) and all(shown)
+        names = [one[2] for one in shown if one]
+        yield {
+            "at": head[:19],
+            "rules": [(one[1] == "✓", one[2], one[3]) for one in steps if one],
+            "team": next((line[4:] for line in lines if line.startswith("  → ")), ""),
+            "candidates": [(one[1] == "●", one[2], one[3], one[4]) for one in shown if one],
+            "agent": next((name for name in names if outcome.strip().startswith(name)), _keeper(outcome)),
+        }
+
+
+def _keeper(outcome: str) -> str:
+    kept = re.fullmatch(r"  (.+) had it already and keeps it\.", outcome)
+    return kept[1] if kept else ""

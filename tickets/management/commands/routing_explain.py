@@ -26,9 +26,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"  → {one.team}")
             for candidate in one.candidates:
                 mark = "●" if candidate.chosen else "○"
-                self.stdout.write(
-                    f"  {mark} {candidate.name} {candidate.load}/{candidate.capacity} {candidate.reason}".rstrip()
-                )
+                why = ", ".join(filter(None, [candidate.reason, *candidate.marks]))
+                self.stdout.write(f"  {mark} {candidate.name} {candidate.load}/{candidate.capacity} {why}".rstrip())
             self.stdout.write(f"  {one.outcome}")
         if waiting := explain.still_waiting(ticket):
             self.stdout.write(waiting)
