@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from agents import presence
@@ -98,7 +98,6 @@ def test_coming_online_drains_the_backlog_oldest_first_up_to_the_capacity(people
     assign.drain(now=later)
     assert not Ticket.objects.filter(assignee__isnull=False).exists()
     come_online(people.agent, at=later)
-    assert assign.capacity_freed(now=later, team_ids=[people.support.pk]) == 4
     assign.drain(now=later)
     given = Ticket.objects.filter(assignee=people.agent).order_by("id").values_list("pk", flat=True)
     assert list(given) == [tickets[0].pk, tickets[1].pk]
@@ -124,31 +123,58 @@ def test_whoever_has_room_again_gets_the_next_one_at_once(people: Cast, how: str
     assert second.assignee == people.agent
 
 
-def test_taking_a_waiting_ticket_waits_for_nobody_who_takes_another(people: Cast, transactional_db: None) -> None:
-    """Each holds its own ticket's lock while it makes the others due: with a wait there, both would wait for ever."""
-    waiting = [new_ticket(people, team=people.support) for _n in range(2)]
+def test_whoever_becomes_free_writes_to_no_ticket_that_waits(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the queue: they hold a lock of their own, and an answer must not cost what the queue costs."""
+    woken: list[str] = []
+    monkeypatch.setattr(assign, "wake", woken.append)
+    assign.capacity_freed(now=NOW)
+    assert not woken
+    for _n in range(3):
+        new_ticket(people, team=people.support)
     Ticket.objects.update(routing_due_at=NOW + timedelta(minutes=1))
-    both, moved, faults = Barrier(2, timeout=10), list[int](), list[Exception]()
+    with CaptureQueriesContext(connection) as asked:
+        assign.capacity_freed(now=NOW)
+    assert woken == ["tickets.tasks.route"]
+    assert len(asked) == 1 and asked[0]["sql"].startswith("SELECT")
+    assert set(Ticket.objects.values_list("routing_due_at", flat=True)) == {NOW + timedelta(minutes=1)}
 
-    def take(ticket: Ticket) -> None:
-        try:
-            with transaction.atomic():
-                actions.lock(ticket.pk)
-                both.wait()
-                moved.append(assign.capacity_freed(now=NOW))
-                both.wait()
-        except Exception as fault:
-            faults.append(fault)
-            both.abort()
-        finally:
-            connection.close()
 
-    threads = [Thread(target=take, args=[ticket]) for ticket in waiting]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (faults, sum(moved)) == ([], 2)
+def test_what_nobody_present_can_take_holds_up_nobody_behind_it(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unplaceable ones in front are not even decided anew, and only as many are called up as there is room for."""
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=2)
+    rare = Skill.objects.create(name="Latin")
+    needy = [new_ticket(people, team=people.support, at=NOW - timedelta(hours=1)) for _n in range(3)]
+    TicketSkill.objects.bulk_create(TicketSkill(ticket=one, skill=rare, level=1) for one in needy)
+    plain = [new_ticket(people, team=people.support, at=NOW + timedelta(seconds=n)) for n in range(4)]
+    assign.drain(now=NOW + timedelta(seconds=10))
+    later = NOW + timedelta(seconds=20)
+    come_online(people.agent, at=later)
+    asked: list[int] = []
+    real = assign.assign
+
+    def decide(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
+        asked.append(ticket_id)
+        return real(ticket_id, now=now)
+
+    monkeypatch.setattr(assign, "assign", decide)
+    assert assign.drain(now=later) == 2
+    assert asked == [one.pk for one in plain[:2]]
+    assert list(people.agent.tickets.order_by("id")) == plain[:2]
+
+
+def test_those_of_the_overflow_team_are_room_for_what_has_waited_long_enough(people: Cast) -> None:
+    people.support.overflow, people.support.overflow_minutes = people.billing, 10
+    people.support.save()
+    ticket = new_ticket(people, team=people.support)
+    assign.drain(now=NOW)
+    soon, later = NOW + timedelta(seconds=30), NOW + timedelta(minutes=10, seconds=1)
+    come_online(people.outsider, at=soon)
+    assert assign.drain(now=soon) == 0
+    Ticket.objects.update(routing_due_at=later + timedelta(seconds=50))
+    come_online(people.outsider, at=later)
+    assert assign.drain(now=later) == 1
+    ticket.refresh_from_db()
+    assert ticket.assignee == people.outsider
 
 
 def test_the_load_is_counted_over_open_tickets_only(people: Cast) -> None:

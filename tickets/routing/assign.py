@@ -9,7 +9,6 @@ somebody who has gone, come back the same way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,7 +28,8 @@ from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = timedelta(seconds=60)  # a queued ticket, when nobody said that they became free
+LOOK_AGAIN = timedelta(seconds=60)  # a queued ticket, whoever has room
+CALLED = 2000  # waiting tickets, of the teams where somebody has room, that a drain looks through
 QUEUED = RoutingDecision.Outcome.QUEUED
 
 
@@ -46,29 +46,20 @@ def status_changed(ticket: Ticket, *, now: datetime) -> None:
         capacity_freed(now=now)
 
 
-@transaction.atomic
-def capacity_freed(*, now: datetime, team_ids: Iterable[int] | None = None) -> int:
-    """Somebody has room again: the waiting tickets (of these teams) are due now, the oldest first.
-
-    Waits for no lock: its caller holds one ticket already, and so may the holder of the next. A ticket that somebody
-    works on at this moment is looked at again within LOOK_AGAIN.
-    """
-    waiting = Ticket.objects.filter(routing_due_at__gt=now, assignee__isnull=True)
-    if team_ids is not None:
-        waiting = waiting.filter(team__in=list(team_ids))
-    free = waiting.select_for_update(skip_locked=True, no_key=True).values("pk")
-    moved = Ticket.objects.filter(pk__in=free).update(routing_due_at=now)
-    if moved:
+def capacity_freed(*, now: datetime) -> None:
+    """Somebody has room again: the drain is woken after the commit, if anybody waits. Writes nothing, waits for no lock."""
+    if Ticket.objects.filter(routing_due_at__gt=now, assignee__isnull=True).exists():
         wake("tickets.tasks.route")
-    return moved
 
 
 def drain(*, now: datetime, limit: int = 500) -> int:
     """Pay what is owed: important customers and priorities first, then the next breach, then the longest wait.
 
+    Waiting tickets for which somebody has room now are owed too, whether or not a wake-up came.
     One that fails is put off and never blocks those behind it. Once a team has nobody for a ticket, those of the same
     weight and more that have been through the rules already are put off together: a long queue costs little to look at.
     """
+    _call_up(now=now)
     done, put_off = 0, list[int]()
     full: dict[int, int] = {}  # team -> the weight from which on it takes nothing more
     for ticket_id, team_id, weight, decided in _due(now)[:limit]:
@@ -92,23 +83,47 @@ def drain(*, now: datetime, limit: int = 500) -> int:
 
 def _due(now: datetime) -> QuerySet[Ticket, tuple[int, int, int, bool]]:
     """(ticket, team or 0, weight in hundredths of a place, decided before) in the order of routing."""
-    return (
-        Ticket.objects.filter(routing_due_at__lte=now)
-        .annotate(
-            is_vip=Case(When(customer__tier="vip", then=0), default=1),
-            decided=Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk"))),
-            weight=Coalesce("last_channel__weight", "first_channel__weight", PLACE),
-            known_team=Coalesce("team", 0),
-        )
-        .order_by(
-            "is_vip",
-            "-priority",
-            F("next_due_at").asc(nulls_last=True),
-            F("waiting_since").asc(nulls_last=True),
-            "id",
-        )
-        .values_list("pk", "known_team", "weight", "decided")
+    decided = Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk")))
+    due = _in_order(Ticket.objects.filter(routing_due_at__lte=now))
+    return due.annotate(decided=decided, known_team=Coalesce("team", 0)).values_list(
+        "pk", "known_team", "weight", "decided"
     )
+
+
+def _in_order(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
+    is_vip = Case(When(customer__tier="vip", then=0), default=1)
+    weight = Coalesce("last_channel__weight", "first_channel__weight", PLACE)
+    return tickets.annotate(is_vip=is_vip, weight=weight).order_by(
+        "is_vip",
+        "-priority",
+        F("next_due_at").asc(nulls_last=True),
+        F("waiting_since").asc(nulls_last=True),
+        "id",
+    )
+
+
+def _call_up(*, now: datetime) -> None:
+    """Make those of the waiting tickets due for whom somebody has room: as many as there is room for, in order.
+
+    Those whom nobody present could take are passed over, so that they hold up nobody behind them. It reads without
+    locks, `assign` decides. What somebody works on at this moment is left alone.
+    """
+    waiting = Ticket.objects.filter(routing_due_at__gt=now, assignee__isnull=True)
+    room = people.with_room(now=now) if waiting.exists() else None
+    if not room:
+        return
+    rows = list(
+        _in_order(waiting.filter(team__in=room.teams))
+        .annotate(since=Coalesce("waiting_since", "created_at"))
+        .values_list("pk", "team", "weight", "since")[:CALLED]
+    )
+    needs = people.required_skills([row[0] for row in rows], now=now)
+    called = [
+        pk for pk, team, weight, since in rows if room.take(team, weight=weight, needs=needs[pk], waited=now - since)
+    ]
+    if called:
+        free = waiting.filter(pk__in=called).select_for_update(skip_locked=True, no_key=True).values("pk")
+        Ticket.objects.filter(pk__in=free).update(routing_due_at=now)
 
 
 @transaction.atomic

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Count, OuterRef, Subquery
@@ -66,6 +67,68 @@ def considered(ticket: Ticket, *, team: Team, with_overflow: bool, now: datetime
         )
         for agent in locked
     ]
+
+
+@dataclass
+class _Free:
+    room: int  # in hundredths of a place
+    teams: frozenset[int]
+    skills: Mapping[int, int]
+
+
+class Room:
+    """Who could take something at this moment, and how much: a reckoning without locks, which decides nothing."""
+
+    def __init__(self, free: Sequence[_Free], teams: Iterable[Team]) -> None:
+        self._free = free
+        self._overflow = {team.pk: (team.overflow_id, timedelta(minutes=team.overflow_minutes)) for team in teams}
+
+    @property
+    def teams(self) -> list[int]:
+        """Those with somebody who has room, or who help where they overflow."""
+        own = {team for one in self._free for team in one.teams}
+        return [pk for pk, (overflow, _after) in self._overflow.items() if pk in own or overflow in own]
+
+    def take(self, team: int, *, weight: int, needs: Mapping[int, int], waited: timedelta) -> bool:
+        """Whether somebody could take a ticket of this team; their room is then less. `needs`: skill -> level."""
+        overflow, after = self._overflow[team]
+        helping = overflow if waited >= after else None
+        fit = [
+            one
+            for one in self._free
+            if one.room >= weight
+            and (team in one.teams or helping in one.teams)
+            and all(one.skills.get(skill, 0) >= level for skill, level in needs.items())
+        ]
+        if fit:
+            max(fit, key=lambda one: one.room).room -= weight
+        return bool(fit)
+
+
+def with_room(*, now: datetime) -> Room | None:
+    """None when everybody who is there has as many as they may."""
+    there = presence.online(now=now).select_related("shift").prefetch_related("skills", "memberships")
+    present = [agent for agent in there if not _absent(agent, now=now)]
+    loads = _loads(present)
+    free = [
+        _Free(
+            room=agent.capacity * PLACE - loads[agent.pk],
+            teams=frozenset(one.team_id for one in agent.memberships.all()),
+            skills={one.skill_id: one.level for one in agent.skills.all()},
+        )
+        for agent in present
+        if agent.capacity * PLACE > loads[agent.pk]
+    ]
+    return Room(free, Team.objects.all()) if free else None
+
+
+def required_skills(ticket_ids: Iterable[int], *, now: datetime) -> dict[int, dict[int, int]]:
+    """Ticket -> skill -> level, without what is no more than wished by now."""
+    needs: dict[int, dict[int, int]] = defaultdict(dict)
+    rows = TicketSkill.objects.filter(ticket__in=list(ticket_ids), required=True).exclude(wished_from__lte=now)
+    for ticket, skill, level in rows.values_list("ticket", "skill", "level"):
+        needs[ticket][skill] = level
+    return needs
 
 
 def _absent(agent: Agent, *, now: datetime) -> str:
