@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -119,27 +120,74 @@ def record(
 
     Raises KeyError for a kind that `timeline.KINDS` does not know.
     """
-    notifies = KINDS[kind].notifies
-    event = Event.objects.create(
+    event = _entry(
+        kind,
+        ticket=ticket,
+        customer_id=customer_id,
+        by=by,
+        now=now,
+        message_id=message_id,
+        particulars=particulars or {},
+    )
+    _append([event])
+    return event
+
+
+def record_all(kind: str, found: Iterable[tuple[Ticket, dict[str, Any]]], *, by: Actor, now: datetime) -> list[Event]:
+    """`record` for the same kind of thing on many tickets, each with its particulars: as many statements as for one."""
+    events = [_entry(kind, ticket=ticket, by=by, now=now, particulars=particulars) for ticket, particulars in found]
+    _append(events)
+    return events
+
+
+def _entry(
+    kind: str,
+    *,
+    ticket: Ticket | None,
+    by: Actor,
+    now: datetime,
+    particulars: dict[str, Any],
+    customer_id: int | None = None,
+    message_id: int | None = None,
+) -> Event:
+    return Event(
         ticket=ticket,
         customer_id=customer_id if customer_id is not None else (ticket.customer_id if ticket else None),
         kind=kind,
         actor_type=by.type,
         actor=by.agent,
         message_id=message_id,
-        particulars=particulars or {},
+        particulars=particulars,
         at=now,
     )
-    receivers = Webhook.objects.filter(active=True).values_list("pk", "events")
-    wanted = [pk for pk, kinds in receivers if not kinds or kind in kinds]
-    owed = [
-        Outbox(kind="webhook", shard_key=f"webhook:{pk}", payload={"webhook": pk, "event": event.pk}) for pk in wanted
-    ]
-    if notifies:
-        owed.append(Outbox(kind="notification", shard_key="notification", payload={"event": event.pk}))
-    runs = RUN_BY.get(kind, ()) if by.type != RULE.type and ticket is not None else ()
-    if runs and Rule.objects.filter(active=True, when__in=runs).exists():
-        owed.append(Outbox(kind=RULES, shard_key=RULES, payload={"event": event.pk}, next_attempt_at=now))
+
+
+def _append(events: list[Event]) -> None:
+    notified = {event.kind for event in events if KINDS[event.kind].notifies}
+    Event.objects.bulk_create(events)
+    receivers = list(Webhook.objects.filter(active=True).values_list("pk", "events"))
+    running = _running(events)
+    owed: list[Outbox] = []
+    for event in events:
+        owed += [
+            Outbox(kind="webhook", shard_key=f"webhook:{pk}", payload={"webhook": pk, "event": event.pk})
+            for pk, kinds in receivers
+            if not kinds or event.kind in kinds
+        ]
+        if event.kind in notified:
+            owed.append(Outbox(kind="notification", shard_key="notification", payload={"event": event.pk}))
+        if _runs(event) & running:
+            owed.append(Outbox(kind=RULES, shard_key=RULES, payload={"event": event.pk}, next_attempt_at=event.at))
     if owed:
         Outbox.objects.bulk_create(owed)
-    return event
+
+
+def _runs(event: Event) -> set[str]:
+    """The kinds of rules that it may set off."""
+    return set(RUN_BY.get(event.kind, ())) if event.actor_type != RULE.type and event.ticket_id else set()
+
+
+def _running(events: Iterable[Event]) -> set[str]:
+    """Of the kinds of rules that these may set off, those of which there is one."""
+    wanted = {when for event in events for when in _runs(event)}
+    return set(Rule.objects.filter(active=True, when__in=wanted).values_list("when", flat=True)) if wanted else set()

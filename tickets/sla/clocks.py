@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Max, Prefetch, QuerySet
+from django.db.models import Max, Prefetch, QuerySet
 
 from agents.hours import ALWAYS, Hours, NeverOpens
 from agents.models import Calendar
 from tickets import conditions, live
 from tickets.models import Event, SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning, Ticket
-from tickets.models.event import SYSTEM
+from tickets.models.event import SYSTEM, record_all
 from tickets.models.sla import PAUSABLE, SlaMetric
 from tickets.sla import clock as arithmetic
 from tickets.sla.clock import Piece, Stretch
@@ -207,15 +207,20 @@ def sweep(*, now: datetime) -> int:
 @transaction.atomic
 def _recalculated(*, now: datetime) -> int:
     """Their deadlines move with the calendar. What is breached already stays as it was written."""
-    stale = SlaClock.objects.filter(
-        state__in=[State.RUNNING, State.PAUSED],
-        business=True,
-        breached_at__isnull=True,
-        calendar_version__lt=F("calendar__version"),
-    ).select_related("calendar", "ticket")
-    # The ticket too: a moved deadline is noted on it.
-    locked = stale.select_for_update(of=("self", "ticket"), skip_locked=True, no_key=True)
-    clocks = list(locked.order_by("id")[:SWEEP])
+    clocks: list[SlaClock] = []
+    for calendar in Calendar.objects.order_by("id"):  # one by one: its index leads to them, past all that is closed
+        stale = SlaClock.objects.filter(
+            state__in=[State.RUNNING, State.PAUSED],
+            business=True,
+            breached_at__isnull=True,
+            calendar=calendar,
+            calendar_version__lt=calendar.version,
+        ).select_related("calendar", "ticket")
+        # The ticket too: a moved deadline is noted on it.
+        locked = stale.select_for_update(of=("self", "ticket"), skip_locked=True, no_key=True)
+        clocks += locked.order_by("calendar_version", "id")[: SWEEP - len(clocks)]
+        if len(clocks) == SWEEP:
+            break
     for clock in clocks:
         before = clock.due_at
         if clock.calendar:
@@ -231,8 +236,9 @@ def _breaches(*, now: datetime) -> int:
     due = SlaClock.objects.filter(state=State.RUNNING, breached_at__isnull=True, due_at__lte=now)
     clocks = list(due.order_by("due_at").select_for_update(skip_locked=True, no_key=True)[:SWEEP])
     SlaClock.objects.filter(pk__in=[clock.pk for clock in clocks]).update(breached_at=now)
-    tickets = Ticket.objects.in_bulk([clock.ticket_id for clock in clocks])
-    live.announce(*(_breached(tickets[clock.ticket_id], clock, now=now) for clock in clocks))
+    tickets = Ticket.objects.only("customer").in_bulk([clock.ticket_id for clock in clocks])
+    found = [(tickets[clock.ticket_id], _lateness(clock, now=now)) for clock in clocks]
+    live.announce(*record_all("sla_breached", found, by=SYSTEM, now=now))
     return len(clocks)
 
 
@@ -241,22 +247,25 @@ def _warnings(*, now: datetime) -> int:
     due = SlaWarning.objects.filter(fired_at__isnull=True, due_at__lte=now).select_related("clock__ticket")
     warnings = list(due.order_by("due_at").select_for_update(of=("self",), skip_locked=True, no_key=True)[:SWEEP])
     SlaWarning.objects.filter(pk__in=[warning.pk for warning in warnings]).update(fired_at=now)
-    live.announce(
-        *(
-            _recorded("sla_warning", warning.clock.ticket, warning.clock, now=now, percent=warning.percent)
-            for warning in warnings
-        )
-    )
+    found = [(warning.clock.ticket, _of(warning.clock, percent=warning.percent)) for warning in warnings]
+    live.announce(*record_all("sla_warning", found, by=SYSTEM, now=now))
     return len(warnings)
 
 
 def _breached(ticket: Ticket, clock: SlaClock, *, now: datetime) -> Event:
-    late = int((now - clock.due_at).total_seconds())
-    return _recorded("sla_breached", ticket, clock, now=now, late_seconds=late)
+    return ticket.record("sla_breached", by=SYSTEM, now=now, **_lateness(clock, now=now))
+
+
+def _lateness(clock: SlaClock, *, now: datetime) -> dict[str, Any]:
+    return _of(clock, late_seconds=int((now - clock.due_at).total_seconds()))
+
+
+def _of(clock: SlaClock, **particulars: Any) -> dict[str, Any]:
+    return {"metric": clock.metric, "clock": clock.pk, **particulars}
 
 
 def _recorded(kind: str, ticket: Ticket, clock: SlaClock, *, now: datetime, **particulars: Any) -> Event:
-    return ticket.record(kind, by=SYSTEM, now=now, metric=clock.metric, clock=clock.pk, **particulars)
+    return ticket.record(kind, by=SYSTEM, now=now, **_of(clock, **particulars))
 
 
 # -- Starting -----------------------------------------------------------------------------------------------------------
