@@ -162,6 +162,27 @@ def test_what_nobody_present_can_take_holds_up_nobody_behind_it(people: Cast, mo
     assert list(people.agent.tickets.order_by("id")) == plain[:2]
 
 
+def test_a_new_ticket_does_not_take_the_place_of_one_that_waits(people: Cast) -> None:
+    """Although it is decided first, by a worker that does not know yet that somebody has room."""
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=2)
+    older = new_ticket(people, team=people.support)
+    needy = new_ticket(people, team=people.support)
+    TicketSkill.objects.create(ticket=needy, skill=Skill.objects.create(name="Latin"), level=1)
+    assign.drain(now=NOW)
+    later = NOW + timedelta(seconds=10)
+    come_online(people.agent, at=later)
+    new, newer, vip = (new_ticket(people, team=people.support, at=later) for _n in range(3))
+    Customer.objects.filter(pk=vip.customer_id).update(tier="vip")
+    assert reasons(routed(new, at=later))["Mina"] is None  # one place is kept, one is left
+    assert reasons(routed(newer, at=later))["Mina"] == "others_first"
+    assert routed(vip, at=later).agent == people.agent
+    Ticket.objects.filter(pk=vip.pk).update(status="solved")
+    assert assign.drain(now=later) == 1
+    older.refresh_from_db()
+    newer.refresh_from_db()
+    assert (older.assignee, newer.assignee) == (people.agent, None)
+
+
 def test_those_of_the_overflow_team_are_room_for_what_has_waited_long_enough(people: Cast) -> None:
     people.support.overflow, people.support.overflow_minutes = people.billing, 10
     people.support.save()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.routing.choice import Need, Person, choose, places, too_heavy
+from tickets.routing.choice import Claim, Need, Person, choose, places, reserve, too_heavy
 
 KOREAN = Need(1, "Korean", 2, required=True)
 REFUNDS = Need(2, "Refunds", 1, required=False)
@@ -116,3 +116,29 @@ def test_whoever_is_chosen_may_have_it_and_everybody_else_has_a_reason(
     shuffled = list(everybody)
     chance.shuffle(shuffled)
     assert choose(shuffled, needs=needs, weight=weight).agent_id == choice.agent_id
+
+
+def test_room_is_kept_for_those_who_come_first() -> None:
+    people = [person(1, load=300), person(2, load=400, skills={1: 2}), person(3, absent="away")]
+    kept = reserve(people, [Claim(100, {1: 2}), Claim(100, {}), Claim(100, {9: 1})])
+    assert [one.reserved for one in kept] == [100, 100, 0]
+    choice = choose(kept, needs=[], weight=100)
+    assert choice.agent_id == 1
+    assert [one["skipped"] for one in choice.candidates] == [None, "others_first", "away"]
+    assert [one["load"] for one in choice.candidates] == [3, 4, 0]  # what they have, not what is kept
+    assert too_heavy(choose(kept, needs=[], weight=200).candidates, weight=200) is None
+
+
+def test_what_nobody_there_can_do_keeps_nothing() -> None:
+    assert [one.reserved for one in reserve([person(1)], [Claim(100, {1: 1})])] == [0]
+    assert [one.reserved for one in reserve([person(1, load=450)], [Claim(100, {})])] == [0]
+
+
+@given(
+    loads=st.lists(st.integers(0, 500), min_size=1, max_size=5),
+    weights=st.lists(st.sampled_from([30, 50, 100]), max_size=12),
+)
+def test_no_more_is_kept_than_there_is_room(loads: list[int], weights: list[int]) -> None:
+    kept = reserve([person(n, load=load) for n, load in enumerate(loads)], [Claim(weight, {}) for weight in weights])
+    assert all(one.load + one.reserved <= one.capacity for one in kept)
+    assert sum(one.reserved for one in kept) <= sum(weights)

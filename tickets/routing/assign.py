@@ -9,11 +9,13 @@ somebody who has gone, come back the same way.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
 from django.db.models.functions import Coalesce
 
 from agents import presence
@@ -22,13 +24,15 @@ from tickets import live
 from tickets.models import Event, ReadMark, RoutingDecision, Rule, Ticket
 from tickets.models.event import RULE
 from tickets.routing import people, rules
-from tickets.routing.choice import PLACE, choose, too_heavy
+from tickets.routing.choice import PLACE, Claim, choose, reserve, too_heavy
 from tickets.sla import clocks
 from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = timedelta(seconds=60)  # a queued ticket, whoever has room
+ROUND = 100  # decisions until a drain looks again who has room meanwhile
+AHEAD = 50  # tickets in front of one for which room is kept
 CALLED = 2000  # waiting tickets, of the teams where somebody has room, that a drain looks through
 QUEUED = RoutingDecision.Outcome.QUEUED
 
@@ -59,10 +63,21 @@ def drain(*, now: datetime, limit: int = 500) -> int:
     One that fails is put off and never blocks those behind it. Once a team has nobody for a ticket, those of the same
     weight and more that have been through the rules already are put off together: a long queue costs little to look at.
     """
-    _call_up(now=now)
+    done, seen = 0, set[int]()
+    while len(seen) < limit:
+        _call_up(now=now)
+        batch = list(_due(now).exclude(pk__in=seen)[: min(ROUND, limit - len(seen))])
+        if not batch:
+            break
+        seen.update(row[0] for row in batch)
+        done += _round(batch, now=now)
+    return done
+
+
+def _round(batch: Iterable[tuple[int, int, int, bool]], *, now: datetime) -> int:
     done, put_off = 0, list[int]()
     full: dict[int, int] = {}  # team -> the weight from which on it takes nothing more
-    for ticket_id, team_id, weight, decided in _due(now)[:limit]:
+    for ticket_id, team_id, weight, decided in batch:
         if decided and team_id in full and weight >= full[team_id]:
             put_off.append(ticket_id)
             continue
@@ -102,13 +117,19 @@ def _in_order(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
     )
 
 
+def _waiting() -> QuerySet[Ticket]:
+    """Those that have been decided already, and that nobody could take."""
+    decided = Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk")))
+    return Ticket.objects.filter(decided, assignee__isnull=True, routing_due_at__isnull=False)
+
+
 def _call_up(*, now: datetime) -> None:
     """Make those of the waiting tickets due for whom somebody has room: as many as there is room for, in order.
 
     Those whom nobody present could take are passed over, so that they hold up nobody behind them. It reads without
     locks, `assign` decides. What somebody works on at this moment is left alone.
     """
-    waiting = Ticket.objects.filter(routing_due_at__gt=now, assignee__isnull=True)
+    waiting = _waiting().filter(routing_due_at__gt=now)
     room = people.with_room(now=now) if waiting.exists() else None
     if not room:
         return
@@ -185,14 +206,27 @@ def _trigger(ticket: Ticket, former: RoutingDecision | None) -> str:
 def _choose(decision: RoutingDecision, *, ticket: Ticket, team: Team, now: datetime) -> None:
     waited = now - (ticket.waiting_since or ticket.created_at)
     overdue = waited >= timedelta(minutes=team.overflow_minutes)
+    there = people.considered(ticket, team=team, with_overflow=overdue, now=now)
     choice = choose(
-        people.considered(ticket, team=team, with_overflow=overdue, now=now),
+        reserve(there, _ahead(ticket, team=team, now=now)),
         needs=people.needs_of(ticket, now=now),
         weight=people.weight_of(ticket),
     )
     decision.candidates, decision.tie_breaker = choice.candidates, choice.tie_breaker
     decision.agent = Agent.objects.get(pk=choice.agent_id) if choice.agent_id else None
     decision.outcome = RoutingDecision.Outcome.ASSIGNED if decision.agent else QUEUED
+
+
+def _ahead(ticket: Ticket, *, team: Team, now: datetime) -> list[Claim]:
+    """The tickets of the team that wait and come before this one: the first of them.
+
+    Without them, a new ticket would take the place that became free while an older one waits to be called up.
+    """
+    queue = _waiting().filter(team=team).values("pk")
+    rows = list(_in_order(Ticket.objects.filter(Q(pk=ticket.pk) | Q(pk__in=queue))).values_list("pk", "weight")[:AHEAD])
+    first = list(takewhile(lambda row: row[0] != ticket.pk, rows))
+    needs = people.required_skills([pk for pk, _weight in first], now=now) if first else {}
+    return [Claim(weight, needs.get(pk, {})) for pk, weight in first]
 
 
 # -- Giving back --------------------------------------------------------------------------------------------------------

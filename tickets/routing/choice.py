@@ -7,7 +7,7 @@ Every person who was considered is answered with the reason why not, so that the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 PLACE = 100
@@ -29,6 +29,7 @@ class Person:
 
     `load` and `capacity` are in hundredths of a place. `last_given` grows with each ticket that routing gave to
     anybody. `knows_customer`: answered this customer last. `had_it`: had this very ticket and did not take it.
+    `reserved` of their room is for tickets that come first.
     """
 
     agent_id: int
@@ -41,6 +42,14 @@ class Person:
     knows_customer: bool = False
     helps_out: bool = False
     had_it: bool = False
+    reserved: int = 0
+
+
+class Claim(NamedTuple):
+    """A ticket that comes first and has nobody yet."""
+
+    weight: int
+    skills: Mapping[int, int]
 
 
 class Choice(NamedTuple):
@@ -63,13 +72,34 @@ def choose(people: Sequence[Person], *, needs: Sequence[Need], weight: int) -> C
     )
 
 
+def reserve(people: Sequence[Person], ahead: Sequence[Claim]) -> list[Person]:
+    """The same people, each with what of their room is for tickets that come first.
+
+    Each of those counts with the one who has the most room and could take it; one that nobody could take keeps nothing.
+    """
+    room = {one.agent_id: one.capacity - one.load for one in people if not one.absent}
+    reserved = dict.fromkeys((one.agent_id for one in people), 0)
+    for claim in ahead:
+        fit = [
+            one.agent_id
+            for one in people
+            if room.get(one.agent_id, 0) >= claim.weight
+            and all(one.skills.get(skill, 0) >= level for skill, level in claim.skills.items())
+        ]
+        if fit:
+            taker = max(fit, key=lambda pk: room[pk])
+            room[taker] -= claim.weight
+            reserved[taker] += claim.weight
+    return [replace(one, reserved=reserved[one.agent_id]) for one in people]
+
+
 def too_heavy(candidates: Sequence[Mapping[str, Any]], *, weight: int) -> int | None:
     """After a ticket of this weight found nobody: the weight from which on no other finds anybody either.
 
-    None when a missing skill was the matter with somebody, which says nothing of other tickets.
+    None when a missing skill was the matter with somebody, or those who come first: that says nothing of other tickets.
     """
     reasons = {one.get("skipped") for one in candidates}
-    if "missing_skill" in reasons:
+    if reasons & {"missing_skill", "others_first"}:
         return None
     return weight if "at_capacity" in reasons else 0
 
@@ -79,7 +109,9 @@ def _skipped(person: Person, needs: Sequence[Need], weight: int) -> str:
         return person.absent
     if any(need.required and person.skills.get(need.skill_id, 0) < need.level for need in needs):
         return "missing_skill"
-    return "at_capacity" if person.load + weight > person.capacity else ""
+    if person.load + weight > person.capacity:
+        return "at_capacity"
+    return "others_first" if person.load + person.reserved + weight > person.capacity else ""
 
 
 def _rank(person: Person, needs: Sequence[Need]) -> tuple[bool, bool, bool, int, int, int, int]:

@@ -91,7 +91,14 @@ def still_waiting(ticket: Ticket) -> str:
             "team": last.team.name if last.team else "?"
         }
     reasons = {one.get("skipped") for one in last.candidates}
-    if "missing_skill" in reasons and not reasons & {"at_capacity", "away", "busy", "offline", "off_shift"}:
+    if "missing_skill" in reasons and not reasons & {
+        "at_capacity",
+        "others_first",
+        "away",
+        "busy",
+        "offline",
+        "off_shift",
+    }:
         return _(
             "Nobody in the team has the skills that it needs. Give somebody the skill, or another team the ticket."
         )
@@ -165,6 +172,7 @@ def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidat
         "busy": _("busy"),
         "off_shift": _("outside their shift"),
         "at_capacity": _("has as many as they may"),
+        "others_first": _("has room for those who come first only"),
     }
     if reason == "missing_skill":
         missing = [f"{one.get('name', '?')} ({_level(one.get('level'))})" for one in stored.get("missing", [])]
