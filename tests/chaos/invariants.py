@@ -7,24 +7,13 @@ a 2xx for, in the order in which it saw it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 from psycopg2.extras import execute_values
 
+from tests.chaos.verdict import Verdict, judge
 from tests.chaos.world import Accepted
-
-SHOWN = 3  # offending rows of a failed invariant
-
-
-class Verdict(NamedTuple):
-    name: str
-    passed: bool
-    details: str = ""
-
-    def __str__(self) -> str:
-        return f"{'passed' if self.passed else 'FAILED'}  {self.name}{f': {self.details}' if self.details else ''}"
-
 
 # name -> the rows that break it
 INVARIANTS = {
@@ -117,12 +106,7 @@ def check(ledger: Sequence[Accepted]) -> list[Verdict]:
         return [Verdict("the driver saw an acceptance", passed=False)]
     with connection.cursor() as cursor:
         _write(cursor, ledger)
-        verdicts = []
-        for name, query in INVARIANTS.items():
-            cursor.execute(f"SELECT * FROM ({query}) offending")
-            rows = cursor.fetchmany(SHOWN)
-            details = f"{cursor.rowcount} rows, as {', '.join(map(str, rows))}" if rows else ""
-            verdicts.append(Verdict(name, not rows, details))
+        verdicts = judge(cursor, INVARIANTS)
         cursor.execute("DROP TABLE accepted")
     return verdicts
 

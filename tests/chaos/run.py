@@ -10,9 +10,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from tests.chaos.plan import Plan, make
 from tests.chaos.stage import LISTED, Stage
+from tests.chaos.verdict import Verdict
 
 FAULTS = "worker,worker,redis,worker"
 STUCK = 180.0  # seconds without progress after which what is left is stuck; longer than a lease
@@ -79,26 +81,32 @@ def play(plan: Plan, stage: Stage, *, span: float) -> int:
     drained = drain()
     say(f"{time.monotonic() - began:6.1f} s  {'nothing is left' if drained else 'something is left'}; {figures()}")
     time.sleep(QUIET)
-    for line, count in sorted(stage.log_errors().items()):
-        say(f"        log: {count} x {line}")
-    verdicts = [
-        invariants.Verdict(
-            "the providers got every message accepted",
-            len(driver.ledger) == len(plan.said) and not driver.given_up,
-            ", ".join(driver.given_up[:3]),
-        ),
-        invariants.Verdict(
-            f"the faults happened: {', '.join(f'{n} x {what}' for what, n in Counter(stage.hits).items()) or 'none'}",
-            not stage.misses and len(stage.hits) == len(plan.faults),
+    accepted = Verdict(
+        "the providers got every message accepted",
+        len(driver.ledger) == len(plan.said) and not driver.given_up,
+        ", ".join(driver.given_up[:3]),
+    )
+    return conclude(stage, [accepted, *of_stage(stage, faults=len(plan.faults)), *invariants.check(driver.ledger)])
+
+
+def of_stage(stage: Stage, *, faults: int) -> list[Verdict]:
+    """What every run must show: that its faults happened, and that nothing else broke."""
+    hits = ", ".join(f"{n} x {what}" for what, n in Counter(stage.hits).items())
+    needless = stage.needless_restarts()
+    return [
+        Verdict(
+            f"the faults happened: {hits or 'none'}",
+            not stage.misses and len(stage.hits) == faults,
             ", ".join(stage.misses),
         ),
-        invariants.Verdict(
-            "the watchdog took no busy worker for a stuck one",
-            not stage.needless_restarts(),
-            "; ".join(stage.needless_restarts()),
-        ),
-        *invariants.check(driver.ledger),
+        Verdict("the watchdog took no busy worker for a stuck one", not needless, "; ".join(needless)),
     ]
+
+
+def conclude(stage: Stage, verdicts: Sequence[Verdict]) -> int:
+    """Print what the logs complain of, every verdict, and how many hold. Returns how many do not."""
+    for line, count in sorted(stage.log_errors().items()):
+        say(f"        log: {count} x {line}")
     for verdict in verdicts:
         say(str(verdict))
     failed = sum(not verdict.passed for verdict in verdicts)

@@ -31,8 +31,9 @@ LISTED = {"worker", "beat", "parser", "imap", "web"}  # killed by their id, star
 class Stage:
     """Enter from the main thread: the servers die with it."""
 
-    def __init__(self, *, keep: bool = False) -> None:
-        self.keep = keep
+    def __init__(self, *, keep: bool = False, slots: int = 2) -> None:
+        """`slots`: how many processes of the worker take tasks."""
+        self.keep, self.slots = keep, slots
         self.hits: list[str] = []  # what each fault met
         self.misses: list[str] = []
 
@@ -54,6 +55,7 @@ class Stage:
             "PORT": str(port),
             "SITE_URL": self.address,
             "LOG_LEVEL": "WARNING",
+            "WORKER_SLOTS": str(self.slots),
         }
         return self
 
@@ -85,9 +87,15 @@ class Stage:
             raise SystemExit(f"The product did not start:\n{(self.folder / 'up.log').read_text()}")
 
     def break_(self, what: str, *, at_work: Callable[[], bool]) -> None:
-        """Kill -9, and wait until it is started again. The worker is met in the middle of its work."""
+        """Kill -9, and wait until it is started again. The worker is met in the middle of its work.
+
+        A `slot` is one of the worker's processes; the others go on.
+        """
         if what == "redis":
             self._kill_redis()
+            return
+        if what == "slot":
+            self._kill_slot()
             return
         pid = self._children()[what]
         if what == "worker" and not _wait(lambda: self._catch(pid, at_work), TAKEN):
@@ -139,6 +147,20 @@ class Stage:
             if client.get("chaos") is not None:
                 self.misses.append("redis: it did not come back empty")
         self.hits.append("redis")
+
+    def _kill_slot(self) -> None:
+        before = self._slots()
+        os.kill(min(before), signal.SIGKILL)
+        if not _wait(lambda: len(self._slots()) == self.slots and self._slots() != before, TAKEN):
+            self.misses.append(f"slot: was not started again within {TAKEN:g} s")
+        self.hits.append("slot")
+
+    def _slots(self) -> set[int]:
+        pid = self._children()["worker"]
+        try:
+            return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        except OSError:  # it is being started again
+            return set()
 
     def _children(self) -> dict[str, int]:
         try:

@@ -1,0 +1,188 @@
+"""What must hold of a day of routing, over its whole history: the log is replayed, not only its end looked at.
+
+Ids of events follow each other as the deeds did, for one agent: whoever is given something has their row locked while
+their load is counted, and what had been finished by then was written before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from agents.models import Agent, AgentSkill, Membership
+from tests.chaos.crowd import RARE
+from tests.chaos.verdict import SHOWN, Verdict, judge
+from tickets.models import Channel, Event, RoutingDecision, Ticket, TicketSkill
+from tickets.routing import explain
+from tickets.routing.choice import PLACE, places
+from tickets.routing.people import WORKED_ON
+
+PROMISED = 75  # seconds: LOOK_AGAIN, and the sweeps on both of its ends
+MARKS = ("had_it", "knows_customer", "helps_out")
+BY_LOAD = {"fewest_open", "longest_since_last", "by_id"}
+
+# The first time that somebody got it, by when that was written; who ranks before whom among tickets that ask for the same.
+FIRST = """
+    SELECT t.id, t.team_id, ch.weight, t.created_at, min(e.written_at) AS given_at,
+           (SELECT coalesce(string_agg(s.skill_id || '/' || s.level, ',' ORDER BY s.skill_id), '')
+              FROM tickets_ticketskill s WHERE s.ticket_id = t.id) AS needs,
+           c.tier <> 'vip' AS after_vips, -t.priority AS after_urgent
+      FROM tickets_ticket t JOIN tickets_customer c ON c.id = t.customer_id JOIN tickets_channel ch ON ch.id = t.first_channel_id
+      LEFT JOIN tickets_event e ON e.ticket_id = t.id AND e.kind = 'assigned' AND e.particulars->'to'->>'assignee' IS NOT NULL
+     GROUP BY t.id, ch.weight, c.tier"""
+OVERTAKEN = """
+    SELECT a.id, extract(epoch FROM coalesce(a.given_at, now()) - min(b.given_at)) AS seconds
+      FROM chaos_first a JOIN chaos_first b ON b.team_id = a.team_id AND b.needs = a.needs AND b.weight = a.weight
+       AND (b.after_vips, b.after_urgent, b.created_at, b.id) > (a.after_vips, a.after_urgent, a.created_at, a.id)
+       AND b.given_at > a.created_at AND b.given_at < coalesce(a.given_at, 'infinity')
+     GROUP BY a.id, a.given_at"""
+# name -> the rows that break it
+INVARIANTS = {
+    "R3 everything that somebody could be given was given to somebody": f"""
+        SELECT t.id, t.subject, t.status FROM tickets_ticket t WHERE t.subject NOT LIKE '%skill-{RARE}%'
+           AND (t.assignee_id IS NULL OR NOT EXISTS (SELECT 1 FROM chaos_first f WHERE f.id = t.id AND f.given_at IS NOT NULL))""",
+    "R4 what nobody can do was given to nobody, and says why": f"""
+        SELECT t.id, t.assignee_id FROM tickets_ticket t WHERE t.subject LIKE '%skill-{RARE}%' AND (t.assignee_id IS NOT NULL
+            OR EXISTS (SELECT 1 FROM chaos_first f WHERE f.id = t.id AND f.given_at IS NOT NULL)
+            OR NOT EXISTS (SELECT 1 FROM tickets_routingdecision d WHERE d.ticket_id = t.id AND d.outcome = 'queued'
+                              AND d.candidates::text LIKE '%{RARE}%'))""",
+    f"R5 nobody waits {PROMISED} s longer than one who comes after them and asks for the same": f"""
+        SELECT * FROM ({OVERTAKEN}) overtaken WHERE seconds > {PROMISED}""",
+    "R6 nothing is owed any more but what nobody can do": f"""
+        SELECT t.id, t.routing_due_at FROM tickets_ticket t
+         WHERE t.routing_due_at IS NOT NULL AND t.subject NOT LIKE '%skill-{RARE}%'""",
+}  # fmt: skip
+STAMP = "ALTER TABLE tickets_event ADD COLUMN IF NOT EXISTS written_at timestamptz DEFAULT clock_timestamp()"
+
+
+class Given(NamedTuple):
+    """An assignment by routing, with what the agent had before it, in hundredths of a place."""
+
+    event: Event
+    agent: int
+    before: int
+
+
+def check() -> list[Verdict]:
+    given, beyond = replayed()
+    if not given:
+        return [Verdict("somebody was given something", passed=False)]
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS chaos_first")
+        cursor.execute(f"CREATE TEMPORARY TABLE chaos_first AS {FIRST}")
+        cursor.execute("CREATE INDEX ON chaos_first (team_id, needs, weight)")
+        cursor.execute("ANALYZE chaos_first")
+        found = judge(cursor, INVARIANTS)
+    return [
+        _verdict("R1 nobody ever got more than they may", beyond),
+        _verdict("R2 a stored decision explains every assignment", unexplained(given)),
+        *found,
+    ]
+
+
+def replayed() -> tuple[list[Given], list[str]]:
+    """What routing gave, in order; and where it was more than the agent may have."""
+    capacity = {pk: places * PLACE for pk, places in Agent.objects.values_list("pk", "capacity")}
+    weights = dict(Channel.objects.values_list("pk", "weight"))
+    weight = {pk: weights.get(of, PLACE) for pk, of in Ticket.objects.values_list("pk", "last_channel")}
+    status: dict[int, str] = defaultdict(lambda: "new")
+    holder: dict[int, int | None] = {}
+    load: dict[int, int] = defaultdict(int)
+    given, beyond = list[Given](), list[str]()
+    kinds = ["assigned", "status_changed", "solved", "closed", "reopened"]
+    for event in Event.objects.filter(kind__in=kinds, ticket__isnull=False).order_by("id").iterator(2000):
+        ticket = event.ticket_id or 0
+        if status[ticket] in WORKED_ON and holder.get(ticket):
+            load[holder[ticket] or 0] -= weight[ticket]
+        agent = holder.get(ticket)
+        if event.kind == "assigned":
+            agent = holder[ticket] = event.particulars["to"]["assignee"]
+            status[ticket] = "open" if event.particulars.get("opened") else status[ticket]
+            if agent and event.actor_type == "rule":
+                given.append(Given(event, agent, load[agent]))
+        else:
+            status[ticket] = event.particulars["to"]
+        if agent and status[ticket] in WORKED_ON:
+            load[agent] += weight[ticket]
+            if event.kind == "assigned" and load[agent] > capacity[agent]:
+                beyond.append(f"event {event.pk}: agent {agent} has {load[agent]} of {capacity[agent]}")
+    return given, beyond
+
+
+def unexplained(given: Iterable[Given]) -> list[str]:
+    """Assignments whose decision is missing, is about something else, or does not say why."""
+    decisions = RoutingDecision.objects.select_related("team", "agent").in_bulk()
+    needs: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for ticket, skill, level in TicketSkill.objects.filter(required=True).values_list("ticket", "skill", "level"):
+        needs[ticket].append((skill, level))
+    able = {(agent, skill): level for agent, skill, level in AgentSkill.objects.values_list("agent", "skill", "level")}
+    members = set(Membership.objects.values_list("team", "agent"))
+    ruled = set(RoutingDecision.objects.exclude(rules=[]).values_list("ticket", flat=True))
+    found, used = [], set()
+    for one in given:
+        decision = decisions.get(one.event.particulars.get("decision", 0))
+        wrong = (
+            ["no decision"]
+            if decision is None
+            else [*_about_another(decision, one), *_says_not_why(decision, one)]
+        )  # fmt: skip
+        if decision is not None:
+            wrong += ["a second time"] * (decision.pk in used)
+            wrong += ["not of the team"] * ((decision.team_id, one.agent) not in members)
+            used.add(decision.pk)
+        wrong += ["not able"] * any(able.get((one.agent, s), 0) < n for s, n in needs[one.event.ticket_id or 0])
+        wrong += ["no rules were tried"] * (one.event.ticket_id not in ruled)
+        found += [f"event {one.event.pk}: {', '.join(wrong)}"] if wrong else []
+    return found
+
+
+def _about_another(decision: RoutingDecision, one: Given) -> list[str]:
+    same = (decision.ticket_id, decision.agent_id, decision.outcome) == (one.event.ticket_id, one.agent, "assigned")
+    return [] if same else ["about another"]
+
+
+def _says_not_why(decision: RoutingDecision, one: Given) -> list[str]:
+    """The one who got it could have it, had at least what the log says, and came first of those who could."""
+    told = explain.explained(decision)
+    free = [stored for stored in decision.candidates if not stored["skipped"]]
+    mine: list[dict[str, Any]] = [stored for stored in free if stored["agent"] == one.agent]
+    if len(mine) != 1 or [seen.chosen for seen in told.candidates].count(True) != 1 or not told.outcome:
+        return ["does not name them"]
+    wrong = []
+    if mine[0]["load"] < places(one.before):
+        wrong.append(f"counted {mine[0]['load']} of {places(one.before)}")
+    equal = [other for other in free if all(other.get(mark) == mine[0].get(mark) for mark in MARKS)]
+    if decision.tie_breaker in BY_LOAD and mine[0]["load"] > min(other["load"] for other in equal):
+        wrong.append("somebody had less")
+    if (decision.tie_breaker == "only_one") != (len(free) == 1):
+        wrong.append("the tie-breaker is another")
+    return wrong
+
+
+def _verdict(name: str, wrong: list[str]) -> Verdict:
+    return Verdict(name, not wrong, f"{len(wrong)}, as {'; '.join(wrong[:SHOWN])}" if wrong else "")
+
+
+def figures() -> str:
+    """How long it took from a ticket's coming to somebody, and how far later ones got before earlier ones."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM given_at - created_at))"
+            " FROM chaos_first WHERE given_at IS NOT NULL"
+        )
+        (waited,) = cursor.fetchone()
+        cursor.execute(f"SELECT count(*), coalesce(max(seconds), 0) FROM ({OVERTAKEN}) overtaken WHERE seconds > 1")
+        overtaken, longest = cursor.fetchone()
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE outcome = 'assigned'), count(*) FILTER (WHERE outcome = 'queued')"
+            " FROM tickets_routingdecision"
+        )
+        assigned, queued = cursor.fetchone()
+    spans = ", ".join(f"{span:.1f}" for span in waited or ())
+    return (
+        f"seconds until given (median, p95, longest) {spans}; {overtaken} waited more than a second longer than one"
+        f" behind them, at most {longest:.1f} s; {assigned} assignments, {queued} times nobody was free"
+    )
