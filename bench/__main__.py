@@ -34,12 +34,14 @@ TARGETS: dict[str, tuple[str, str, Callable[[float], bool]]] = {
     "8d": ("search, Korean word with its particle", "<= 2 x queue", lambda v: v <= 2),
     "9": ("posting a reply against R1's latency", "<= 50 x", lambda v: v <= 50),
     "11": ("commit to the last of 1,000 sockets", "<= 3 x F", lambda v: v <= 3),
+    "15": ("a rule tried on 500 tickets, a 2,500th, against a ticket", "<= 1 x row 5", lambda v: v <= 1),
 }
 SEARCHES = {"8": "heliotrope", "8b": "voucher", "8c": "order", "8d": "환불은"}  # bench/seed.py says them so often
 FLAT = {"1": 0.9, "3": 1.2, "4": 1.2, "5": 1.2, "9": 1.2, "11": 1.2} | dict.fromkeys(
     SEARCHES, 1.3
 )  # rate: at least; the others: at most
 
+ROUTED = {"14": 10, "14b": 1000}  # row -> rules; from an accepted webhook to somebody, in milliseconds
 IN_CHROMIUM = {"B1", "B2", "B3", "B4", "B5"}  # bench/browser.py: what an agent waits for, in milliseconds
 
 
@@ -47,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="tickets in the database, comma separated")
     parser.add_argument("--rounds", type=int, default=5)
-    every = [*TARGETS, *IN_CHROMIUM]
+    every = [*TARGETS, *ROUTED, *IN_CHROMIUM]
     parser.add_argument(
         "--rows", default=",".join(every), help="rows to measure, comma separated; B1 to B5 come together"
     )
@@ -71,6 +73,8 @@ def main() -> None:
             seed.grow(upto=size)
             long = seed.long_ticket()
             say(f"seeded in {time.monotonic() - began:.0f} s")
+            if wanted & set(ROUTED):
+                route(stage, facts, rows_wanted=wanted)
             stage.quiet(on=True)
             found = asyncio.run(measure(stage, facts, long, rounds=options.rounds, rows_wanted=wanted))
             missed |= show(found)
@@ -87,6 +91,20 @@ def main() -> None:
         for row in sorted(missed & set(PROFILES)):
             profile(row, facts, long)
         say(f"\n{len(missed)} row(s) miss their target: {', '.join(sorted(missed)) or 'none'}")
+
+
+def route(stage: Stage, facts: dict[str, Any], *, rows_wanted: set[str]) -> None:
+    """By the worker itself, with its processes as they are in production; the first few warm up and do not count."""
+    from bench import rows
+
+    channel = rows.a_phone(facts["brand"])
+    say(f"{'row':>4}  {'median ms':>9}  {'p95 ms':>9}   what")
+    for row, count in ROUTED.items():
+        if row in rows_wanted:
+            rows.a_rule_set(channel.team, count)
+            took = sorted(rows.routing(stage.web, channel, count=45)[5:])
+            median, p95 = (1000 * took[int(len(took) * share)] for share in (0.5, 0.95))
+            say(f"{row:>4}  {median:9.1f}  {p95:9.1f}   from an accepted webhook to somebody, {count:,} rules")
 
 
 async def measure(
@@ -115,15 +133,16 @@ async def measure(
         "3": lambda: web.timed("/", fragment=True),
         "4": lambda: web.timed("/"),
         "5": lambda: web.timed(f"/tickets/{long}/", fragment=True),
+        "15": lambda: rows.dry_run(agent, facts["team"]) / 2500,
     }
     for row, word in SEARCHES.items():
         if row in rows_wanted:
             path = f"/search/?{urlencode({'q': word})}"
             await run(rows.hits)(agent, path)
             acts[row] = functools.partial(web.timed, path, fragment=True)
-    floors = {"1": "R1", "9": "R1", "3": "V", "4": "V", "5": "V", "6b": "3", **dict.fromkeys(SEARCHES, "3")}
+    floors = {"1": "R1", "9": "R1", "3": "V", "4": "V", "5": "V", "6b": "3", "15": "5", **dict.fromkeys(SEARCHES, "3")}
     needed = rows_wanted | {floors[row] for row in rows_wanted if row in floors}
-    needed |= {"V"} if "3" in needed else set()
+    needed |= {"V"} if needed & {"3", "5"} else set()
     found: dict[str, list[float]] = {}
 
     def note(name: str, value: float) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,13 +20,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.models import Agent
+from agents.models import Agent, Membership, Team
 from channels_in import process
 from channels_in.email.pipe import keep_mail
 from channels_in.models import RawEvent
+from channels_in.sms import fake as sms
 from tickets import actions, replies
-from tickets.models import Channel, Message, Ticket
+from tickets.models import Brand, Channel, Message, Rule, RuleTrial, Ticket
 from tickets.models.event import by_agent
+from tickets.routing import trial
 
 SOCKETS = 1000
 
@@ -206,6 +209,82 @@ def hits(agent: Agent, path: str) -> int:
     if not found:
         raise RuntimeError(f"{path}: nothing found")
     return found
+
+
+def a_phone(brand: Brand) -> Channel:
+    """A number with a team of its own that always has room."""
+    known = Channel.objects.filter(slug="bench-phone").select_related("team").first()
+    if known is not None:
+        return known
+    team = Team.objects.create(name="Phone")
+    for n in range(5):
+        agent = Agent.objects.create(
+            email=f"phone{n}@bench.example", name=f"Phone {n}", password="!", capacity=30_000,
+            presence=Agent.Presence.ONLINE, seen_at=timezone.now() + timedelta(days=1),
+        )  # fmt: skip
+        Membership.objects.create(agent=agent, team=team)
+    return Channel.objects.create(
+        kind="sms", slug="bench-phone", name="Phone", brand=brand, team=team, address="+15550009000",
+        account_id="+15550009000", settings={"account_sid": "AC" + "9" * 32}, secrets={"auth_token": "token-of-the-bench"},
+    )  # fmt: skip
+
+
+def a_rule_set(team: Team | None, count: int) -> None:
+    """So many rules that are tried one after the other: the last of them holds for everything."""
+    Rule.objects.all().delete()
+    never = [
+        {"all": [{"field": "text", "op": "contains", "value": [f"nobody says {n}"]}, {"field": "channel", "op": "is", "value": ["email"]}]}
+        for n in range(count - 1)
+    ]  # fmt: skip
+    Rule.objects.bulk_create(
+        Rule(name=f"Rule {n}", position=n, conditions=tree, actions=[{"do": "team", "team": team.pk if team else 0}])
+        for n, tree in enumerate([*never, {}])
+    )
+
+
+def routing(address: str, channel: Channel, count: int = 20) -> list[float]:
+    """From an accepted webhook to the commit that gives its ticket to somebody: one after the other, by the worker."""
+    host = urlsplit(address).netloc
+    took = []
+    for _n in range(count):
+        sid = f"SM{uuid.uuid4().hex}"
+        call = sms.build(channel, sender=f"+8210{uuid.uuid4().int % 10**8:08}", text="Where is my order?", sid=sid)
+        line = http.client.HTTPConnection(host, timeout=30)
+        line.request("POST", call.path, body=call.body, headers=dict(call.headers))
+        status = line.getresponse().status
+        line.close()
+        if not 200 <= status < 300:
+            raise RuntimeError(f"{call.path}: {status}")
+        began = time.perf_counter()
+        given = RawEvent.objects.filter(channel=channel, dedupe_key=sid)
+        while not Ticket.objects.filter(messages__in=given.values("message_id"), assignee__isnull=False).exists():
+            if time.perf_counter() - began > 30:
+                raise RuntimeError(f"{sid} was given to nobody")
+            time.sleep(0.001)
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def dry_run(admin: Agent, team: Team) -> float:
+    """A rule tried on the last 500 tickets."""
+    Rule.objects.all().delete()
+    tree = {
+        "all": [
+            {"field": "text", "op": "contains", "value": ["order"]},
+            {"field": "customer_tier", "op": "is", "value": ["vip"]},
+        ]
+    }
+    rule = Rule(
+        name="Tried", conditions=tree, actions=[{"do": "team", "team": team.pk}, {"do": "priority", "priority": 3}]
+    )
+    began = time.perf_counter()
+    begun = trial.begin(rule, by=admin, now=timezone.now())
+    while not RuleTrial.objects.filter(pk=begun.pk, finished_at__isnull=False).exists():
+        trial.drain(now=timezone.now(), seconds=5)
+    took = time.perf_counter() - began
+    if begun.total != trial.LAST:
+        raise RuntimeError(f"it looked at {begun.total} tickets")
+    return took
 
 
 class Sockets:
