@@ -98,17 +98,15 @@ def _round(batch: Iterable[tuple[int, int, int, bool]], *, now: datetime) -> int
 
 def _due(now: datetime) -> QuerySet[Ticket, tuple[int, int, int, bool]]:
     """(ticket, team or 0, weight in hundredths of a place, decided before) in the order of routing."""
-    decided = Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk")))
-    due = _in_order(Ticket.objects.filter(routing_due_at__lte=now))
-    return due.annotate(decided=decided, known_team=Coalesce("team", 0)).values_list(
-        "pk", "known_team", "weight", "decided"
-    )
+    due = _in_order(Ticket.objects.filter(routing_due_at__lte=now)).annotate(known_team=Coalesce("team", 0))
+    return due.values_list("pk", "known_team", "weight", "decided")
 
 
 def _in_order(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
     is_vip = Case(When(customer__tier="vip", then=0), default=1)
     weight = Coalesce("last_channel__weight", "first_channel__weight", PLACE)
-    return tickets.annotate(is_vip=is_vip, weight=weight).order_by(
+    decided = Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk")))
+    return tickets.annotate(is_vip=is_vip, weight=weight, decided=decided).order_by(
         "is_vip",
         "-priority",
         F("next_due_at").asc(nulls_last=True),
@@ -117,30 +115,27 @@ def _in_order(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
     )
 
 
-def _waiting() -> QuerySet[Ticket]:
-    """Those that have been decided already, and that nobody could take."""
-    decided = Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk")))
-    return Ticket.objects.filter(decided, assignee__isnull=True, routing_due_at__isnull=False)
-
-
 def _call_up(*, now: datetime) -> None:
     """Make those of the waiting tickets due for whom somebody has room: as many as there is room for, in order.
 
-    Those whom nobody present could take are passed over, so that they hold up nobody behind them. It reads without
-    locks, `assign` decides. What somebody works on at this moment is left alone.
+    Those whom nobody present could take are passed over, so that they hold up nobody behind them; so are those that
+    have never been decided, which are put off because they failed. It reads without locks, `assign` decides. What
+    somebody works on at this moment is left alone.
     """
-    waiting = _waiting().filter(routing_due_at__gt=now)
+    waiting = Ticket.objects.unsolved().survivors().filter(routing_due_at__gt=now, assignee__isnull=True)
     room = people.with_room(now=now) if waiting.exists() else None
     if not room:
         return
     rows = list(
         _in_order(waiting.filter(team__in=room.teams))
         .annotate(since=Coalesce("waiting_since", "created_at"))
-        .values_list("pk", "team", "weight", "since")[:CALLED]
+        .values_list("pk", "team", "weight", "since", "decided")[:CALLED]
     )
     needs = people.required_skills([row[0] for row in rows], now=now)
     called = [
-        pk for pk, team, weight, since in rows if room.take(team, weight=weight, needs=needs[pk], waited=now - since)
+        pk
+        for pk, team, weight, since, decided in rows
+        if decided and room.take(team, weight=weight, needs=needs[pk], waited=now - since)
     ]
     if called:
         free = waiting.filter(pk__in=called).select_for_update(skip_locked=True, no_key=True).values("pk")
@@ -207,11 +202,10 @@ def _choose(decision: RoutingDecision, *, ticket: Ticket, team: Team, now: datet
     waited = now - (ticket.waiting_since or ticket.created_at)
     overdue = waited >= timedelta(minutes=team.overflow_minutes)
     there = people.considered(ticket, team=team, with_overflow=overdue, now=now)
-    choice = choose(
-        reserve(there, _ahead(ticket, team=team, now=now)),
-        needs=people.needs_of(ticket, now=now),
-        weight=people.weight_of(ticket),
-    )
+    needs, weight = people.needs_of(ticket, now=now), people.weight_of(ticket)
+    choice = choose(there, needs=needs, weight=weight)
+    if choice.agent_id and (ahead := _ahead(ticket, team=team, now=now)):
+        choice = choose(reserve(there, ahead), needs=needs, weight=weight)
     decision.candidates, decision.tie_breaker = choice.candidates, choice.tie_breaker
     decision.agent = Agent.objects.get(pk=choice.agent_id) if choice.agent_id else None
     decision.outcome = RoutingDecision.Outcome.ASSIGNED if decision.agent else QUEUED
@@ -222,11 +216,12 @@ def _ahead(ticket: Ticket, *, team: Team, now: datetime) -> list[Claim]:
 
     Without them, a new ticket would take the place that became free while an older one waits to be called up.
     """
-    queue = _waiting().filter(team=team).values("pk")
-    rows = list(_in_order(Ticket.objects.filter(Q(pk=ticket.pk) | Q(pk__in=queue))).values_list("pk", "weight")[:AHEAD])
-    first = list(takewhile(lambda row: row[0] != ticket.pk, rows))
-    needs = people.required_skills([pk for pk, _weight in first], now=now) if first else {}
-    return [Claim(weight, needs.get(pk, {})) for pk, weight in first]
+    unsolved = Ticket.objects.unsolved().survivors().filter(routing_due_at__isnull=False)
+    queue = unsolved.filter(Q(pk=ticket.pk) | Q(team=team, assignee__isnull=True))
+    rows = _in_order(queue).values_list("pk", "weight", "decided")[:AHEAD]
+    first = {pk: weight for pk, weight, decided in takewhile(lambda row: row[0] != ticket.pk, rows) if decided}
+    needs = people.required_skills(first, now=now) if first else {}
+    return [Claim(weight, needs.get(pk, {})) for pk, weight in first.items()]
 
 
 # -- Giving back --------------------------------------------------------------------------------------------------------
