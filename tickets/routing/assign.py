@@ -102,7 +102,7 @@ def _due(now: datetime) -> QuerySet[Ticket, tuple[int, int, int, bool]]:
     return due.values_list("pk", "known_team", "weight", "decided")
 
 
-def _in_order(tickets: QuerySet[Ticket]) -> QuerySet[Ticket]:
+def _in_order(tickets: QuerySet[Ticket]) -> QuerySet[Any]:
     is_vip = Case(When(customer__tier="vip", then=0), default=1)
     weight = Coalesce("last_channel__weight", "first_channel__weight", PLACE)
     decided = Exists(RoutingDecision.objects.filter(ticket=OuterRef("pk")))
