@@ -29,7 +29,7 @@ DAMAGES = {
         ["C1", "C3"], f"UPDATE tickets_slaclock SET breached_at = due_at - interval '1 second' WHERE id = {LAST}",
     ),
     "a breach stands on another ticket": (
-        ["C3"], f"UPDATE tickets_event SET ticket_id = (SELECT min(id) FROM tickets_ticket) WHERE id = {EVENT}",
+        ["C3"], f"UPDATE tickets_event SET ticket_id = (SELECT min(t.id) FROM tickets_ticket t WHERE t.id <> ticket_id) WHERE id = {EVENT}",
     ),
     "a promise that was kept is breached afterwards": (
         ["C4"], f"UPDATE tickets_slaclock SET breached_at = now() + interval '1 day' WHERE id = {CLOSED}",

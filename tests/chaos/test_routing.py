@@ -54,11 +54,10 @@ def test_it_holds_after_a_day_and_each_notices_its_damage() -> None:
     try:
         assert [verdict.passed for verdict in history.check()] == [False], "an empty history proves nothing"
         random = Random(3)
-        crowd, coming = Crowd(random, agents=8), arrivals(random, 60)
+        crowd, coming = Crowd(random, agents=4), arrivals(random, 60)
         for n in range(0, len(coming), 20):
             crowd.receive(coming[n : n + 20])
             assign.drain(now=timezone.now())
-            crowd.work(random)
         for _n in range(50):
             if not unplaced():
                 break

@@ -20,14 +20,16 @@ from tickets.routing.choice import PLACE, Person, choose
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def loaded() -> Any:
-    logins = demo.load()
+def test_the_demo_is_as_it_is_on_the_first_morning() -> None:
+    """Loaded once: it takes as long as a whole day takes."""
+    demo.load()
     (settings.DATA_DIR / demo.LOGINS).unlink(missing_ok=True)
-    return logins
+    the_past_is_there_and_is_no_news()
+    routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_stored()
+    whoever_decides_anew_from_what_is_stored_decides_the_same()
 
 
-def test_the_past_is_there_and_is_no_news(loaded: Any) -> None:
+def the_past_is_there_and_is_no_news() -> None:
     assert Ticket.objects.count() >= 50
     assert Notification.objects.exists()
     assert not Notification.objects.filter(read_at__isnull=True).exists()
@@ -46,7 +48,7 @@ MARKS = {
 }  # fmt: skip
 
 
-def test_routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_stored(loaded: Any) -> None:
+def routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_stored() -> None:
     told = 0
     for ticket in Ticket.objects.order_by("id"):
         stored = list(RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("id"))
@@ -58,7 +60,7 @@ def test_routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_store
     assert RoutingDecision.objects.filter(outcome="assigned", candidates__0__isnull=False).count() >= 30
 
 
-def test_whoever_decides_anew_from_what_is_stored_decides_the_same(loaded: Any) -> None:
+def whoever_decides_anew_from_what_is_stored_decides_the_same() -> None:
     """The stored candidates are all that a choice depends on, with who was given something when."""
     given: dict[int, int] = {}
     ties = set()

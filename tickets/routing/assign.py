@@ -137,7 +137,7 @@ def _call_up(*, now: datetime) -> None:
         for pk, team, weight, since, decided in rows
         if decided and room.take(team, weight=weight, needs=needs[pk], waited=now - since)
     ]
-    if called:
+    with transaction.atomic():
         free = waiting.filter(pk__in=called).select_for_update(skip_locked=True, no_key=True).values("pk")
         Ticket.objects.filter(pk__in=free).update(routing_due_at=now)
 
