@@ -149,13 +149,16 @@ class TeamForm(forms.ModelForm):
             "name",
             "calendar",
             "sticky_days",
+            "answerer_takes",
             "accept_seconds",
             "give_back_minutes",
             "overflow",
             "overflow_minutes",
         ]
         labels = {"calendar": gettext_lazy("Business hours")}
+        widgets = {"answerer_takes": forms.CheckboxInput(attrs={"data-switch": "1"})}
         help_texts = {
+            "answerer_takes": gettext_lazy("Switched off, a ticket of nobody stays so after an answer."),
             "sticky_days": gettext_lazy("0: whoever is free takes the customer."),
             "accept_seconds": gettext_lazy(
                 "Who has not looked at a ticket by then loses it to the next. Empty: no hurry."

@@ -122,6 +122,7 @@ class Team(models.Model):
     sticky_days = models.PositiveSmallIntegerField(
         _("days in which a customer comes back to the same agent"), default=0
     )
+    answerer_takes = models.BooleanField(_("whoever answers first takes the ticket"), default=True, db_default=True)
 
     def __str__(self) -> str:
         return self.name

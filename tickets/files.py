@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO, NamedTuple
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.utils import timezone
 
+from agents.models import Agent
 from tickets.models import Attachment
 
 CHUNK = 256 * 1024  # bytes
@@ -34,6 +36,22 @@ class Stored(NamedTuple):
 
 class NoRoom(OSError):
     """The disk is nearly full. Nothing was written; trying again later helps."""
+
+
+def copies(attachments: Iterable[Attachment], *, agent: Agent) -> list[Attachment]:
+    """Unsent files of this agent's own, of the same bytes. What was never fetched cannot be copied."""
+    return [
+        Attachment.objects.create(
+            uploaded_by=agent,
+            kind=one.kind,
+            name=one.name,
+            content_type=one.content_type,
+            size=one.size,
+            sha256=one.sha256,
+        )
+        for one in attachments
+        if one.sha256
+    ]
 
 
 def store(content: bytes | BinaryIO) -> Stored:

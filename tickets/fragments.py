@@ -17,7 +17,15 @@ from django.utils.translation import gettext as _
 from agents.models import Agent, Team
 from tickets import files
 from tickets.models import Attachment, DeliveryPart, Event, Identity, Message, SlaClock, Ticket
-from tickets.timeline import KINDS, PLACEHOLDERS, Names, label_of_metric, sentence
+from tickets.timeline import (
+    KINDS,
+    PLACEHOLDERS,
+    Names,
+    advice_on_failure,
+    failure_in_words,
+    label_of_metric,
+    sentence,
+)
 
 SHOWN_KINDS = frozenset(kind for kind, facts in KINDS.items() if facts.shown)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -142,6 +150,7 @@ def bubble_facts(message: Message) -> dict[str, Any]:
     placeholder = "deleted" if deleted else message.placeholder
     parts: list[DeliveryPart] = getattr(message, "ordered_parts", [])
     stuck = next((part for part in parts if part.state in ("failed", "uncertain") and not part.resolved_at), None)
+    failed = next((part for part in parts if part.state == "failed"), None)
     channel = message.channel
     has_page = bool(message.html) and not deleted
     return {
@@ -167,13 +176,29 @@ def bubble_facts(message: Message) -> dict[str, Any]:
             file_facts(file) for file in message.attachments.all() if not (has_page and file.inline and file.content_id)
         ],
         "state": (message.state or "") if message.direction == Message.Direction.OUT else "",
-        "reason": message.error or (stuck.last_error if stuck else ""),
+        **(_failure(message, failed) if failed else {"reason": message.error or (stuck.last_error if stuck else "")}),
         "retry_url": reverse("verdict", args=[stuck.pk]) if stuck and stuck.state == "failed" else "",
         "resolve_url": reverse("verdict", args=[stuck.pk]) if stuck and stuck.state == "uncertain" else "",
         "edited": message.edited_at is not None and not deleted,
         "automatic": message.automatic,
         "reactions": list(_reactions(message.meta)),
         "cc": ", ".join(message.cc),
+    }
+
+
+def _failure(message: Message, part: DeliveryPart) -> dict[str, str]:
+    """Why an answer was not delivered and what can be done about it, in words; and where it is taken up again."""
+    identity = message.route.identity if message.route else None
+    advice = advice_on_failure(
+        part.error_code,
+        opted_out=bool(identity and identity.opted_out_at),
+        bad_address=bool(identity and identity.failed_at),
+    )
+    takes_up = message.author_type == Message.Author.AGENT and "template" not in message.meta
+    return {
+        "reason": failure_in_words(part.error_code, part.last_error),
+        "advice": advice,
+        "again_url": reverse("message_again", args=[message.pk]) if takes_up else "",
     }
 
 

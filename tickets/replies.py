@@ -165,7 +165,8 @@ def note(
         locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
         locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
         _has_read(agent, locked, message)
-        Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()
+        if Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()[0]:
+            tell_draft(agent_id=agent.pk, ticket_id=locked.pk)
         live.announce(locked.record("note_posted", by=by_agent(agent), now=now, message_id=message.pk))
         _tell_mentioned(locked, message, agent=agent, now=now)
         _carry_out(locked, then or {}, message=message, agent=agent, now=now)
@@ -288,6 +289,17 @@ def choice_for(ticket: Ticket, key: str, *, now: datetime) -> RouteChoice:
     raise LookupError(key)
 
 
+def way_again(message: Message, *, elsewhere: bool, now: datetime) -> RouteChoice | None:
+    """How an answer that was not delivered goes out again: the way it took where that works, unless `elsewhere`; else the
+    first other one that does. None where there is none."""
+    choices = routes_for(message.ticket, now=now)
+    used = message.route
+    own = [one for one in choices if used and (one.channel.pk, one.identity.pk) == (used.channel_id, used.identity_id)]
+    others = [one for one in choices if one not in own]
+    working = [one for one in (others if elsewhere else own + others) if one.reachable and not one.reason]
+    return next(iter(working or own), None)
+
+
 def sentence_of(code: str) -> str:
     """What is the matter with a way to reach the customer, and what to do, for the agent."""
     return {
@@ -357,6 +369,23 @@ def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now
     unsent.filter(revision__lte=revision).update(
         text="", template=None, attachment_ids=[], then={}, stopped="", revision=revision, updated_at=now
     )
+
+
+def draft_words(agent_id: int, ticket_ids: Iterable[int]) -> dict[int, str]:
+    """Ticket -> the first words of what this agent is writing there. What waits to be sent is written."""
+    unsent = Draft.objects.filter(agent=agent_id, ticket__in=ticket_ids, send_at__isnull=True).exclude(text="")
+    found = unsent.order_by("updated_at", "pk").values_list("ticket", "text")
+    return {ticket: " ".join(text[:300].split())[:80] for ticket, text in found}
+
+
+def tell_draft(*, agent_id: int, ticket_id: int) -> None:
+    """On commit: the author's lists show what is being written here now."""
+
+    def tell() -> None:
+        words = draft_words(agent_id, [ticket_id]).get(ticket_id, "")
+        live.whisper("draft", {"agent": agent_id, "ticket": ticket_id, "text": words})
+
+    transaction.on_commit(tell, robust=True)
 
 
 def hold(
@@ -432,6 +461,7 @@ def schedule(draft: Draft, *, send_at: datetime, anyway: bool = False, now: date
             send_at=send_at, send_anyway=anyway, stopped="", updated_at=now
         ):
             raise TooLate("the draft is gone")
+        tell_draft(agent_id=draft.agent_id, ticket_id=draft.ticket_id)
         wait = (send_at - now).total_seconds()
         if wait <= 60:
             wake("tickets.tasks.release_drafts", countdown=max(wait, 0) + 0.2)
@@ -441,9 +471,11 @@ def schedule(draft: Draft, *, send_at: datetime, anyway: bool = False, now: date
 
 def undo(draft: Draft, *, now: datetime) -> bool:
     """Take it back before its moment. False when it was released already: either this or the release wins."""
-    return bool(
-        Draft.objects.filter(pk=draft.pk, send_at__isnull=False).update(send_at=None, send_anyway=False, updated_at=now)
-    )
+    waiting = Draft.objects.filter(pk=draft.pk, send_at__isnull=False)
+    if not waiting.update(send_at=None, send_anyway=False, updated_at=now):
+        return False
+    tell_draft(agent_id=draft.agent_id, ticket_id=draft.ticket_id)
+    return True
 
 
 def send_now(draft: Draft, *, now: datetime) -> bool:
@@ -519,7 +551,8 @@ def _tell_stopped(draft_ids: list[int]) -> None:
     for draft in Draft.objects.filter(pk__in=draft_ids).select_related("ticket"):
         told: dict[str, Any] = {"agent": draft.agent_id, "draft": draft.pk, "reason": draft.stopped}
         live.announce(draft.ticket.record("draft_stopped", now=draft.updated_at, **told))
-        payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "kind": draft.kind, "stopped": draft.stopped}
+        words = draft_words(draft.agent_id, [draft.ticket_id]).get(draft.ticket_id, "")
+        payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "stopped": draft.stopped, "text": words}
         transaction.on_commit(_whispering(payload), robust=True)
 
 
@@ -608,8 +641,8 @@ def _post(
             "updated_at", "waiting_since", "first_reply_at",
         ]
     )  # fmt: skip
-    if ticket.assignee_id is None:
-        events.append(ticket.give_to(assignee=agent, team=ticket.team, by=by, now=now))
+    if ticket.assignee_id is None and (ticket.team is None or ticket.team.answerer_takes):
+        events.append(ticket.give_to(assignee=agent, team=ticket.team, by=by, now=now, cause="answered"))
         ticket.routing_due_at = None
         ticket.save(update_fields=["routing_due_at"])
     moved = None
@@ -896,6 +929,7 @@ def _retire_drafts(ticket: Ticket, *, agent: Agent, now: datetime) -> None:
     drafts = list(Draft.objects.filter(ticket__in=ticket.family_ids(), kind=Draft.Kind.REPLY))
     if own := [draft.pk for draft in drafts if draft.agent_id == agent.pk]:
         Draft.objects.filter(pk__in=own).delete()
+        tell_draft(agent_id=agent.pk, ticket_id=ticket.pk)
     overtaken = [
         draft.pk
         for draft in drafts

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -168,6 +169,32 @@ def label_of_failure(code: str) -> str:
     return str(FAILURES.get(code, code))
 
 
+def failure_in_words(code: str, detail: str) -> str:
+    """Why it failed, as a sentence: ours by its code, a provider's in the provider's words."""
+    if code in FAILURES and code != "rejected":
+        return capfirst(label_of_failure(code)) + "."
+    reason = capfirst(label_of_failure("rejected"))
+    said = detail or ("" if code == "rejected" else code)
+    return f"{reason}: {said}" if said else f"{reason}."
+
+
+def advice_on_failure(code: str, *, opted_out: bool, bad_address: bool) -> str:
+    """What to do about an answer that was not delivered."""
+    if opted_out or code == "opted_out":
+        return _("Answer on another channel.")
+    if bad_address or code == "no_route":
+        return _("Check the address, or answer on another channel.")
+    if code == "window_closed":
+        return _("Answer on another channel, or wait until the customer writes again.")
+    if code == "disconnected":
+        return _("An administrator has to reconnect the channel. Until then, answer on another one.")
+    if code in ("gave_up", "crashed", "timeout", "fault"):
+        return _("Try again. If it fails once more, answer on another channel.")
+    if code == "by_hand":
+        return ""
+    return _("Change what the provider refused and send it again, or answer on another channel.")
+
+
 FAILURES = {
     "opted_out": gettext_lazy("the customer does not want messages on this address"),
     "window_closed": gettext_lazy("the time for free answers is over on this channel"),
@@ -204,6 +231,11 @@ def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
                 "who": who,
                 "agent": names.agent(after["assignee"]),
                 "team": names.team(after["team"]),
+            }
+        if it.get("cause") == "answered":
+            return _("%(who)s · Assignee: %(agent)s, who answered first") % {
+                "who": who,
+                "agent": names.agent(after["assignee"]),
             }
         return _("%(who)s · Assignee: %(agent)s") % {"who": who, "agent": names.agent(after.get("assignee"))}
     return _("%(who)s · Team: %(team)s") % {"who": who, "team": names.team(after.get("team"))}

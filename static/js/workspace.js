@@ -303,7 +303,10 @@ document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   const link = event.target.closest("a[href]");
   const ticket = link && !link.hash && /^\/tickets\/(\d+)\/$/.exec(link.pathname); // a hash is a place on this page
-  if (event.target.closest("[data-reopen]")) {
+  const again = event.target.closest("[data-again]");
+  if (again && desk) {
+    import("./lib/again.js").then(({ takeUp }) => takeUp(desk, again));
+  } else if (event.target.closest("[data-reopen]")) {
     act("DELETE", `/tickets/${router.ticket}/solution/`).then(refreshHead);
   } else if (event.target.closest("[data-follow]")) {
     act(event.target.closest("[data-follow]").dataset.follow, `/tickets/${router.ticket}/follower/`).then(refreshHead);

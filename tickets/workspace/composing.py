@@ -47,6 +47,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "last_seen": newest_message_id,
         "routes": [route_facts(choice, now=now) for choice in choices],
         "route": chosen(choices, draft=reply),
+        "has_choice": sum(choice.reachable for choice in choices) > 1,
         "to": "",
         "files": tray(own.values()),
         "waiting": waiting(held, now=now) if held else None,
@@ -75,13 +76,18 @@ def waiting(held: Draft, *, now: datetime) -> dict[str, Any]:
         "short": held.send_at <= now + replies.LONGEST_HOLD,
         "words": snoozing.in_words(held.send_at, zone, now=now),
         "insist": held.send_anyway,
+        "then": labels_of_status().get(held.then.get("status", ""), ""),
         "url": reverse("waiting", args=[held.ticket_id]),
     }
 
 
 def tray(drafts: Iterable[Draft]) -> list[dict[str, Any]]:
     """The files of drafts, removable."""
-    return [fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in attachments_of(drafts)]
+    return chips(attachments_of(drafts))
+
+
+def chips(unsent: Iterable[Attachment]) -> list[dict[str, Any]]:
+    return [fragments.file_facts(file, remove_url=reverse("upload", args=[file.pk])) for file in unsent]
 
 
 def moment_of(text: str, zone: ZoneInfo) -> datetime | None:

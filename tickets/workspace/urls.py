@@ -102,6 +102,7 @@ urlpatterns = [
     path("tickets/<int:pk>/waiting/", composer.waiting, name="waiting"),
     path("uploads/", composer.uploads, name="uploads"),
     path("uploads/<int:pk>/", composer.upload, name="upload"),
+    path("messages/<int:pk>/again/", composer.again, name="message_again"),
     path("messages/<int:pk>/body/", mail.body, name="message_body"),
     path("messages/<int:pk>/pictures/", mail.always, name="sender_pictures"),
     path("parts/<int:pk>/verdict/", composer.verdict, name="verdict"),

@@ -21,8 +21,14 @@ class SelectMenu extends HTMLElement {
     return this.input.value;
   }
 
+  /** Chosen by somebody else than the reader: shown, and not told. */
+  set value(value) {
+    const option = this.options.find((one) => one.dataset.value === value);
+    if (option) this.#show(option);
+  }
+
   get options() {
-    return [...this.popup.querySelectorAll("[role=option]")];
+    return [...(this.popup?.querySelectorAll("[role=option]") ?? [])];
   }
 
   get shown() {
@@ -86,13 +92,17 @@ class SelectMenu extends HTMLElement {
       this.#changed = true;
       return;
     }
-    for (const other of this.options) other.ariaSelected = String(other === option);
     const changed = this.input.value !== option.dataset.value;
-    this.input.value = option.dataset.value;
-    this.querySelector("[data-current]")?.replaceChildren(option.querySelector("[data-label]").cloneNode(true));
+    this.#show(option);
     this.popup.hidePopover();
     this.querySelector("[popovertarget]").focus();
     if (changed) this.#tell();
+  }
+
+  #show(option) {
+    for (const other of this.options) other.ariaSelected = String(other === option);
+    this.input.value = option.dataset.value;
+    this.querySelector("[data-current]")?.replaceChildren(option.querySelector("[data-label]").cloneNode(true));
   }
 
   #tell() {

@@ -38,7 +38,7 @@ export class Desk {
     this.held = new Held({
       thread,
       draftUrl: this.form.dataset.draftUrl.replace("KIND", "reply"),
-      back: (draft) => this.#takenBack(draft),
+      back: (draft) => this.takenBack(draft),
       gone: (html) => this.released(html),
     });
     const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
@@ -231,14 +231,14 @@ export class Desk {
   }
 
   /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
-  #takenBack({ text, files, revision, route }) {
+  takenBack({ text, files, revision = 0, route }) {
     const field = this.fields.text;
     field.value = [text, field.value].filter(Boolean).join("\n\n");
     for (const chip of nodes(files)) {
       this.tray.append(chip);
       window.htmx?.process(chip);
     }
-    if (route && this.fields.route) this.fields.route.value = route;
+    if (route) this.composer.querySelector(".routes").value = route;
     this.#insert?.give(this.macro);
     this.#keepers.reply.revision = Math.max(this.#keepers.reply.revision, revision);
     this.#keepers.reply.changed();
@@ -260,7 +260,7 @@ export class Desk {
     const draft = answer?.ok ? await answer.json() : null;
     if (!draft?.stopped || !this.held.isShown) return;
     this.held.end();
-    this.#takenBack(draft);
+    this.takenBack(draft);
   }
 
   async #send({ kind, then, anyway, at }) {

@@ -19,12 +19,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import delivery, files, fragments, live, moments, replies
+from tickets import delivery, files, fragments, moments, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
 from tickets.channels import capabilities_of
 from tickets.macros import chosen as chosen_macro
 from tickets.models import Attachment, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
+from tickets.models.message import DeliveryState
 from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
 from tickets.workspace.views import macros
@@ -176,7 +177,7 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     if request.method == "DELETE":
         revision = _number(request.GET.get("revision"))
         replies.discard_draft(shown, agent=agent, kind=kind, revision=revision or 0, now=now)
-        live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": ""})
+        replies.tell_draft(agent_id=agent.pk, ticket_id=shown.pk)
         return HttpResponse(status=204)
     if request.method not in ("PUT", "POST"):  # POST: a beacon while the page is being left
         return HttpResponseNotAllowed(["GET", "PUT", "POST", "DELETE"])
@@ -194,8 +195,7 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     )
     if kept and kept.send_at and kept.client_uuid != written["words"]["client_uuid"]:
         return HttpResponse(status=409)  # the answer before it is on its way: this one stays on its device until then
-    words = " ".join(kept.text[:300].split())[:80] if kept else ""
-    live.whisper("draft", {"agent": agent.pk, "ticket": shown.pk, "kind": kind, "text": words})
+    replies.tell_draft(agent_id=agent.pk, ticket_id=shown.pk)
     return JsonResponse(_draft_facts(kept))
 
 
@@ -258,8 +258,7 @@ def uploads(request: HttpRequest) -> HttpResponse:
         size=stored.size,
         sha256=stored.sha256,
     )
-    facts = fragments.file_facts(attachment, remove_url=reverse("upload", args=[attachment.pk]))
-    return render(request, "workspace/upload.html", {"file": facts}, status=201)
+    return render(request, "workspace/upload.html", {"file": composing.chips([attachment])[0]}, status=201)
 
 
 @login_required
@@ -288,9 +287,42 @@ def verdict(request: HttpRequest, pk: int) -> HttpResponse:
     outcome = VERDICTS.get(request.POST.get("outcome", "resend"))
     if outcome is None:
         return HttpResponse(status=422)
-    delivery.resolve(part, outcome, by=by_agent(agent), now=timezone.now())  # type: ignore[arg-type]
+    now = timezone.now()
+    if outcome == "again" and part.state == DeliveryState.FAILED:  # the answer again, and not a piece of it
+        stuck = DeliveryPart.objects.filter(message=part.message_id, state=DeliveryState.FAILED).select_related(
+            "channel"
+        )
+        for one in stuck.order_by("n"):
+            delivery.resolve(one, "again", by=by_agent(agent), now=now)
+    else:
+        delivery.resolve(part, outcome, by=by_agent(agent), now=now)  # type: ignore[arg-type]
     message = Message.objects.for_bubbles().get(pk=part.message_id)
     return HttpResponse(fragments.bubble(message))
+
+
+@login_required
+@require_POST
+def again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take an answer that was not delivered up again: its text, copies of its files and a way that works, as JSON for the
+    composer. The failed one stays as it is; it is dealt with. `elsewhere`: not by the way it took. 409 when it has not failed."""
+    agent, now = agent_of(request), timezone.now()
+    if not agent.may_reply:
+        return HttpResponse(status=403)
+    message = message_for(agent, pk)
+    if message.state != DeliveryState.FAILED or message.author_type != Message.Author.AGENT:
+        return HttpResponse(status=409)
+    for part in message.parts.filter(state=DeliveryState.FAILED, resolved_at__isnull=True):
+        delivery.resolve(part, "failed", by=by_agent(agent), now=now)
+    way = replies.way_again(message, elsewhere=request.POST.get("elsewhere") == "1", now=now)
+    tray = {"files": composing.chips(files.copies(message.attachments.order_by("pk"), agent=agent))}
+    return JsonResponse(
+        {
+            "text": message.text,
+            "files": render_to_string("workspace/uploads.html", tray, request),
+            "route": way.key if way else "",
+            "bubble": fragments.bubble(Message.objects.for_bubbles().get(pk=message.pk)),
+        }
+    )
 
 
 # -- Answers ------------------------------------------------------------------------------------------------------------------------

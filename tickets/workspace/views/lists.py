@@ -18,9 +18,9 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from agents.models import Agent
-from tickets import fragments, live, presence, search
+from tickets import fragments, live, presence, replies, search
 from tickets.access import Visibility, tickets_in, visibility_of
-from tickets.models import Draft, ReadMark
+from tickets.models import ReadMark
 from tickets.workspace import lists, saved
 from tickets.workspace.answers import agent_of, wants_fragment
 from tickets.workspace.orders import ORDERS
@@ -195,8 +195,8 @@ def marks(request: HttpRequest) -> HttpResponse:
     found: dict[int, dict[str, Any]] = {pk: {} for pk in ids}
     for pk, message_id in ReadMark.objects.filter(agent=agent, ticket__in=ids).values_list("ticket", "message_id"):
         found[pk]["read"] = message_id
-    for pk, text in Draft.objects.filter(agent=agent, ticket__in=ids).exclude(text="").values_list("ticket", "text"):
-        found[pk]["draft"] = " ".join(text[:300].split())[:80]
+    for pk, words in replies.draft_words(agent.pk, ids).items():
+        found[pk]["draft"] = words
     people = presence.present(ids, now=timezone.now())
     return JsonResponse(
         {"marks": found, "people": {pk: [person.as_json() for person in there] for pk, there in people.items()}}
