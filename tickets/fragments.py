@@ -230,6 +230,7 @@ def file_facts(attachment: Attachment, *, remove_url: str = "") -> dict[str, Any
     """What `components/attachment.html` shows."""
     stored = attachment.state == Attachment.State.STORED
     url = files.file_path(attachment) if stored else ""  # rights are asked for each time
+    picture = url if stored and attachment.content_type in files.SHOWN else ""
     return {
         "id": attachment.pk,
         "name": attachment.name or _("File"),
@@ -237,7 +238,8 @@ def file_facts(attachment: Attachment, *, remove_url: str = "") -> dict[str, Any
         "content_type": attachment.content_type,
         "url": url,
         "state": attachment.state,
-        "image_url": url if stored and not remove_url and attachment.content_type in files.SHOWN else "",
+        "image_url": "" if remove_url else picture,
+        "thumb_url": picture if remove_url else "",
         "remove_url": remove_url,
     }
 

@@ -89,14 +89,22 @@ def segments_of(text: str, capabilities: Capabilities) -> int:
     """How many SMS a text is billed as; 0 where nothing is billed by the segment.
 
     A single one holds 160 septets or 70 UCS-2 units; of several, each gives 7 or 3 of them to the header that joins
-    them (3GPP TS 23.040).
+    them (3GPP TS 23.040), and none of them ends inside a character: neither between the escape and its sign nor between
+    two surrogates.
     """
     if capabilities.segment is None or not text:
         return 0
     gsm = is_gsm(text)
     whole = capabilities.segment[0 if gsm else 1]
-    units = length(text, "gsm7")
-    return 1 if units <= whole else -(-units // (whole - (7 if gsm else 3)))
+    widths = [2 if (c in GSM_EXTENDED if gsm else ord(c) > 0xFFFF) else 1 for c in text]
+    if sum(widths) <= whole:
+        return 1
+    room, segments, used = whole - (7 if gsm else 3), 1, 0
+    for width in widths:
+        if used + width > room:
+            segments, used = segments + 1, 0
+        used += width
+    return segments
 
 
 def is_gsm(text: str) -> bool:

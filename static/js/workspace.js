@@ -237,6 +237,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
     doing: (what) => feed.view(ticket, what),
     after: () => { feed.nudge(); nav()?.refreshSoon(); },
     queue,
+    uploading: import("./lib/uploading.js"),
   });
   import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
   labelControls(composer);

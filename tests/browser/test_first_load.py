@@ -23,6 +23,7 @@ LATER = (
     "tab-leader.",
     "insert-menu.",
     "finding.",
+    "uploading.",
 )  # import()ed when all is there
 
 

@@ -114,6 +114,10 @@ def test_length_is_counted_in_the_provider_s_unit(text, unit, length):
         ("€" * 80, 1),
         ("€" * 81, 2),
         ("", 0),
+        ("a" * 152 + "€" + "a" * 151, 2),
+        ("a" * 152 + "€" + "a" * 152, 3),  # 306 septets, but no segment ends between the escape and its sign
+        ("가" * 66 + "😀" + "가" * 65, 2),
+        ("가" * 66 + "😀" + "가" * 66, 3),  # nor between two surrogates
     ],
 )
 def test_an_sms_is_billed_by_segments(text, segments):

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from agents.models import Agent, Team
 from tests.workspace import scene
@@ -177,3 +178,30 @@ def test_a_row_shows_what_is_being_written_and_not_what_is_on_its_way(
     with django_capture_on_commit_callbacks(execute=True):
         scene.answers(ticket, cast.agent, "Now.", at=now)
     assert mark() == "" == whispers[-1]["text"] and not Draft.objects.exists()
+
+
+# -- Text messages and pictures --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, count",
+    [("Hello", ""), ("x" * 130, "130 / 160"), ("x" * 161, "2 SMS"), ("가" * 60, "60 / 70"), ("가" * 135, "3 SMS")],
+)
+def test_saving_a_draft_says_how_many_text_messages_it_is(cast, mina, ticket, text, count):
+    used = ticket.routes.get()
+    words = {
+        "text": text,
+        "revision": 1,
+        "client_uuid": str(uuid.uuid4()),
+        "route": f"{used.channel_id}-{used.identity_id}",
+    }
+    url = f"/tickets/{ticket.pk}/drafts/reply/"
+    assert mina.put(url, json.dumps(words), content_type="application/json").json()["count"] == count
+    page = mina.get(f"/tickets/{ticket.pk}/composer/", **FRAGMENT).content.decode()
+    assert f'id="composer-count" role="status">{count}<' in page
+
+
+def test_a_picture_is_seen_before_it_is_sent(cast, mina, media_folder):
+    png = SimpleUploadedFile("shoe.png", b"\x89PNG\r\n\x1a\n" + b"0" * 100)
+    page = mina.post("/uploads/", {"file": png}, **FRAGMENT).content.decode()
+    assert f'<img src="/files/{Attachment.objects.get().token}/' in page

@@ -11,13 +11,16 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 from django.utils import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from agents.models import Agent
-from tickets import fragments, replies
+from tickets import fragments, parts, replies
 from tickets.channels import capabilities_of
 from tickets.models import Attachment, Draft, Macro, Ticket
 from tickets.timeline import labels_of_status
 from tickets.workspace import snoozing
+
+SHOWN_FROM = 0.8  # of the first text message: from there its counter is shown
 
 
 def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now: datetime) -> dict[str, Any]:
@@ -47,6 +50,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "last_seen": newest_message_id,
         "routes": [route_facts(choice, now=now) for choice in choices],
         "route": chosen(choices, draft=reply),
+        "count": counted(reply.text, _kind_of(choices, chosen(choices, draft=reply))) if reply else "",
         "has_choice": sum(choice.reachable for choice in choices) > 1,
         "to": "",
         "files": tray(own.values()),
@@ -126,6 +130,22 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "unit": capabilities_of(choice.channel.kind).text_unit,
         "hold": not capabilities_of(choice.channel.kind).chatlike,
     }
+
+
+def _kind_of(choices: list[replies.RouteChoice], key: str) -> str:
+    return next((choice.channel.kind for choice in choices if choice.key == key), "")
+
+
+def counted(text: str, kind: str) -> str:
+    """How many text messages the customer's provider bills, or how near the first one is to its end; "" elsewhere."""
+    capabilities = capabilities_of(kind) if kind else None
+    if capabilities is None or capabilities.segment is None:
+        return ""
+    count = parts.count(text, capabilities)
+    if count.segments > 1:
+        return ngettext("%(n)s SMS", "%(n)s SMS", count.segments) % {"n": count.segments}
+    whole = capabilities.segment[0 if parts.is_gsm(text) else 1]
+    return f"{count.length} / {whole}" if count.length >= SHOWN_FROM * whole else ""
 
 
 def chosen(choices: list[replies.RouteChoice], *, draft: Draft | None) -> str:

@@ -90,9 +90,18 @@ class TicketComposer extends HTMLElement {
   #count() {
     const place = this.querySelector("#composer-count");
     const { limit = 0, unit } = this.#option?.dataset ?? {};
+    if (unit === "gsm7") { // the server counts: see counted
+      if (!this.reply.value.trim()) place.textContent = "";
+      return;
+    }
     const length = lengthOf(this.reply.value, unit);
     place.textContent = Number(limit) && length >= limit * 0.8 ? `${length} / ${limit}` : "";
     place.toggleAttribute("data-over", Boolean(Number(limit)) && length > limit);
+  }
+
+  /** Text messages are billed by segments: the words of the server, which cuts the text as it is sent. */
+  set counted(words) {
+    if (this.#option?.dataset.unit === "gsm7" && this.kind === "reply") this.querySelector("#composer-count").textContent = words;
   }
 
   #grow(field) {

@@ -3,7 +3,7 @@
 import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
 import { Held } from "./held.js";
-import { fromTemplate, nodes } from "./nodes.js";
+import { nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
 import { toast } from "./toast.js";
@@ -19,9 +19,9 @@ export class Desk {
   #typing = null;
   #keepers = {};
 
-  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what cannot go. */
-  constructor(composer, { ticket, thread, doing, after, queue }) {
-    Object.assign(this, { composer, ticket, thread, doing, after, queue });
+  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what cannot go; `uploading` is the promise of lib/uploading.js. */
+  constructor(composer, { ticket, thread, doing, after, queue, uploading }) {
+    Object.assign(this, { composer, ticket, thread, doing, after, queue, uploading });
     this.form = composer.querySelector("form");
     this.tray = composer.querySelector("#composer-files");
     this.guard = composer.querySelector("#composer-guard");
@@ -92,11 +92,12 @@ export class Desk {
         client_uuid: this.fields.client_uuid.value,
         ...(kind === this.composer.kind ? this.#insert?.staged : {}),
       }),
-      said: (state) => this.#say(state),
+      said: (state, count) => this.#say(state, count),
     });
   }
 
-  #say(state) {
+  #say(state, count) {
+    if (count !== undefined) this.composer.counted = count;
     const place = this.composer.querySelector("#composer-saved");
     if (place) place.textContent = { saving: "", saved: phrase("saved"), kept: phrase("savedHere") }[state] ?? "";
   }
@@ -125,7 +126,7 @@ export class Desk {
   }
 
   #changed(event) {
-    if (event.target.matches("[data-files]")) {
+    if (event.target.matches("[data-files], [data-camera]")) {
       this.upload([...event.target.files]);
       event.target.value = "";
     } else if (event.target.name === "route") {
@@ -151,32 +152,20 @@ export class Desk {
   }
 
   upload(files) {
+    const how = {
+      url: this.form.dataset.uploadUrl,
+      tray: this.tray,
+      tools: this.composer.querySelector("template[data-failed]"),
+      changed: () => this.#keepers[this.composer.kind].changed(),
+      again: (file) => this.upload([file]),
+    };
     for (const file of files) {
-      const one = this.#uploadOne(file).finally(() => this.#waiting.delete(one));
+      const one = this.uploading
+        .then(({ upload }) => upload(file, how))
+        .catch(() => toast(word("failed"), { kind: "error" }))
+        .finally(() => this.#waiting.delete(one));
       this.#waiting.add(one);
     }
-  }
-
-  async #uploadOne(file) {
-    const chip = fromTemplate("upload-template");
-    chip.querySelector(".attachment__name").textContent = file.name;
-    this.tray.append(chip);
-    const form = new FormData();
-    form.append("file", file, file.name);
-    const answer = await send("POST", this.form.dataset.uploadUrl, { form }).catch(() => null);
-    if (answer?.status === 201) {
-      const [fresh] = nodes(await answer.text());
-      chip.replaceWith(fresh);
-      window.htmx?.process(fresh);
-      this.#keepers[this.composer.kind].changed();
-      return;
-    }
-    chip.dataset.state = "failed";
-    chip.querySelector("small").textContent = answer && answer.status < 500 ? await answer.text() : word("failed");
-    const tools = this.composer.querySelector("template[data-failed]").content.cloneNode(true);
-    tools.querySelector("[data-retry]").addEventListener("click", () => { chip.remove(); this.upload([file]); });
-    tools.querySelector("[data-discard]").addEventListener("click", () => chip.remove());
-    chip.append(tools);
   }
 
   // Sending

@@ -12,7 +12,8 @@ export class DraftKeeper {
   #saving = Promise.resolve();
   #dirty = false;
 
-  /** `read()` gives {text, route, files, seen, client_uuid}; `said(state)` hears saving, saved or kept (on this device only). */
+  /** `read()` gives {text, route, files, seen, client_uuid}; `said(state, count)` hears saving, saved or kept (on this device only), and how
+   * long the provider finds the text, in words, where the server counts that. */
   constructor({ url, revision, name, read, said }) {
     Object.assign(this, { url, revision, name, read, said });
   }
@@ -50,7 +51,7 @@ export class DraftKeeper {
       : send("PUT", this.url, { json: words, keepalive })
     ).catch(() => null);
     if (answer?.ok) {
-      this.said(isEmpty ? "" : "saved");
+      this.said(isEmpty ? "" : "saved", isEmpty ? "" : (await answer.json()).count);
       if (this.revision === words.revision) this.#forgetHere();
     } else {
       this.#dirty ||= this.revision === words.revision;

@@ -23,7 +23,7 @@ from tickets import delivery, files, fragments, moments, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
 from tickets.channels import capabilities_of
 from tickets.macros import chosen as chosen_macro
-from tickets.models import Attachment, DeliveryPart, Draft, Message, Ticket
+from tickets.models import Attachment, Channel, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
 from tickets.models.message import DeliveryState
 from tickets.workspace import composing
@@ -196,7 +196,7 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     if kept and kept.send_at and kept.client_uuid != written["words"]["client_uuid"]:
         return HttpResponse(status=409)  # the answer before it is on its way: this one stays on its device until then
     replies.tell_draft(agent_id=agent.pk, ticket_id=shown.pk)
-    return JsonResponse(_draft_facts(kept))
+    return JsonResponse(_draft_facts(kept) | ({"count": _count(shown, written)} if kept else {}))
 
 
 def _written(request: HttpRequest) -> dict[str, Any] | None:
@@ -228,6 +228,15 @@ def _route(ticket: Ticket, key: str) -> Any:
     if not (channel.isascii() and channel.isdigit() and identity.isascii() and identity.isdigit()):
         return None
     return ticket.routes.filter(channel=int(channel), identity=int(identity)).first()
+
+
+def _count(ticket: Ticket, written: dict[str, Any]) -> str:
+    """By the channel that is chosen, whether the ticket has used it or not."""
+    channel = written["route"].partition("-")[0]
+    if not (channel.isascii() and channel.isdigit()):
+        return ""
+    kind = Channel.objects.filter(pk=int(channel[:18]), brand=ticket.brand_id).values_list("kind", flat=True).first()
+    return composing.counted(written["words"]["text"], kind or "")
 
 
 def _draft_facts(kept: Draft | None) -> dict[str, Any]:
