@@ -120,6 +120,7 @@ class Mail(Scripted):
     capabilities = Capabilities(
         subject=True,
         cc=True,
+        signature=True,
         media={"*": MediaLimit((), 10_000_000)},
         files_per_part=50,
         text_with_files=True,

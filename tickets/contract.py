@@ -297,6 +297,7 @@ class Capabilities:
     html: bool = False
     subject: bool = False
     cc: bool = False
+    signature: bool = False  # answers are signed, as letters are
     chatlike: bool = True  # Enter sends; no undo delay; one line at a time
     identity_kinds: tuple[str, ...] = ()  # identities that can be reached by this kind
     needs_parser: bool = False  # bodies are opened in the parser's limited child only

@@ -169,6 +169,7 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "placeholder": str(PLACEHOLDERS.get(placeholder, "")) if placeholder else "",
         "details": [] if deleted else list(_details(message.meta)),
         "quote": "" if deleted or has_page else message.quoted_text,
+        "signature": "" if deleted else message.signature,
         **(_mail_facts(message) if has_page else {}),
         "attachments": []
         if deleted

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import actions, deeds, files, followers, live, mentions, parts, reply_tokens
+from tickets import actions, deeds, files, followers, live, mentions, parts, reply_tokens, signatures
 from tickets.access import tickets_for
 from tickets.channels import capabilities_of
 from tickets.contract import Capabilities
@@ -603,6 +603,7 @@ def _post(
         agent=agent,
         author_name=agent.name,
         text=text,
+        signature=signatures.text_for(ticket, agent=agent, now=now) if capabilities.signature and not template else "",
         route=used,
         meta={"template": dict(template)} if template else {},
         client_uuid=client_uuid,
@@ -889,6 +890,8 @@ def _queue_parts(
     linked = [item for item in attachments if not parts.takes(item, capabilities)]
     links = [f"{item.name}: {files.signed_url(item, seconds=LINK_LIFE)}" for item in linked]
     text = "\n\n".join(filter(None, [message.text.strip(), "\n".join(links)]))
+    if message.signature:
+        text += signatures.DELIMITER + message.signature
     pieces = [parts.Piece(message.text, ())] if template else parts.cut(text, taken, capabilities)
     domain = (
         route.channel.brand.domain or route.channel.address.rpartition("@")[2] or urlsplit(settings.SITE_URL).hostname

@@ -38,6 +38,14 @@ NAMES: Mapping[str, Any] = {
 WITH_FALLBACK = frozenset({"customer.name", "customer.organisation", "ticket.subject"})  # may be unknown
 
 
+def offered() -> list[dict[str, Any]]:
+    """For the picker of an editor: what it is called, and what it writes; with a bar where a fallback is wise."""
+    return [
+        {"label": label, "text": "{{" + name + ("|" if name in WITH_FALLBACK else "") + "}}"}
+        for name, label in NAMES.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Filled:
     text: str

@@ -63,6 +63,7 @@ class EmailAdapter:
         html=True,
         subject=True,
         cc=True,
+        signature=True,
         chatlike=False,
         identity_kinds=("email",),
         needs_parser=True,

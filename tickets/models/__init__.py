@@ -22,6 +22,7 @@ from tickets.models.rule import (
     StaffingTrial,
 )
 from tickets.models.search import SearchEntry
+from tickets.models.signature import Signature
 from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink, TicketSkill
 from tickets.models.token import ApiToken, IdempotencyKey
@@ -65,6 +66,7 @@ __all__ = [
     "RuleVersion",
     "SavedView",
     "SearchEntry",
+    "Signature",
     "SlaClock",
     "SlaPolicy",
     "SlaSegment",

@@ -77,6 +77,7 @@ class Message(models.Model):
 
     subject = models.CharField(max_length=300, blank=True, default="")
     text = models.TextField(blank=True, default="")
+    signature = models.TextField(blank=True, default="", db_default="")  # what stood under an answer of ours
     quoted_text = models.TextField(blank=True, default="")
     html = models.TextField(blank=True, default="")  # cleaned in the parser; shown only in the mail frame
     to = ArrayField(models.CharField(max_length=320), default=list, blank=True)

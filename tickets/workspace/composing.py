@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent
-from tickets import fragments, parts, replies
+from tickets import fragments, parts, replies, signatures
 from tickets.channels import capabilities_of
 from tickets.models import Attachment, Draft, Macro, Ticket
 from tickets.timeline import labels_of_status
@@ -33,6 +33,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
     reply, note = own.get("reply"), own.get("note")
     starts = max(own.values(), key=lambda draft: draft.updated_at).kind if own else "reply"
     labels = labels_of_status()
+    signed = any(capabilities_of(choice.channel.kind).signature for choice in choices)
     return {
         "ticket_id": ticket.pk,
         "url": reverse("replies", args=[ticket.pk]),
@@ -51,6 +52,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "routes": [route_facts(choice, now=now) for choice in choices],
         "route": chosen(choices, draft=reply),
         "count": counted(reply.text, _kind_of(choices, chosen(choices, draft=reply))) if reply else "",
+        "signature": signatures.text_for(ticket, agent=agent, now=now) if signed else "",
         "has_choice": sum(choice.reachable for choice in choices) > 1,
         "to": "",
         "files": tray(own.values()),
@@ -128,6 +130,7 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "disabled": not choice.reachable,
         "limit": choice.limit,
         "unit": capabilities_of(choice.channel.kind).text_unit,
+        "signed": capabilities_of(choice.channel.kind).signature,
         "hold": not capabilities_of(choice.channel.kind).chatlike,
     }
 

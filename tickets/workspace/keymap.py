@@ -121,6 +121,7 @@ PLACES: tuple[Place, ...] = (
     Place(_("Business hours"), "/settings/hours/"),
     Place(_("Routing rules"), "/settings/rules/"),
     Place(_("Macros"), "/settings/macros/", admins=False),
+    Place(_("Signatures"), "/settings/signatures/", admins=False),
     Place(_("SLA policies"), "/settings/sla/"),
     Place(_("Profile"), "/settings/profile/", admins=False),
     Place(_("Notifications"), "/settings/notifications/", admins=False),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tickets.workspace.views import macro_settings, me, notifications, policies, rules, trials
+from tickets.workspace.views import macro_settings, me, notifications, policies, rules, signatures, trials
 
 urlpatterns = [
     path("keys/", me.own_keys, name="own_keys"),
@@ -22,6 +22,7 @@ urlpatterns = [
     path("macros/preview/", macro_settings.macro_preview, name="macro_settings_preview"),
     path("macros/<int:macro_id>/", macro_settings.macro, name="macro"),
     path("macros/<int:macro_id>/deletion/", macro_settings.macro_deletion, name="macro_deletion"),
+    path("signatures/", signatures.signature_list, name="signatures"),
     path("sla/", policies.policy_list, name="policies"),
     path("sla/new/", policies.policy, name="policy_new"),
     path("sla/example/", policies.example, name="policy_example"),

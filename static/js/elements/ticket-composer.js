@@ -89,7 +89,8 @@ class TicketComposer extends HTMLElement {
 
   #count() {
     const place = this.querySelector("#composer-count");
-    const { limit = 0, unit } = this.#option?.dataset ?? {};
+    const { limit = 0, unit, signed } = this.#option?.dataset ?? {};
+    this.form.toggleAttribute("data-signed", signed !== undefined);
     if (unit === "gsm7") { // the server counts: see counted
       if (!this.reply.value.trim()) place.textContent = "";
       return;

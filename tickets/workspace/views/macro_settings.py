@@ -231,10 +231,7 @@ def _context(found: Macro, agent: Agent, request: HttpRequest) -> dict[str, Any]
         "folders": sorted(set(macros.seen_by(agent).exclude(folder="").values_list("folder", flat=True))),
         "statuses": [(value, labels_of_status()[value]) for value in deeds.STATUSES],
         "priorities": labels_of_priority().items(),
-        "variables": [
-            {"label": label, "text": "{{" + name + ("|" if name in variables.WITH_FALLBACK else "") + "}}"}
-            for name, label in variables.NAMES.items()
-        ],
+        "variables": variables.offered(),
         "chosen": {
             "status": chosen.get("status", {}).get("status", ""),
             "priority": chosen.get("priority", {}).get("priority", ""),
