@@ -245,6 +245,7 @@ class OutboundMessage:
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     reply_token: str = ""
+    also_to: tuple[str, ...] = ()  # beside `to`, where the channel has several
     cc: tuple[str, ...] = ()
     reply_to_external_id: str = ""
     automatic: Literal["", "auto-replied", "auto-generated"] = ""

@@ -215,14 +215,18 @@ def outbound(part: DeliveryPart, *, first: bool) -> OutboundMessage:
     assert route is not None  # a public message of ours has one
     in_reply_to, references = _thread_of(part)
     attachments = Attachment.objects.in_bulk(part.attachment_ids)
+    to, also_to = route.reply_address or route.identity.value, tuple[str, ...]()
+    if message.to and adapter_for(part.channel.kind).capabilities.cc:
+        to, *also = message.to
+        also_to = tuple(also)
     return OutboundMessage(
         part_id=part.pk,
         part_uuid=str(part.send_uuid),
         n=part.n,
         first_attempt=first,
-        to=route.reply_address or route.identity.value,
+        to=to,
         to_kind=route.identity.kind,
-        to_name=route.identity.name,
+        to_name=route.identity.name if to in (route.reply_address, route.identity.value) else "",
         remote_thread_id=route.remote_thread_id,
         text=part.text,
         subject=message.subject,
@@ -232,6 +236,7 @@ def outbound(part: DeliveryPart, *, first: bool) -> OutboundMessage:
         in_reply_to=in_reply_to,
         references=references,
         reply_token=route.reply_token,
+        also_to=also_to,
         cc=tuple(message.cc),
         reply_to_external_id=str(message.meta.get("reply_to", "")),
         automatic=message.meta.get("automatic", ""),

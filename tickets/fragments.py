@@ -183,8 +183,15 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "edited": message.edited_at is not None and not deleted,
         "automatic": message.automatic,
         "reactions": list(_reactions(message.meta)),
+        "to": ", ".join(message.to) if message.cc or _others_in_to(message) else "",
         "cc": ", ".join(message.cc),
     }
+
+
+def _others_in_to(message: Message) -> bool:
+    if message.direction == Message.Direction.IN or not message.route:
+        return len(message.to) > 1
+    return message.to not in ([], [message.route.identity.value])
 
 
 def _failure(message: Message, part: DeliveryPart) -> dict[str, str]:

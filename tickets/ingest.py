@@ -17,7 +17,7 @@ from django.db.models import Case, F, Max, Q, When
 from django.utils.translation import gettext as _
 
 from agents.models import Team
-from tickets import delivery, files, identities, languages, live, matching, reply_tokens
+from tickets import delivery, files, identities, languages, live, matching, recipients, reply_tokens
 from tickets.channels import capabilities_of
 from tickets.contract import Applied, InboundFile, InboundMessage
 from tickets.crash import crash_here
@@ -424,7 +424,10 @@ def _route_of(
         route.remote_thread_id = message.external_conversation_id[:250]
     if not message.is_echo:
         route.reply_address = message.reply_address[:254]
-        route.cc = [address[:254] for address in message.cc[:40]]
+        if capabilities_of(channel.kind).cc:
+            sender = route.reply_address or identity.value
+            others = recipients.others_of(channel, to=message.to, cc=message.cc, sender=sender)
+            route.cc = [address[:254] for address in others if address.lower() != identity.value.lower()]
         route.last_used_at = now
     if message.window_until and (route.window_expires_at is None or route.window_expires_at < message.window_until):
         route.window_expires_at = message.window_until

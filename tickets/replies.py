@@ -39,6 +39,7 @@ from tickets.models import (
 from tickets.models.event import RULE, SYSTEM, by_agent
 from tickets.models.message import DeliveryState
 from tickets.models.ticket import lock_survivor
+from tickets.recipients import Recipients, of_route
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
@@ -94,6 +95,7 @@ def post(
     agent: Agent,
     text: str,
     route: Route | RouteChoice,
+    recipients: Recipients | None = None,
     attachments: Iterable[Attachment] = (),
     template: Mapping[str, Any] | None = None,
     client_uuid: UUID,
@@ -105,7 +107,7 @@ def post(
     """An agent's public answer. The same `client_uuid` gives the same message, however often it is posted.
 
     `seen_message_id` is the newest message that the author saw (None: no check). `then` is done in the same transaction:
-    {"status": ...}, or the deeds of a macro (`macros.chosen`). Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
+    {"status": ...}, or the deeds of a macro (`macros.chosen`). `recipients` None: a reply to all. Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
     for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
     """
     with transaction.atomic():
@@ -115,6 +117,7 @@ def post(
             agent=agent,
             text=text,
             route=route,
+            recipients=recipients,
             attachments=list(attachments),
             template=template,
             client_uuid=client_uuid,
@@ -332,6 +335,8 @@ def save_draft(
     client_uuid: UUID,
     revision: int,
     route: Route | None = None,
+    to: list[str] | None = None,
+    cc: list[str] | None = None,
     template: Mapping[str, Any] | None = None,
     attachment_ids: Iterable[int] = (),
     then: Mapping[str, Any] | None = None,
@@ -354,7 +359,7 @@ def save_draft(
         if seen_message_id and seen_message_id > (draft.seen_message_id or 0):
             draft.stopped = ""
         draft.client_uuid, draft.revision, draft.text, draft.route = client_uuid, revision, text, route
-        draft.template = dict(template) if template else None
+        draft.template, draft.to, draft.cc = dict(template) if template else None, to, cc
         draft.attachment_ids, draft.then = list(attachment_ids), dict(then or {})
         draft.seen_message_id = max(filter(None, (seen_message_id, draft.seen_message_id)), default=None)
         draft.updated_at = now
@@ -367,7 +372,15 @@ def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now
     # What waits to be sent is not emptied.
     unsent = Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, send_at__isnull=True)
     unsent.filter(revision__lte=revision).update(
-        text="", template=None, attachment_ids=[], then={}, stopped="", revision=revision, updated_at=now
+        text="",
+        template=None,
+        to=None,
+        cc=None,
+        attachment_ids=[],
+        then={},
+        stopped="",
+        revision=revision,
+        updated_at=now,
     )
 
 
@@ -394,6 +407,7 @@ def hold(
     agent: Agent,
     text: str,
     route: Route | RouteChoice,
+    recipients: Recipients | None = None,
     attachments: Iterable[Attachment] = (),
     client_uuid: UUID,
     seen_message_id: int | None,
@@ -429,6 +443,7 @@ def hold(
             return draft
         draft.client_uuid, draft.text, draft.route, draft.template = client_uuid, text, used, None
         draft.attachment_ids, draft.then = [item.pk for item in attachments], dict(then or {})
+        draft.to, draft.cc = (list(recipients.to), list(recipients.cc)) if recipients else (None, None)
         draft.seen_message_id, draft.updated_at = seen_message_id, now
         draft.save()
         return schedule(draft, send_at=send_at, anyway=anyway or insist, now=now)
@@ -521,6 +536,7 @@ def _release(pk: int, *, now: datetime) -> bool:
                 agent=draft.agent,
                 text=draft.text,
                 route=draft.route,
+                recipients=Recipients(tuple(draft.to), tuple(draft.cc or ())) if draft.to else None,
                 attachments=_in_order(draft.attachment_ids),
                 template=draft.template,
                 client_uuid=draft.client_uuid,
@@ -569,6 +585,7 @@ def _post(
     agent: Agent,
     text: str,
     route: Route | RouteChoice,
+    recipients: Recipients | None,
     attachments: list[Attachment],
     template: Mapping[str, Any] | None,
     client_uuid: UUID,
@@ -605,6 +622,7 @@ def _post(
         text=text,
         signature=signatures.text_for(ticket, agent=agent, now=now) if capabilities.signature and not template else "",
         route=used,
+        recipients=recipients,
         meta={"template": dict(template)} if template else {},
         client_uuid=client_uuid,
         now=now,
@@ -832,17 +850,31 @@ def _check(
         raise Unreachable(obstacle, sentence_of(obstacle))
 
 
-def _write(ticket: Ticket, *, kind: str, route: Route | None = None, now: datetime, **columns: Any) -> Message:
+def _write(
+    ticket: Ticket,
+    *,
+    kind: str,
+    route: Route | None = None,
+    recipients: Recipients | None = None,
+    now: datetime,
+    **columns: Any,
+) -> Message:
     """The next message of the ticket. Must hold its row lock; the caller saves `last_seq` with what else it changes."""
     ticket.last_seq += 1
     if route is not None:
         capabilities = capabilities_of(route.channel.kind)
+        whom = (capabilities.cc and recipients) or of_route(route)
+        to, cc = list(whom.to), list(whom.cc) if capabilities.cc else []
+        if recipients and capabilities.cc:
+            # Who was added takes part from now on, and who was left out does no longer.
+            route.cc = [one[:254] for one in (*to, *cc) if one.lower() != of_route(route).to[0].lower()]
+            route.save(update_fields=["cc"])
         columns |= {
             "route": route,
             "channel": route.channel,
             "author_address": route.channel.address,
-            "to": [route.reply_address or route.identity.value],
-            "cc": route.cc if capabilities.cc else [],
+            "to": to,
+            "cc": [] if columns.get("automatic") else cc,  # what nobody wrote is for the customer alone
             "subject": _subject(ticket, route.channel) if capabilities.subject else "",
             "state": DeliveryState.QUEUED,
             "state_at": now,

@@ -40,7 +40,7 @@ def send(facts: ChannelFacts, message: OutboundMessage, *, committed: Callable[[
     mail = compose(facts, message)
     server = _server(facts)
     envelope_from = _envelope_sender(facts, message)
-    recipients = list(dict.fromkeys([message.to, *message.cc]))
+    recipients = list(dict.fromkeys([message.to, *message.also_to, *message.cc]))
     client = _connect(server)
     try:
         _hand_over(client, mail, envelope_from, recipients, committed=committed)
@@ -58,7 +58,7 @@ def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
     """The mail as it leaves. Raises `DeliveryError` when an address or an id holds what could become a header."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = _mailbox(facts.address, _sender_name(facts, message))
-    mail["To"] = _mailbox(message.to, message.to_name)
+    mail["To"] = [_mailbox(message.to, message.to_name), *(_mailbox(address, "") for address in message.also_to)]
     if message.cc:
         mail["Cc"] = [_mailbox(address, "") for address in message.cc]
     mail["Subject"] = _words(message.subject)

@@ -205,3 +205,62 @@ def test_a_picture_is_seen_before_it_is_sent(cast, mina, media_folder):
     png = SimpleUploadedFile("shoe.png", b"\x89PNG\r\n\x1a\n" + b"0" * 100)
     page = mina.post("/uploads/", {"file": png}, **FRAGMENT).content.decode()
     assert f'<img src="/files/{Attachment.objects.get().token}/' in page
+
+
+# -- To and Cc -------------------------------------------------------------------------------------------------------------
+
+ARA = scene.sender("Ara", email="ara@example.org")
+
+
+@pytest.fixture
+def mailed(cast, now, give_to_support):
+    words = {"to": (cast.email.address, "boss@example.org"), "cc": ("law@example.org",)}
+    return give_to_support(scene.says(cast.email, ARA, "Where is it?", at=now - timedelta(hours=1), **words).ticket)
+
+
+def send(client, ticket, **fields):
+    used = ticket.routes.get()
+    words = {
+        "text": "On its way.",
+        "route": f"{used.channel_id}-{used.identity_id}",
+        "client_uuid": str(uuid.uuid4()),
+        "last_seen_message_id": ticket.last_message_id,
+        **fields,
+    }
+    return client.post(f"/tickets/{ticket.pk}/replies/", words, **FRAGMENT)
+
+
+def test_the_composer_begins_with_a_reply_to_all(mina, mailed):
+    page = mina.get(f"/tickets/{mailed.pk}/composer/", **FRAGMENT).content.decode()
+    assert 'name="to" value="ara@example.org"' in page
+    assert 'name="cc" value="boss@example.org, law@example.org"' in page
+
+
+def test_recipients_are_changed_and_shown(cast, mina, mailed):
+    Agent.objects.filter(pk=cast.agent.pk).update(undo_seconds=0)
+    response = send(mina, mailed, to="Ara <ara@example.org>", cc="law@example.org")
+    message = Message.objects.get(pk=response["X-Message"])
+    assert response.status_code == 201 and (message.to, message.cc) == (["ara@example.org"], ["law@example.org"])
+    shown = bubble_of(mina.get(f"/tickets/{mailed.pk}/", **FRAGMENT).content.decode(), message)
+    assert "To: ara@example.org" in shown and "Cc: law@example.org" in shown
+
+
+def test_a_slip_is_held_up_until_one_is_sure(cast, mina, mailed):
+    Agent.objects.filter(pk=cast.agent.pk).update(undo_seconds=0)
+    response = send(mina, mailed, to="bos@example.org", cc="")
+    page = response.content.decode()
+    assert response.status_code == 422 and "not among the recipients" in page and "bos@example.org" in page
+    assert "data-sure" in page
+    assert send(mina, mailed, to="bos@example.org", cc="", sure="1").status_code == 201
+    response = send(mina, mailed, to="bos", cc="", sure="1")
+    assert response.status_code == 422 and "no e-mail address: bos" in response.content.decode()
+
+
+def test_what_is_typed_in_them_is_kept_with_the_draft(cast, mina, mailed):
+    words = {"text": "Dear", "revision": 1, "client_uuid": str(uuid.uuid4()), "to": "ara@example.org", "cc": "half@"}
+    url = f"/tickets/{mailed.pk}/drafts/reply/"
+    assert mina.put(url, json.dumps(words), content_type="application/json").status_code == 200
+    assert 'name="cc" value="half@"' in mina.get(f"/tickets/{mailed.pk}/composer/", **FRAGMENT).content.decode()
+    words = {"text": "Dear", "revision": 2, "client_uuid": str(uuid.uuid4())}
+    assert mina.put(url, json.dumps(words), content_type="application/json").status_code == 200
+    assert 'value="boss@example.org, law' in mina.get(f"/tickets/{mailed.pk}/composer/", **FRAGMENT).content.decode()

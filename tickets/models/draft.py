@@ -23,6 +23,8 @@ class Draft(models.Model):
     client_uuid = models.UUIDField()
     text = models.TextField(blank=True, default="")
     route = models.ForeignKey("tickets.Route", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    to = ArrayField(models.CharField(max_length=254), null=True, blank=True)  # NULL: a reply to all; as it was typed
+    cc = ArrayField(models.CharField(max_length=254), null=True, blank=True)
     template = models.JSONField(null=True, blank=True)
     attachment_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     then = models.JSONField(default=dict, blank=True)

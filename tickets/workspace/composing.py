@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent
-from tickets import fragments, parts, replies, signatures
+from tickets import fragments, parts, recipients, replies, signatures
 from tickets.channels import capabilities_of
 from tickets.models import Attachment, Draft, Macro, Ticket
 from tickets.timeline import labels_of_status
@@ -54,7 +54,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "count": counted(reply.text, _kind_of(choices, chosen(choices, draft=reply))) if reply else "",
         "signature": signatures.text_for(ticket, agent=agent, now=now) if signed else "",
         "has_choice": sum(choice.reachable for choice in choices) > 1,
-        "to": "",
+        **_recipients(choices, reply),
         "files": tray(own.values()),
         "waiting": waiting(held, now=now) if held else None,
         "stopped_reason": replies.sentence_of(reply.stopped) if reply and reply.stopped else "",
@@ -105,6 +105,22 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=zone)
 
 
+def _recipients(choices: list[replies.RouteChoice], draft: Draft | None) -> dict[str, str]:
+    """To and Cc as they were left, else whom a reply to all reaches."""
+    if draft and draft.to is not None:
+        return {"to": ", ".join(draft.to), "cc": ", ".join(draft.cc or [])}
+    key = chosen(choices, draft=draft)
+    return next((_whom(choice) for choice in choices if choice.key == key), {})
+
+
+def _whom(choice: replies.RouteChoice) -> dict[str, str]:
+    """Nothing where the channel has no copies."""
+    if not capabilities_of(choice.channel.kind).cc:
+        return {}
+    whom = recipients.of_route(choice.route) if choice.route else recipients.Recipients((choice.identity.value,))
+    return {"to": ", ".join(whom.to), "cc": ", ".join(whom.cc)}
+
+
 def _macro_of(draft: Draft | None) -> dict[str, Any]:
     """The macro that goes along with a draft, and the numbers of those of its deeds that were kept."""
     macro = Macro.objects.filter(pk=draft.then["macro"]).first() if draft and draft.then.get("macro") else None
@@ -130,6 +146,7 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "disabled": not choice.reachable,
         "limit": choice.limit,
         "unit": capabilities_of(choice.channel.kind).text_unit,
+        **_whom(choice),
         "signed": capabilities_of(choice.channel.kind).signature,
         "hold": not capabilities_of(choice.channel.kind).chatlike,
     }

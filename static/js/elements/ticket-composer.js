@@ -30,6 +30,7 @@ class TicketComposer extends HTMLElement {
     });
     this.form.addEventListener("change", (event) => {
       if (event.target.name === "kind") this.field.focus();
+      if (event.target.name === "route") this.address();
       this.#count();
     });
     this.#off = [
@@ -62,6 +63,25 @@ class TicketComposer extends HTMLElement {
     return this.querySelector(`.routes [data-value="${CSS.escape(route ?? "")}"]`);
   }
 
+  /** To and Cc: as given, else whom the chosen route reaches by itself. */
+  address({ to = "", cc = "" } = this.#option?.dataset ?? {}) {
+    Object.assign(this.form.elements.to, { value: to });
+    Object.assign(this.form.elements.cc, { value: cc });
+  }
+
+  /** {to, cc} as they stand there; {} on a channel without them. */
+  get recipients() {
+    const { to, cc } = this.form.elements;
+    return this.form.hasAttribute("data-mail") ? { to: to.value, cc: cc.value } : {};
+  }
+
+  /** The same, where the reader has changed them. */
+  get changedRecipients() {
+    const { to, cc } = this.recipients;
+    const own = this.#option?.dataset;
+    return to === undefined || (to === own.to && cc === own.cc) ? {} : { to, cc };
+  }
+
   show(kind) {
     this.form.querySelector(`[name=kind][value=${kind}]`).checked = true;
     this.field.focus();
@@ -89,8 +109,9 @@ class TicketComposer extends HTMLElement {
 
   #count() {
     const place = this.querySelector("#composer-count");
-    const { limit = 0, unit, signed } = this.#option?.dataset ?? {};
+    const { limit = 0, unit, signed, to } = this.#option?.dataset ?? {};
     this.form.toggleAttribute("data-signed", signed !== undefined);
+    this.form.toggleAttribute("data-mail", to !== undefined);
     if (unit === "gsm7") { // the server counts: see counted
       if (!this.reply.value.trim()) place.textContent = "";
       return;

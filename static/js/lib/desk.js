@@ -91,6 +91,7 @@ export class Desk {
         seen: Number(this.fields.last_seen_message_id.value) || null,
         client_uuid: this.fields.client_uuid.value,
         ...(kind === this.composer.kind ? this.#insert?.staged : {}),
+        ...(kind === "reply" ? this.composer.changedRecipients : {}),
       }),
       said: (state, count) => this.#say(state, count),
     });
@@ -118,6 +119,7 @@ export class Desk {
   }
 
   #written(event) {
+    if (event.target.matches("[name=to], [name=cc]")) this.#keepers.reply.changed();
     if (!event.target.matches("textarea")) return;
     this.#keepers[this.composer.kind].changed();
     this.doing(event.target.value ? (this.composer.kind === "note" ? "noting" : "replying") : "viewing");
@@ -170,12 +172,12 @@ export class Desk {
 
   // Sending
 
-  async send({ kind, then = "", anyway = false, at = "" }) {
+  async send({ kind, then = "", anyway = false, sure = false, at = "" }) {
     if (this.composer.hasAttribute("busy")) return;
     this.composer.setAttribute("busy", "");
     try {
       await Promise.all(this.#waiting);
-      if (!this.#warns(kind, { then, at })) await this.#send({ kind, then, anyway, at });
+      if (!this.#warns(kind, { then, at })) await this.#send({ kind, then, anyway, sure, at });
     } finally {
       this.composer.removeAttribute("busy");
     }
@@ -220,7 +222,7 @@ export class Desk {
   }
 
   /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
-  takenBack({ text, files, revision = 0, route }) {
+  takenBack({ text, files, revision = 0, route, to, cc }) {
     const field = this.fields.text;
     field.value = [text, field.value].filter(Boolean).join("\n\n");
     for (const chip of nodes(files)) {
@@ -228,10 +230,11 @@ export class Desk {
       window.htmx?.process(chip);
     }
     if (route) this.composer.querySelector(".routes").value = route;
+    this.composer.show("reply");
+    this.composer.address(to === undefined ? undefined : { to, cc });
     this.#insert?.give(this.macro);
     this.#keepers.reply.revision = Math.max(this.#keepers.reply.revision, revision);
     this.#keepers.reply.changed();
-    this.composer.show("reply");
   }
 
   /** The answer that was held has left: what was written meanwhile can be saved. */
@@ -252,12 +255,13 @@ export class Desk {
     this.takenBack(draft);
   }
 
-  async #send({ kind, then, anyway, at }) {
+  async #send({ kind, then, anyway, sure, at }) {
     const isNote = kind === "note";
     const field = isNote ? this.fields.note : this.fields.text;
     const text = field.value;
     const fields = new FormData();
-    const words = { text, route: this.fields.route?.value ?? "", then, anyway: anyway ? "1" : "", send_at: at };
+    const words = { text, route: this.fields.route?.value ?? "", then, anyway: anyway ? "1" : "", sure: sure ? "1" : "", send_at: at };
+    if (!isNote) Object.assign(words, this.composer.recipients);
     if (at && this.composer.querySelector("#later-menu input[name=insist]")?.checked) words.insist = "1";
     for (const name of ["client_uuid", "last_seen_message_id"]) words[name] = this.fields[name].value;
     for (const [name, value] of Object.entries(words)) fields.append(name, value);
@@ -303,7 +307,7 @@ export class Desk {
     this.tray.prepend(...files);
     this.#insert?.give(macro);
     this.#keepers[kind].changed();
-    if (answer && [409, 422].includes(answer.status)) this.#stop(await answer.text(), answer.status, then);
+    if (answer && [409, 422].includes(answer.status)) this.#stop(await answer.text(), answer.status, { then, anyway, at });
     else toast(word("failed"), { kind: "error" });
     field.focus();
   }
@@ -322,15 +326,15 @@ export class Desk {
     const field = kind === "note" ? this.fields.note : this.fields.text;
     field.value = [text, field.value].filter(Boolean).join("\n\n");
     this.#keepers[kind].changed();
-    if ([409, 422].includes(status)) this.#stop(html, status, then);
+    if ([409, 422].includes(status)) this.#stop(html, status, { then });
   }
 
-  #stop(html, status, then) {
+  #stop(html, status, how) {
     const holder = document.createElement("div");
     holder.append(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
     this.guard.replaceChildren(...holder.childNodes);
     this.guard.dataset.tone = status === 409 ? "" : "bad";
-    this.guard.dataset.then = then;
+    this.stoppedHow = how;
     this.guard.hidden = false;
   }
 
@@ -357,7 +361,9 @@ export class Desk {
       this.#hush();
       this.composer.field.focus();
     } else if (event.target.closest("[data-anyway]")) {
-      this.send({ kind: "reply", then: this.guard.dataset.then, anyway: true });
+      this.send({ kind: "reply", ...this.stoppedHow, anyway: true });
+    } else if (event.target.closest("[data-sure]")) {
+      this.send({ kind: "reply", ...this.stoppedHow, sure: true });
     }
   }
 }

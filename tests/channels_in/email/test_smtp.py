@@ -327,3 +327,9 @@ def test_plain_text_goes_to_named_ports_of_this_machine_only(
     assert "secret" not in repr(
         servers.server_of(mailbox_facts(smtp_host="mail.example", secrets={"smtp_password": "secret"}), "smtp")
     )
+
+
+def test_everybody_in_to_and_cc_stands_in_the_mail(mailbox_facts):
+    mail = smtp.compose(mailbox_facts(), replace(ANSWER, also_to=("wife@mail.example",), cc=("boss@mail.example",)))
+    assert [one.addr_spec for one in mail["To"].addresses] == [ANSWER.to, "wife@mail.example"]
+    assert mail["Cc"] == "boss@mail.example"

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import delivery, files, fragments, moments, replies
+from tickets import delivery, files, fragments, moments, recipients, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
 from tickets.channels import capabilities_of
 from tickets.macros import chosen as chosen_macro
@@ -32,6 +32,7 @@ from tickets.workspace.views import macros
 
 LARGEST_UPLOAD = 25 * 1024 * 1024  # bytes
 LONGEST_TEXT = 100_000  # characters
+LONGEST_LIST = 10_000  # characters of To or Cc
 VERDICTS = {"arrived": "arrived", "resend": "again", "failed": "failed"}
 
 
@@ -62,6 +63,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
             "agent": agent,
             "text": request.POST.get("text", "")[:LONGEST_TEXT],
             "route": route,
+            "recipients": _recipients(request, shown, route),
             "attachments": _files(request, agent),
             "client_uuid": _uuid(request),
             "seen_message_id": _number(request.POST.get("last_seen_message_id")),
@@ -76,6 +78,10 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
             message = replies.post(shown, **words)
     except NotAMoment:
         return _guard(request, shown, status=422, reason=_("This is no moment ahead. Try “tomorrow 9am”."))
+    except recipients.BadAddress as error:
+        return _guard(request, shown, status=422, reason=str(error))
+    except Doubtful as doubt:
+        return _guard(request, shown, status=422, reason=str(doubt), asks=True)
     except replies.Stale as stale:
         return _guard(request, shown, status=409, messages=stale.messages)
     except replies.Unreachable as error:
@@ -89,6 +95,22 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
     if isinstance(message, Draft):
         return _held(request, shown, message)
     return _posted(request, shown, message)
+
+
+class Doubtful(Exception):
+    """The recipients look like a slip; the text says why. Said once, `sure` sends it."""
+
+
+def _recipients(request: HttpRequest, ticket: Ticket, choice: replies.RouteChoice) -> recipients.Recipients | None:
+    """To and Cc as they stood in the composer; None where the channel or the form has none."""
+    if "to" not in request.POST or not capabilities_of(choice.channel.kind).cc:
+        return None
+    to, cc = (recipients.split(request.POST.get(name, "")[:LONGEST_LIST]) for name in ("to", "cc"))
+    chosen = recipients.check(to, cc)
+    doubts = recipients.doubts(ticket, choice.route, chosen)
+    if doubts and request.POST.get("sure") != "1":
+        raise Doubtful(" ".join(doubts))
+    return chosen
 
 
 class NotAMoment(ValueError):
@@ -136,6 +158,7 @@ def _returned(request: HttpRequest, kept: Draft) -> dict[str, Any]:
         "files": render_to_string("workspace/uploads.html", tray, request),
         "macro": kept.then.get("macro"),
         "then": kept.then.get("status", ""),
+        **({"to": ", ".join(kept.to), "cc": ", ".join(kept.cc or [])} if kept.to else {}),
     }
 
 
@@ -216,10 +239,19 @@ def _written(request: HttpRequest) -> dict[str, Any] | None:
                 "revision": max(0, min(int(said["revision"]), 2**62)),
                 "attachment_ids": [int(number) for number in said.get("files", [])][:20],
                 "seen_message_id": int(said["seen"]) if said.get("seen") else None,
+                "to": _typed(said.get("to")),
+                "cc": _typed(said.get("cc")),
             },
         }
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _typed(addresses: Any) -> list[str] | None:
+    """As far as they are written; None where the composer leaves it to the reply to all."""
+    if addresses is None:
+        return None
+    return [one[:254] for one in recipients.split(str(addresses)[:LONGEST_LIST])]
 
 
 def _route(ticket: Ticket, key: str) -> Any:
@@ -356,11 +388,18 @@ def _held(request: HttpRequest, ticket: Ticket, held: Draft) -> HttpResponse:
 
 
 def _guard(
-    request: HttpRequest, ticket: Ticket, *, status: int, messages: list[Message] | None = None, reason: str = ""
+    request: HttpRequest,
+    ticket: Ticket,
+    *,
+    status: int,
+    messages: list[Message] | None = None,
+    reason: str = "",
+    asks: bool = False,
 ) -> HttpResponse:
     newest = max(messages, key=lambda message: message.pk) if messages else None
     context = {
         "reason": reason,
+        "asks": asks,
         "newest": newest,
         "author": fragments.author_name(newest) if newest else "",
         "ticket": ticket,
