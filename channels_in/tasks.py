@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from channels_in import ledger as books
-from channels_in import media
+from channels_in import media, templates
 from channels_in import process as processing
 from channels_in.email import idle, imap
 from channels_in.simulator import provider
@@ -29,6 +29,12 @@ def process() -> None:
 def fetch_media() -> None:
     """Fetch the files that providers only referred to."""
     media.drain(seconds=TURN)
+
+
+@shared_task
+def fetch_templates() -> None:
+    """Ask the providers which messages they have approved."""
+    templates.refresh_all()
 
 
 @shared_task

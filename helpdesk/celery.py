@@ -39,6 +39,7 @@ BEAT = {
     "process": _every(5, "channels_in.tasks.process", queue="inbound"),
     "mailboxes": _every(20, "channels_in.tasks.poll_mailboxes", queue="inbound"),
     "media": _every(5, "channels_in.tasks.fetch_media", queue="slow"),
+    "templates": _every(600, "channels_in.tasks.fetch_templates", queue="slow"),
     "ledger": _every(3600, "channels_in.tasks.ledger"),
     "files": _every(3600, "channels_in.tasks.unclaimed_files", queue="slow"),
     "route": _every(5, "tickets.tasks.route", queue="timers"),

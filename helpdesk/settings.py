@@ -210,6 +210,7 @@ CELERY_TASK_ROUTES = {
     "channels_in.tasks.fetch_mailbox": {"queue": "inbound"},
     "channels_in.tasks.poll_mailboxes": {"queue": "inbound"},
     "channels_in.tasks.fetch_media": {"queue": "slow"},
+    "channels_in.tasks.fetch_templates": {"queue": "slow"},
     "channels_in.tasks.unclaimed_files": {"queue": "slow"},
     "tickets.tasks.deliver": {"queue": "slow"},
     "tickets.tasks.outbox": {"queue": "webhooks"},

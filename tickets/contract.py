@@ -255,6 +255,20 @@ class OutboundMessage:
     seq: int = 0
 
 
+@dataclass(frozen=True)
+class Template:
+    """A message that the provider approved beforehand: it goes where free answers do not.
+
+    `places` are filled into `body`, where each stands as `{{place}}`, in this order; `named`: by their names.
+    """
+
+    name: str
+    language: str
+    body: str
+    places: tuple[str, ...] = ()
+    named: bool = False
+
+
 class SendResult(NamedTuple):
     """`provider_id` may be "" where the provider gives none; `state` is sent or better."""
 

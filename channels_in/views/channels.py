@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from agents.models import Agent, AuditEntry
 from agents.permissions import admins_only, agent_of, proved_lately
+from channels_in import templates
 from channels_in.forms import ChannelForm, difference, form_of, forms_by_kind, secrets_of
 from channels_in.health import Health, health_of
 from channels_in.webchat import identity
@@ -130,6 +131,7 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
             facts = {"before": {"disconnected": asked.disconnected_reason}, "after": {}}
             AuditEntry.write("channel_reconnected", actor=agent, target=asked, brand_id=asked.brand_id, facts=facts)
             _wake_sending(asked)
+    templates.refresh(asked)
     messages.success(request, _("The connection works."))
     return redirect("channel", pk=pk)
 

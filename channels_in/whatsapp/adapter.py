@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
@@ -32,6 +32,7 @@ from tickets.contract import (
     OutboundMessage,
     Rejected,
     SendResult,
+    Template,
     Unreadable,
 )
 from tickets.files import open_stored
@@ -41,6 +42,9 @@ BASE_URL = "https://graph.facebook.com/v23.0"
 # Hosts of Meta that serve media and want the same token (they are not the host of the API).
 MEDIA_DOMAINS = ("fbsbx.com", "facebook.com", "whatsapp.net")
 LARGEST_MEDIA = 100_000_000
+TEMPLATE_FIELDS = "fields=name,language,status,category,parameter_format,components&limit=100"
+MOST_PAGES = 5  # of templates
+_PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 # Error code -> the particulars of its DeliveryError. Codes that are not listed cannot be helped by trying again.
 ERRORS: Mapping[int, Mapping[str, bool]] = {
@@ -256,6 +260,23 @@ class WhatsAppCloud:
         content_type = str(answer.get("mime_type") or reference.get("mime_type") or "")
         return Fetched(response.body, content_type.partition(";")[0].strip(), str(reference.get("name", "")))
 
+    def templates(self, channel: ChannelFacts) -> list[Template]:
+        """The approved ones whose body is all that has to be filled in. Raises DeliveryError."""
+        found: list[Template] = []
+        after = ""
+        for _page in range(MOST_PAGES):
+            url = f"{_url(channel, str(channel.settings.get('waba_id', '')), 'message_templates')}?{TEMPLATE_FIELDS}"
+            response = _call(channel, "GET", url + (f"&after={quote(after)}" if after else ""))
+            answer = _json(response.body)
+            if response.status != 200:
+                raise _refusal(response, answer)
+            found += [one for one in map(template_of, answer.get("data") or []) if one]
+            paging = answer.get("paging") or {}
+            after = str((paging.get("cursors") or {}).get("after", "")) if paging.get("next") else ""
+            if not after:
+                break
+        return found
+
     # -- Settings ------------------------------------------------------------------------------------------------------
 
     def check(self, channel: ChannelFacts) -> str:
@@ -380,12 +401,36 @@ def _recipient(message: OutboundMessage) -> dict[str, str]:
     return {"to": re.sub(r"\D", "", message.to)}
 
 
+def template_of(given: Mapping[str, Any]) -> Template | None:
+    """None for one that is not approved, or wants more than words in its body: media, codes, addresses of buttons."""
+    parts = {str(one.get("type", "")).upper(): one for one in given.get("components") or [] if isinstance(one, Mapping)}
+    body = str(parts.get("BODY", {}).get("text", ""))
+    header, buttons = parts.get("HEADER", {}), parts.get("BUTTONS", {}).get("buttons") or []
+    if given.get("status") != "APPROVED" or given.get("category") == "AUTHENTICATION" or not body:
+        return None
+    if header and (header.get("format") != "TEXT" or _PLACE.search(str(header.get("text", "")))):
+        return None
+    if any(
+        one.get("type") in ("COPY_CODE", "OTP", "FLOW") or _PLACE.search(str(one.get("url", ""))) for one in buttons
+    ):
+        return None
+    places = tuple(dict.fromkeys(_PLACE.findall(body)))
+    named = given.get("parameter_format") == "NAMED"
+    ordered = places if named else tuple(sorted(places, key=lambda place: (len(place), place)))
+    tight = _PLACE.sub(lambda place: "{{" + place[1] + "}}", body)
+    return Template(str(given.get("name", "")), str(given.get("language", "")), tight, ordered, named)
+
+
 def _template(template: Mapping[str, Any], language: str) -> dict[str, Any]:
     """`name`, `language`, and either `components` as Meta has them or `variables` of the body, in order."""
     components = template.get("components")
     if components is None and (variables := template.get("variables")):
-        values = variables.values() if isinstance(variables, Mapping) else variables
-        components = [{"type": "body", "parameters": [{"type": "text", "text": str(value)} for value in values]}]
+        named = variables.items() if isinstance(variables, Mapping) else [("", value) for value in variables]
+        parameters = [
+            {"type": "text", **({"parameter_name": name} if name and not name.isdigit() else {}), "text": str(value)}
+            for name, value in named
+        ]
+        components = [{"type": "body", "parameters": parameters}]
     built: dict[str, Any] = {
         "name": str(template.get("name", "")),
         "language": {"code": str(template.get("language") or language)},

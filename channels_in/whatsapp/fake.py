@@ -41,6 +41,31 @@ DETAILS = {
 }
 
 
+def _approved(name: str, language: str, body: str) -> dict[str, Any]:
+    words = {"name": name, "language": language, "status": "APPROVED", "category": "UTILITY"}
+    return {**words, "parameter_format": "POSITIONAL", "components": [{"type": "BODY", "text": body}]}
+
+
+TEMPLATES = [
+    _approved(
+        "delivery_update",
+        "ko",
+        "안녕하세요 {{1}} 님, 주문하신 상품은 {{2}}에 도착합니다. 더 궁금한 점은 이 창에 답장해 주세요.",
+    ),
+    _approved(
+        "delivery_update", "en", "Hello {{1}}, your order arrives on {{2}}. Reply here if there is anything else."
+    ),
+    _approved(
+        "follow_up",
+        "ko",
+        "{{1}} 님, 문의하신 내용에 답변드릴 것이 있습니다. 이 메시지에 답장해 주시면 이어서 안내해 드리겠습니다.",
+    ),
+    _approved(
+        "follow_up", "en", "Hello {{1}}, we have an answer for you. Reply to this message and we will go on from here."
+    ),
+]
+
+
 def base_url() -> str:
     """What a channel's `base_url` must be to use this WhatsApp."""
     return f"http://127.0.0.1:{settings.PORT}{ROOT}/{VERSION}"
@@ -283,6 +308,15 @@ def node(request: HttpRequest, version: str, key: str) -> HttpResponse:
     return media(request, key) if channel is None else _number(request, channel)
 
 
+@require_GET
+def templates(request: HttpRequest, version: str, waba: str) -> HttpResponse:
+    """The approved messages of a business account."""
+    accounts = Channel.objects.select_related("brand").filter(kind=PROVIDER, settings__waba_id=waba)
+    if not any(_authorised(request, channel) for channel in accounts):
+        return _error(401, 190)
+    return JsonResponse({"data": TEMPLATES, "paging": {}})
+
+
 def _number(request: HttpRequest, channel: Channel) -> HttpResponse:
     trouble = provider.mode_of(PROVIDER, channel.account_id)
     if not _authorised(request, channel) or trouble.mode == "unauthorised":
@@ -325,6 +359,7 @@ urlpatterns = only_in_demo(
         path("download/<str:key>", download),
         path("<str:version>/<str:phone>/messages", messages),
         path("<str:version>/<str:phone>/media", upload),
+        path("<str:version>/<str:waba>/message_templates", templates),
         path("<str:version>/<str:key>", node),
     ]
 )

@@ -454,6 +454,7 @@ document.body.addEventListener("view:saved", ({ detail }) => {
   if (detail.url) router.showList(detail.url);
   else if (router.list?.name === `view-${detail.left}`) router.showList("/");
 });
+document.body.addEventListener("template:sent", () => byId("template-dialog").close());
 document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(); });
 
 document.querySelector("command-palette")?.sources.push(async (query, signal) => {

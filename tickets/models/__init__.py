@@ -9,6 +9,7 @@ from tickets.models.event import Event, Outbox, Webhook
 from tickets.models.follower import Follower, Mention
 from tickets.models.macro import Macro, MacroFile, MacroUse
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
+from tickets.models.message_template import MessageTemplate
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.rule import (
     RoutingDecision,
@@ -49,6 +50,7 @@ __all__ = [
     "MacroUse",
     "Mention",
     "Message",
+    "MessageTemplate",
     "Notification",
     "NotificationChoice",
     "NotificationHours",

@@ -147,6 +147,7 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "limit": choice.limit,
         "unit": capabilities_of(choice.channel.kind).text_unit,
         **_whom(choice),
+        "template": choice.reason == "template_only",
         "signed": capabilities_of(choice.channel.kind).signature,
         "hold": not capabilities_of(choice.channel.kind).chatlike,
     }

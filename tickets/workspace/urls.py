@@ -20,6 +20,7 @@ from tickets.workspace.views import (
     search,
     staffing,
     styleguide,
+    templates,
     tickets,
 )
 
@@ -95,6 +96,7 @@ urlpatterns = [
     path("macro-uses/<int:use_id>/undo/", macros.use_undo, name="macro_use_undo"),
     path("tickets/<int:pk>/events/<int:event_id>/undo/", properties.undo, name="undo"),
     path("tickets/<int:pk>/replies/", composer.replies_of, name="replies"),
+    path("tickets/<int:pk>/templates/", templates.templates_of, name="message_templates"),
     path("tickets/<int:pk>/notes/", composer.notes_of, name="notes"),
     path("tickets/<int:pk>/drafts/<slug:kind>/", composer.draft, name="draft"),
     path("files/pictures/<str:signed>/", pictures.picture, name="picture"),

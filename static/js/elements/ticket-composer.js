@@ -72,7 +72,7 @@ class TicketComposer extends HTMLElement {
   /** {to, cc} as they stand there; {} on a channel without them. */
   get recipients() {
     const { to, cc } = this.form.elements;
-    return this.form.hasAttribute("data-mail") ? { to: to.value, cc: cc.value } : {};
+    return this.form.hasAttribute("data-to") ? { to: to.value, cc: cc.value } : {};
   }
 
   /** The same, where the reader has changed them. */
@@ -109,9 +109,8 @@ class TicketComposer extends HTMLElement {
 
   #count() {
     const place = this.querySelector("#composer-count");
-    const { limit = 0, unit, signed, to } = this.#option?.dataset ?? {};
-    this.form.toggleAttribute("data-signed", signed !== undefined);
-    this.form.toggleAttribute("data-mail", to !== undefined);
+    const { limit = 0, unit } = this.#option?.dataset ?? {};
+    for (const name of ["to", "signed", "template"]) this.form.toggleAttribute(`data-${name}`, name in (this.#option?.dataset ?? {}));
     if (unit === "gsm7") { // the server counts: see counted
       if (!this.reply.value.trim()) place.textContent = "";
       return;

@@ -440,3 +440,61 @@ def test_media_that_does_not_come(monkeypatch, answers, permanent):
         ADAPTER.fetch_media(CHANNEL, {"id": "900"})
     assert caught.value.permanent is permanent
     assert len(sent) == len(answers)  # the token went nowhere else
+
+
+# -- Templates -------------------------------------------------------------------------------------------------------------
+
+
+def approved(**changes):
+    body = {"type": "BODY", "text": "Hello {{ 1 }}, see {{2}}."}
+    return {
+        "name": "update",
+        "language": "en",
+        "status": "APPROVED",
+        "category": "UTILITY",
+        "components": [body],
+    } | changes
+
+
+def test_approved_templates_are_read_page_by_page(monkeypatch):
+    more = {"cursors": {"after": "Q=="}, "next": "https://graph.facebook.com/x"}
+    sent = answering(
+        monkeypatch,
+        answer(data=[approved()], paging=more),
+        answer(data=[approved(name="other")], paging={"cursors": {}}),
+    )
+    found = ADAPTER.templates(CHANNEL)
+    assert [(one.name, one.language, one.body, one.places, one.named) for one in found] == [
+        ("update", "en", "Hello {{1}}, see {{2}}.", ("1", "2"), False),
+        ("other", "en", "Hello {{1}}, see {{2}}.", ("1", "2"), False),
+    ]
+    assert "after=Q%3D%3D" in sent[1][1] and f"/{CHANNEL.settings['waba_id']}/message_templates?" in sent[0][1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "PAUSED"},
+        {"category": "AUTHENTICATION"},
+        {"components": [{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "IMAGE"}]},
+        {"components": [{"type": "BODY", "text": "x"}, {"type": "HEADER", "format": "TEXT", "text": "{{1}}"}]},
+        {
+            "components": [
+                {"type": "BODY", "text": "x"},
+                {"type": "BUTTONS", "buttons": [{"type": "URL", "url": "https://x/{{1}}"}]},
+            ]
+        },
+        {"components": []},
+    ],
+)
+def test_what_wants_more_than_words_in_its_body_is_left_out(monkeypatch, changes):
+    answering(monkeypatch, answer(data=[approved(**changes), approved(name="fits")]))
+    assert [one.name for one in ADAPTER.templates(CHANNEL)] == ["fits"]
+
+
+def test_named_places_are_sent_by_their_names(monkeypatch):
+    sent = answering(monkeypatch, answer(**ACCEPTED))
+    template = {"name": "update", "language": "ko", "variables": {"customer": "지우"}}
+    ADAPTER.send(CHANNEL, outgoing(template=template), committed=lambda: None)
+    (component,) = sent[0][2]["json"]["template"]["components"]
+    assert component["parameters"] == [{"type": "text", "parameter_name": "customer", "text": "지우"}]
