@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from analytics.models import Answer, Survey
 from tickets import actions, live, replies
 from tickets.models import Event, Message, Route, Ticket
+from tickets.models.ticket import SPAM
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +127,8 @@ def _why_not(ticket: Ticket, route: Route | None, *, now: datetime) -> str:
         return "merged"
     if ticket.customer.blocked:
         return "blocked"
+    if ticket.tags.filter(name=SPAM).exists():
+        return "spam"
     written = Message.objects.filter(ticket__in=ticket.family_ids(), kind="public")
     if not written.filter(author_type="agent").exists() or not written.filter(direction="in").exists():
         return "no_conversation"

@@ -24,7 +24,7 @@ from tickets import actions, deeds, live, macros, undoing
 from tickets.access import tickets_for
 from tickets.models import BulkJob, BulkRow, Event, MacroUse, Ticket
 from tickets.models.event import by_agent
-from tickets.models.ticket import UNSOLVED, tag_name
+from tickets.models.ticket import SPAM, UNSOLVED, tag_name
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.wake import wake
@@ -82,6 +82,14 @@ def _queue(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event |
     return actions.assign(ticket, assignee=None, team=team, by=by_agent(agent), now=now)
 
 
+def _spam(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Event]:
+    """Tagged and out of the way: nobody is asked how it was (`analytics.surveys`), and one undo brings it back."""
+    tagged = actions.change_tags(ticket, add=[SPAM], remove=[], by=by_agent(agent), now=now)
+    ticket.refresh_from_db()
+    solved = actions.solve(ticket, by=by_agent(agent), now=now) if ticket.is_unsolved else None
+    return [event for event in (tagged, solved) if event]
+
+
 VERBS: dict[str, Verb] = {
     "assign": _deed("assignee"),
     "team": _deed("team"),
@@ -93,6 +101,7 @@ VERBS: dict[str, Verb] = {
     "untag": _deed("untag"),
     "merge": _merge,
     "macro": _macro,
+    "spam": _spam,
 }
 
 
@@ -119,6 +128,8 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
         macro = macros.macros_for(agent).filter(pk=number).exclude(deeds=[]).first()
         if macro:
             return {"macro": macro.pk, "deeds": macro.deeds, "title": macro.title}
+    if do == "spam":
+        return {}
     if do == "snooze":
         return {"until": _future(text, now=now).isoformat()}
     raise Invalid(_("This cannot be done to several tickets."))
@@ -162,7 +173,7 @@ def _said(do: str, value: Value) -> str:
         return ", ".join(f"{sign}{name}" for name in value["tags"])
     if do == "macro":
         return _("macro “%(name)s”") % {"name": value["title"]}
-    return {"snooze": _("snoozed"), "merge": _("merged"), "undo": _("undone")}[do]
+    return {"snooze": _("snoozed"), "merge": _("merged"), "spam": _("marked as spam"), "undo": _("undone")}[do]
 
 
 # -- Jobs ---------------------------------------------------------------------------------------------------------------

@@ -427,6 +427,7 @@ keys.on("ticket.take", async () => {
 }, isMeant);
 keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
 keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
+keys.on("ticket.spam", () => { document.querySelector("bulk-bar")?.run("spam", "", { ids: [meant()] }); }, isMeant);
 keys.on("ticket.unread", async () => {
   const id = meant();
   if (await act("DELETE", `/tickets/${id}/mark/`)) toast(phrase("unread"));

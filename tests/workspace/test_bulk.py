@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from analytics import surveys
+from analytics.models import Survey
 from tests.workspace import scene
 from tickets import actions, bulk
 from tickets.models import BulkJob, BulkRow, Event, Macro, MacroUse, Message, Ticket
@@ -162,6 +164,21 @@ def test_an_undo_stops_a_job_that_is_not_through(cast, mina, tickets):
     assert set(Ticket.objects.values_list("priority", flat=True)) == {2}
     assert sorted(states(job).values()) == ["done", "skipped", "skipped", "skipped", "skipped"]
     assert BulkJob.objects.filter(undoes=job).count() == 1
+
+
+def test_spam_is_out_of_the_way_asks_nobody_and_comes_back_with_one_undo(cast, mina, tickets, now):
+    first = tickets[0]
+    scene.answers(first, cast.agent, "Who are you?", at=now)
+    answer = do(mina, "spam", "", tickets).json()
+    assert "marked as spam" in answer["words"]
+    assert set(Ticket.objects.values_list("status", flat=True)) == {"solved"}
+    assert {ticket.tags.get().name for ticket in Ticket.objects.all()} == {"spam"}
+    surveys.sweep(now=timezone.now() + timedelta(hours=1))
+    assert Survey.objects.get(ticket=first).skipped == "spam"
+    mina.post(answer["undo_url"])
+    bulk.drain(seconds=60, now=timezone.now())
+    assert "solved" not in set(Ticket.objects.values_list("status", flat=True))
+    assert not Ticket.objects.filter(tags__name="spam").exists()
 
 
 def test_what_has_moved_on_since_is_not_undone_and_said(cast, mina, tickets, now):

@@ -17,6 +17,7 @@ from tickets.models.sla import SlaClock
 if TYPE_CHECKING:
     from agents.models import Agent, Team
 
+SPAM = "spam"  # the tag of what nobody should answer
 UNSOLVED = ("new", "open", "pending", "on_hold")
 
 # The order in which work is due: the next breach, then who has waited longest. What has neither comes last.

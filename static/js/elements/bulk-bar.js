@@ -45,8 +45,8 @@ class BulkBar extends HTMLElement {
     this.querySelector(`#bulk-${verb}-button`)?.click();
   }
 
-  async run(deed, value) {
-    const { ids, everything } = this.#chosen;
+  /** `chosen`: what is selected, or else one ticket. */
+  async run(deed, value, { ids, everything = false } = this.#chosen) {
     const form = everything ? { everything: "1" } : { ids: ids.join(",") };
     const place = this.list.facts.place;
     this.list.selection.none();
@@ -98,6 +98,7 @@ export function startBulkKeys() {
   const when = () => Boolean(bar()?.isActive);
   for (const verb of ["assign", "team", "status", "priority", "snooze", "macro"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
   keys.on("ticket.tags", () => bar().open("tag"), { when });
+  keys.on("ticket.spam", () => { bar().run("spam", ""); }, { when });
   keys.on("ticket.take", () => { bar().run("assign", "me"); }, { when });
   for (const solve of ["ticket.solve", "ticket.solve_next"]) keys.on(solve, () => { bar().run("status", "solved"); }, { when });
   keys.on("list.back", () => bar().list.selection.none(), { when });

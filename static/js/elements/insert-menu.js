@@ -29,6 +29,13 @@ async function rowsOf(url, name) {
   return rows;
 }
 
+/** The ticket with this number, as a row. */
+async function ticketsOf(query) {
+  if (!/^#?\d+$/.test(query)) return [];
+  const found = await text(`/palette/?q=${encodeURIComponent(query)}`).then(JSON.parse).catch(() => ({ tickets: [] }));
+  return found.tickets.map(({ label, hint, url, number }) => ({ title: label, folder: hint, deeds: [], shape: "ticket", number, link: new URL(url, location.href).href }));
+}
+
 class InsertMenu extends HTMLElement {
   #asked = null; // {field, sign, start, query}
   #closedAt = null; // where the reader closed it: it stays closed there
@@ -168,8 +175,9 @@ class InsertMenu extends HTMLElement {
     const people = sign === "@";
     const [url, name] = people ? [`${this.dataset.ticket}nameable/`, "people"] : [this.dataset.macros, "macros"];
     const rows = await rowsOf(url, name).catch(() => null);
+    const tickets = people ? [] : await ticketsOf(query);
     if (!rows || this.#asked?.sign !== sign || this.#asked.query !== query) return;
-    this.#found = find(query, rows, (row) => (people ? [row.handle] : [row.title, row.code, row.folder])).slice(0, SHOWN);
+    this.#found = [...tickets, ...find(query, rows, (row) => (people ? [row.handle] : [row.title, row.code, row.folder]))].slice(0, SHOWN);
     // A slash or an at sign that is none of ours: "and/or" after a space, a word that nobody is called.
     if (!this.#found.length && query.includes(" ")) { this.close(); return; }
     this.list.replaceChildren(...this.#found.map((row, i) => this.#row(row, i, people)));
@@ -196,7 +204,7 @@ class InsertMenu extends HTMLElement {
   #row(row, i, people) {
     const node = this.#clone("row");
     node.id = `insert-${i}`;
-    node.dataset.kind = people ? row.kind : row.deeds.length ? "macro" : "canned";
+    node.dataset.kind = row.shape ?? (people ? row.kind : row.deeds.length ? "macro" : "canned");
     node.querySelector("[data-title]").textContent = people ? row.handle : row.title;
     const note = people ? row.note : [row.folder, row.deeds.join(" · ")].filter(Boolean).join(" · ");
     node.querySelector("[data-note]").textContent = note;
@@ -317,6 +325,10 @@ class InsertMenu extends HTMLElement {
     this.close();
     if (sign === "@") {
       this.#replace(place, `@${row.handle} `);
+      return;
+    }
+    if (row.link) { // colleagues can open it; to the customer its number says enough
+      this.#replace(place, this.composer.kind === "note" ? `#${row.number} ${row.link} ` : `#${row.number} `);
       return;
     }
     const shown = await this.#previewOf(row.id).catch(() => null);

@@ -19,7 +19,7 @@ MOST = 8
 def found(request: HttpRequest) -> HttpResponse:
     """Tickets for the palette: by number exactly, by words in subject or customer among the most recent ones.
 
-    `{"tickets": [{"label", "hint", "url"}]}`
+    `{"tickets": [{"label", "hint", "number", "url"}]}`
     """
     query = request.GET.get("q", "").strip()[:100]
     mine = tickets_for(agent_of(request)).survivors()
@@ -39,6 +39,7 @@ def found(request: HttpRequest) -> HttpResponse:
                 {
                     "label": ticket.subject or ticket.snippet or str(ticket),
                     "hint": f"{ticket.customer} · #{ticket.number}",
+                    "number": ticket.number,
                     "url": reverse("ticket", args=[ticket.pk]),
                 }
                 for ticket in rows
