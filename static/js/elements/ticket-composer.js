@@ -24,6 +24,7 @@ class TicketComposer extends HTMLElement {
       field.addEventListener("keydown", (event) => this.#escape(event));
       if (!CSS.supports("field-sizing", "content")) field.addEventListener("input", () => this.#grow(field));
     }
+    for (const name of ["to", "cc"]) this.form.elements[name].addEventListener("keydown", (event) => this.#onwards(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.send(event.submitter?.name === "then" ? event.submitter.value : "");
@@ -100,6 +101,13 @@ class TicketComposer extends HTMLElement {
     if (goes) this.form.submit();
   }
 
+  /** Enter in To or Cc goes on to the text; it would send the mail otherwise. */
+  #onwards(event) {
+    if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    this.reply.focus();
+  }
+
   #escape(event) {
     if (event.key !== "Escape" || event.isComposing) return;
     event.preventDefault();
@@ -112,6 +120,7 @@ class TicketComposer extends HTMLElement {
     const { limit = 0, unit } = this.#option?.dataset ?? {};
     for (const name of ["to", "signed", "template"]) this.form.toggleAttribute(`data-${name}`, name in (this.#option?.dataset ?? {}));
     if (unit === "gsm7") { // the server counts: see counted
+      place.removeAttribute("data-over");
       if (!this.reply.value.trim()) place.textContent = "";
       return;
     }
