@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,15 @@ from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.desk import composer, says
+from tests.browser.desk import JIWOO, composer, says
 from tests.workspace import scene
-from tickets import replies
-from tickets.models import Draft, Message, Ticket
+from tickets import approved, replies
+from tickets.contract import Template
+from tickets.models import DeliveryPart, Draft, Identity, Message, Route, Ticket
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 ARA = scene.sender("Ara", email="ara@example.org")
 
 
@@ -144,7 +149,7 @@ def test_row_24_a_slip_stops_once(crew, screen):
 def test_row_24_a_file_that_failed_stays_and_is_tried_again(crew, screen):
     page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
     page.route("**/uploads/", lambda route: route.abort(), times=1)
-    page.locator("[data-files]").set_input_files(
+    page.locator("[data-files]").first.set_input_files(
         {"name": "note.txt", "mimeType": "text/plain", "buffer": b"to be read"}
     )
     expect(page.locator("#composer-files [data-state=failed]")).to_contain_text("note.txt")
@@ -189,3 +194,77 @@ def test_row_3_the_enter_that_chooses_a_word_in_kana_sends_nothing(crew, screen)
     page.keyboard.press("Enter")
     expect(page.locator(".message--out[id^=message] .text")).to_have_text("か")
     assert answers().count() == 1
+
+
+def test_row_24_a_failed_answer_comes_back_into_the_composer_and_goes_another_way(crew, screen):
+    ticket = says(crew, "Hello?").ticket
+    Identity.objects.create(
+        customer=ticket.customer, kind="email", value="jiwoo@example.org", verified=True, evidence="agent"
+    )
+    message = scene.answers(ticket, crew.agent, "On its way.", at=timezone.now())
+    DeliveryPart.objects.update(state="failed", error_code="30003", last_error="Unreachable handset")
+    Message.objects.filter(pk=message.pk).update(state="failed")
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=0)
+    page = opened(screen, crew.agent, ticket)
+    bubble = page.locator(f"#message-{message.pk}")
+    expect(bubble).to_contain_text("Unreachable handset")
+    bubble.get_by_role("button", name="Another way").click()
+    expect(composer(page)).to_have_value("On its way.")
+    expect(page.locator(".routes [data-current]")).to_contain_text("jiwoo@example.org")
+    expect(page.get_by_label("To", exact=True)).to_have_value("jiwoo@example.org")
+    expect(bubble.get_by_role("button", name="Try again")).to_have_count(0)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".message--out[id^=message]")).to_have_count(2)
+    assert answers().order_by("-pk").first().channel == crew.email
+    assert Message.objects.get(pk=message.pk).state == "failed" and page.errors == []
+
+
+def test_row_23_files_show_how_far_they_are_and_can_be_cancelled(crew, screen):
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    under_way: list[Any] = []
+    page.route("**/uploads/", lambda route: under_way.append(route), times=1)
+    picture = {"name": "shoe.png", "mimeType": "image/png", "buffer": PNG}
+    page.locator("[data-files]").first.set_input_files(picture)
+    chip = page.locator("#composer-files [data-state=uploading]")
+    expect(chip.locator("progress")).to_be_visible()
+    expect(chip.locator("canvas")).to_be_visible()
+    chip.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#composer-files > *")).to_have_count(0)
+    page.locator("[data-files]").first.set_input_files([picture, {**picture, "name": "box.png"}])
+    expect(page.locator("#composer-files input[name=files]")).to_have_count(2)
+    expect(page.locator("#composer-files canvas")).to_have_count(2)
+    sends(page, "Here they are.")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Here they are.")
+    assert answers().get().attachments.count() == 2 and page.errors == []
+
+
+def test_row_8_a_new_recipient_is_held_up_until_one_is_sure(crew, screen):
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
+    page = opened(screen, crew.agent, mails(crew))
+    page.get_by_label("Cc", exact=True).fill("boss@example.org")
+    page.keyboard.press("Enter")  # goes on to the text
+    page.keyboard.type("It leaves tomorrow.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#composer-guard")).to_contain_text("boss@example.org")
+    expect(composer(page)).to_have_value("It leaves tomorrow.")
+    page.locator("#composer-guard [data-sure]").click()
+    expect(page.locator("#thread-log [data-waiting]")).to_be_visible()
+    assert Draft.objects.get().cc == ["boss@example.org"]
+    page.keyboard.press("z")
+    expect(composer(page)).to_have_value("It leaves tomorrow.")
+    expect(page.get_by_label("Cc", exact=True)).to_have_value("boss@example.org")
+    assert page.errors == []
+
+
+def test_row_14_after_its_window_whatsapp_takes_a_template(crew, screen):
+    ticket = scene.says(crew.whatsapp, JIWOO, "Hello?", at=timezone.now() - timedelta(days=3)).ticket
+    Route.objects.update(window_expires_at=timezone.now() - timedelta(days=2))
+    approved.keep(crew.whatsapp, [Template("update", "en", "Hello {{1}}, it arrives on {{2}}.", ("1", "2"))])
+    page = opened(screen, crew.agent, ticket)
+    page.get_by_role("button", name="Choose a template").click()
+    page.locator("#place-2").fill("Friday")
+    expect(page.locator("#template-words")).to_have_text("Hello Jiwoo, it arrives on Friday.")
+    page.get_by_role("button", name="Send the template").click()
+    expect(page.locator("#template-dialog")).to_be_hidden()
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Hello Jiwoo, it arrives on Friday.")
+    assert answers().get().meta["template"]["variables"] == ["Jiwoo", "Friday"] and page.errors == []

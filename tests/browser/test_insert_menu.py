@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from agents.models import Agent
 from tests import cast as people
 from tests.browser.desk import says
+from tests.workspace import scene
 from tickets.models import Attachment, Draft, Follower, Macro, MacroFile, MacroUse, Mention, Message, Ticket
 
 
@@ -285,3 +286,23 @@ def test_row_31_on_a_phone_the_menu_fits_and_is_tapped(crew, screen, prepared):
     options(page).first.click()
     expect(page.locator(".macro__deed")).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_row_13_a_number_links_another_ticket_to_colleagues_and_names_it_to_customers(crew, screen, prepared):
+    other = says(crew, "The other one", who=scene.sender("Bo", phone="+821055550010")).ticket
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    page.keyboard.press("n")
+    page.keyboard.type(f"See /{other.number}")
+    expect(options(page).first).to_contain_text(f"#{other.number}")
+    page.keyboard.press("Enter")
+    note = page.locator("#composer-note")
+    expect(note).to_have_value(re.compile(rf"^See #{other.number} http\S+/tickets/{other.pk}/ $"))
+    page.keyboard.press("Control+Enter")
+    page.locator(f".message--note a[href$='/tickets/{other.pk}/']").click()
+    expect(page.locator(f"#head-{other.pk}")).to_be_visible()
+    page.keyboard.press("r")
+    page.keyboard.type(f"/{other.number}")
+    expect(options(page).first).to_contain_text(f"#{other.number}")
+    page.keyboard.press("Enter")
+    expect(page.locator("#composer-text")).to_have_value(f"#{other.number} ")
+    assert page.errors == []

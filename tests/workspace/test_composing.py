@@ -13,6 +13,7 @@ from agents.models import Agent, Team
 from tests.workspace import scene
 from tickets import live, replies
 from tickets.models import Attachment, DeliveryPart, Draft, Event, Identity, Message, Ticket
+from tickets.recipients import Recipients
 from tickets.timeline import FAILURES, failure_in_words
 
 FRAGMENT = {"HTTP_HX_REQUEST": "true"}
@@ -264,3 +265,9 @@ def test_what_is_typed_in_them_is_kept_with_the_draft(cast, mina, mailed):
     words = {"text": "Dear", "revision": 2, "client_uuid": str(uuid.uuid4())}
     assert mina.put(url, json.dumps(words), content_type="application/json").status_code == 200
     assert 'value="boss@example.org, law' in mina.get(f"/tickets/{mailed.pk}/composer/", **FRAGMENT).content.decode()
+
+
+def test_a_failed_mail_is_taken_up_with_its_own_recipients(cast, mina, mailed, now):
+    message = failed(mailed, cast.agent, now=now, recipients=Recipients(("ara@example.org",), ("new@example.org",)))
+    answer = mina.post(f"/messages/{message.pk}/again/", **FRAGMENT).json()
+    assert (answer["to"], answer["cc"]) == ("ara@example.org", "new@example.org")

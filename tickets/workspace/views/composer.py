@@ -361,9 +361,14 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
             "text": message.text,
             "files": render_to_string("workspace/uploads.html", tray, request),
             "route": way.key if way else "",
+            **({"to": ", ".join(message.to), "cc": ", ".join(message.cc)} if way and _is_way_of(message, way) else {}),
             "bubble": fragments.bubble(Message.objects.for_bubbles().get(pk=message.pk)),
         }
     )
+
+
+def _is_way_of(message: Message, way: replies.RouteChoice) -> bool:
+    return bool(way.route and way.route.pk == message.route_id and capabilities_of(way.channel.kind).cc)
 
 
 # -- Answers ------------------------------------------------------------------------------------------------------------------------
