@@ -9,13 +9,12 @@ from playwright.sync_api import expect
 
 from tests import cast as people
 from tests.browser import desk
-from tests.browser.test_list import worker  # noqa: F401
 from tickets import actions
 from tickets.models import Ticket
 from tickets.models.event import by_agent
 
 
-def test_the_board_follows_and_work_moves_by_keyboard(crew: people.Cast, screen: Any, worker: None) -> None:  # noqa: F811
+def test_the_board_follows_and_work_moves_by_keyboard(crew: people.Cast, screen: Any, worker: None) -> None:
     ticket = desk.says(crew, "Where is my parcel?").ticket
     page = screen(crew.manager, "/board/")
     waiting = page.locator('a.kpi[href="/views/board-waiting/"] .kpi__value').first

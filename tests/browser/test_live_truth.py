@@ -217,8 +217,8 @@ def test_row_7_a_new_version_is_told_and_never_reloads_over_a_draft(crew, new_co
     page.evaluate("window.sockets.at(-1).close()")  # the old process ends; the new one answers the catch-up
     expect(page.locator("live-feed")).to_contain_text("New version, reload when ready", timeout=40_000)
     assert page.evaluate("window.same") is True
-    page.locator("[data-reload]").click()
-    page.wait_for_function("window.same === undefined")
+    with page.expect_navigation():
+        page.locator("[data-reload]").click()
     expect(composer(page)).to_have_value("Half a sent")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 from django.templatetags.static import static
 from django.utils import timezone
 from playwright.sync_api import Locator, expect
 
 from tests.browser.desk import composer, says, three_tickets
+from tests.conftest import wait_until
 from tests.test_words import Texts, english_in, speaking_korean
 from tests.workspace import scene
 from tickets import live
@@ -156,9 +158,14 @@ def test_row_9_what_a_key_did_another_one_undoes(crew, screen):
     was_undone(page.locator("#property-tags-button"), "vip", "Tags changed.")
     page.keyboard.press("Shift+E")
     was_undone(page.locator("#property-status-button"), "Solved", "Solved.")
-    ticket.refresh_from_db()
-    facts = (ticket.assignee, ticket.team, ticket.status, ticket.priority, list(ticket.tags.all()))
-    assert facts == (None, None, "open", 2, []) and page.errors == []  # no longer new: somebody has looked after it
+
+    def facts() -> tuple[Any, ...]:
+        ticket.refresh_from_db()
+        return ticket.assignee, ticket.team, ticket.status, ticket.priority, list(ticket.tags.all())
+
+    as_it_was = (None, None, "open", 2, [])  # but no longer new: somebody has looked after it
+    wait_until(lambda: facts() == as_it_was, what="the last undo")
+    assert page.errors == []
 
 
 def test_row_17_a_key_takes_a_ticket_and_so_does_the_first_answer(crew, screen):
@@ -354,7 +361,10 @@ def test_a_mail_runs_nothing_fetches_nothing_and_hears_our_keys(crew, screen):
     page.locator(f"#ticket-row-{first.pk} a").click()
     frame = page.frame_locator("iframe[data-mail-frame]")
     expect(frame.locator("p", has_text="Red words")).to_have_css("color", "rgb(255, 0, 0)")
-    page.wait_for_function("document.querySelector('iframe[data-mail-frame]').clientHeight > 900")
+    wait_until(
+        lambda: page.locator("iframe[data-mail-frame]").evaluate("one => one.clientHeight") > 900,
+        what="its whole height",
+    )
     frame.locator("body").press("j")
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     assert "owned" not in page.title()
