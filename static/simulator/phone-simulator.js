@@ -10,6 +10,7 @@ class PhoneSimulator extends HTMLElement {
   #apps = {};
   #tab = "";
   #timer = 0;
+  #troubled = 0;
   #seen = new Map(); // kind -> id of the newest message that was in sight
 
   connectedCallback() {
@@ -66,15 +67,16 @@ class PhoneSimulator extends HTMLElement {
   async #ask() {
     clearTimeout(this.#timer);
     if (document.hidden) return;
+    const asked = performance.now();
     try {
       const answer = await fetch(`${config.urls.feed}?person=${encodeURIComponent(config.person.key)}`);
-      if (answer.ok) this.#take((await answer.json()).conversations);
+      if (answer.ok) this.#take((await answer.json()).conversations, asked);
     } catch { /* away for a moment: the next question comes anyway */ }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#ask(), NEWS_MS);
   }
 
-  #take(conversations) {
+  #take(conversations, asked) {
     for (const [kind, { messages, trouble }] of Object.entries(conversations)) {
       const app = this.#apps[kind];
       if (!app) continue;
@@ -87,7 +89,7 @@ class PhoneSimulator extends HTMLElement {
         this.#seen.set(kind, newest);
         store(`${config.person.key}:${kind}`, newest);
         const chosen = this.querySelector(`[data-troubles] [value="${CSS.escape(trouble)}"]`);
-        if (chosen && !chosen.checked) chosen.checked = true;
+        if (chosen && !chosen.checked && asked > this.#troubled) chosen.checked = true;
       }
       const badge = this.querySelector(`[role=tab][data-tab="${kind}"] [data-badge]`);
       badge.hidden = inSight || !unread;
@@ -95,9 +97,11 @@ class PhoneSimulator extends HTMLElement {
     }
   }
 
+  /** An answer that was asked for before the choice was known does not take it back. */
   async #trouble(mode) {
     const app = this.#apps[this.#tab];
-    await post(config.urls.trouble, { channel: app.channel.slug, mode });
+    this.#troubled = Infinity;
+    await post(config.urls.trouble, { channel: app.channel.slug, mode }).finally(() => { this.#troubled = performance.now(); });
   }
 
   #clock() {

@@ -12,6 +12,7 @@ class CommandPalette extends HTMLElement {
   #found = [];
   #active = 0;
   #asked = null;
+  #listed = Promise.resolve();
 
   connectedCallback() {
     this.dialog = this.closest("dialog");
@@ -38,17 +39,26 @@ class CommandPalette extends HTMLElement {
     this.list.replaceChildren();
   }
 
-  async #search() {
+  #search() {
     const query = this.input.value.trim();
     this.#asked?.abort();
     this.#asked = new AbortController();
     const { signal } = this.#asked;
+    this.#listed = this.#find(query, signal);
+    this.#listed.then(() => this.#askOthers(query, signal));
+  }
+
+  async #find(query, signal) {
     const { find } = await import("../lib/finding.js"); // when one looks for something
     if (signal.aborted) return;
     const found = query ? find(query, this.#known(), (entry) => [entry.label, ...entry.also]) : this.#known();
     this.#show([...found.filter((entry) => entry.run), ...found.filter((entry) => !entry.run)]);
+  }
+
+  async #askOthers(query, signal) {
     if (!query) return;
     for (const source of this.sources) {
+      if (signal.aborted) return;
       const more = await source(query, signal).catch(() => []);
       if (signal.aborted) return;
       this.#show([...this.#found, ...more]);
@@ -107,7 +117,7 @@ class CommandPalette extends HTMLElement {
       this.#go(to);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      this.#run(this.list.children[this.#active]);
+      this.#listed.then(() => this.#run(this.list.children[this.#active])); // what is written, not what was listed before it
     }
   }
 
