@@ -47,6 +47,7 @@ BEAT = {
     "old_rule_runs": _every(3600, "tickets.tasks.forget_rule_runs", queue="slow"),
     "sla": _every(5, "tickets.tasks.sweep_sla", queue="timers"),
     "tickets": _every(60, "tickets.tasks.sweep_tickets", queue="timers"),
+    "answers": _every(5, "tickets.tasks.answer"),
     "drafts": _every(5, "tickets.tasks.release_drafts", queue="timers"),
     "outbox": _every(5, "tickets.tasks.outbox"),
     "notify": _every(1, "tickets.tasks.notify", queue="timers"),

@@ -218,6 +218,7 @@ CELERY_TASK_ROUTES = {
     "tickets.tasks.mail_notifications": {"queue": "webhooks"},
     "tickets.tasks.forget_notifications": {"queue": "slow"},
     "tickets.tasks.work_off_bulk": {"queue": "default"},
+    "tickets.tasks.answer": {"queue": "default"},
     "tickets.tasks.try_rules": {"queue": "slow"},
     "tickets.tasks.run_rules": {"queue": "timers"},
     "tickets.tasks.forget_rule_runs": {"queue": "slow"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from tickets.contract import Applied, InboundFile, InboundMessage
 from tickets.crash import crash_here
 from tickets.models import (
     Attachment,
+    AutomaticAnswer,
+    AutomaticReply,
     Brand,
     Channel,
     Customer,
@@ -44,6 +46,7 @@ from tickets.wake import wake
 MOST_REFERENCES = 30  # of a mail that are looked up, the newest first
 MOST_CANDIDATES = 50  # tickets of a customer that are looked at, the newest first
 SNIPPET = 200  # characters
+GRACE = timedelta(seconds=15)  # whoever is answered by a person meanwhile needs no machine
 
 
 class Suppress(Exception):
@@ -110,6 +113,8 @@ def receive(
     route.save(update_fields=_ROUTE_FIELDS)
     events += opted
     events += _move_on(ticket, said, message, decision, now=now)
+    if decision.ticket_id is None and not (message.is_echo or message.is_auto_reply or message.no_auto_reply):
+        _owe_answer(said, now=now)
     crash_here("ingest.events")
     live.announce(*events)
     return said
@@ -564,6 +569,14 @@ def _move_on(
     if decision.ticket_id is not None and ticket.assignee_id is None and ticket.routing_due_at is None:
         routing.owe(ticket, now=now)
     return events
+
+
+def _owe_answer(said: Message, *, now: datetime) -> None:
+    """The automatic answer to a first message, where the channel gives one (`tickets.answering`)."""
+    if AutomaticAnswer.objects.filter(channel=said.channel_id, active=True).exists():
+        AutomaticReply.objects.create(
+            ticket_id=said.ticket_id, channel_id=said.channel_id, asked=said, cause="first_contact", due_at=now + GRACE
+        )
 
 
 def _customer_has_written(ticket: Ticket) -> bool:

@@ -6,7 +6,17 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from tickets import actions, bulk, delivery, notification_mail, notifying, outbox, replies, triggers
+from tickets import (
+    actions,
+    answering,
+    bulk,
+    delivery,
+    notification_mail,
+    notifying,
+    outbox,
+    replies,
+    triggers,
+)
 from tickets.api import idempotency
 from tickets.routing import assign, staffing, trial
 from tickets.sla import clocks
@@ -64,6 +74,12 @@ def sweep_tickets() -> None:
     now = timezone.now()
     actions.wake_due(now=now)
     actions.close_solved(now=now, after_days=settings.CLOSE_AFTER_DAYS)
+
+
+@shared_task
+def answer() -> None:
+    """Send the automatic answers that are due."""
+    answering.drain(seconds=TURN, now=timezone.now())
 
 
 @shared_task

@@ -75,6 +75,7 @@ def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
     if message.automatic:
         mail["Auto-Submitted"] = message.automatic
         mail["X-Auto-Response-Suppress"] = "All"
+        mail["Precedence"] = "auto_reply"
     mail.set_content(message.text, subtype="plain", charset="utf-8")
     mail.add_alternative(message.html or _as_html(message.text), subtype="html", charset="utf-8")
     for file in message.files:

@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 
 from agents import hours, presence
-from agents.models import Calendar
 from channels_in.webchat.options import options_of
 from tickets.models import Channel, Ticket
 
@@ -22,7 +21,7 @@ RECENT = timedelta(days=14)
 def boot(channel: Channel, *, now: datetime) -> dict[str, Any]:
     """Look, hours, the wait that visitors really had (seconds, median; null while unknown), limits, socket address."""
     options = options_of(channel)
-    opening = _hours_of(channel)
+    opening = channel.hours()
     is_open = hours.is_open(opening, now)
     return {
         "name": channel.brand.name,
@@ -37,12 +36,6 @@ def boot(channel: Channel, *, now: datetime) -> dict[str, Any]:
         "limits": {"text": options.text_max, "file": options.file_max, "files": options.files_max},
         "socket": f"/chat/{channel.slug}/socket/",
     }
-
-
-def _hours_of(channel: Channel) -> hours.Hours:
-    calendar = channel.team.calendar if channel.team and channel.team.calendar else None
-    calendar = calendar or Calendar.objects.filter(is_default=True).first()
-    return calendar.hours() if calendar else hours.ALWAYS
 
 
 def _next_opening(opening: hours.Hours, now: datetime) -> str | None:

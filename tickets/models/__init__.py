@@ -1,5 +1,6 @@
 """The nouns of the core (design.md 5). PostgreSQL holds the rules, not only Python."""
 
+from tickets.models.answer import AutomaticAnswer, AutomaticReply
 from tickets.models.brand import Brand
 from tickets.models.bulk import BulkJob, BulkRow
 from tickets.models.channel import Channel
@@ -32,6 +33,8 @@ from tickets.models.view import SavedView
 __all__ = [
     "ApiToken",
     "Attachment",
+    "AutomaticAnswer",
+    "AutomaticReply",
     "Brand",
     "BulkJob",
     "BulkRow",

@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from agents.hours import ALWAYS, Hours
+from agents.models import Calendar
 from tickets.contract import ChannelFacts
 from tickets.models.brand import Brand
 from tickets.secrets import EncryptedJSONField
@@ -35,6 +37,12 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def hours(self) -> Hours:
+        """When customers are answered here: the hours of its team, else the default ones."""
+        calendar = self.team.calendar if self.team and self.team.calendar else None
+        calendar = calendar or Calendar.objects.filter(is_default=True).first()
+        return calendar.hours() if calendar else ALWAYS
 
     def facts(self) -> ChannelFacts:
         """What an adapter may know of this channel. Needs `brand` loaded."""

@@ -120,6 +120,7 @@ PLACES: tuple[Place, ...] = (
     Place(_("Skills"), "/settings/skills/"),
     Place(_("Business hours"), "/settings/hours/"),
     Place(_("Routing rules"), "/settings/rules/"),
+    Place(_("Automatic answers"), "/settings/answers/"),
     Place(_("Macros"), "/settings/macros/", admins=False),
     Place(_("Signatures"), "/settings/signatures/", admins=False),
     Place(_("SLA policies"), "/settings/sla/"),

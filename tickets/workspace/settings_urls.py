@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from tickets.workspace.views import macro_settings, me, notifications, policies, rules, signatures, trials
+from tickets.workspace.views import (
+    answer_settings,
+    macro_settings,
+    me,
+    notifications,
+    policies,
+    rules,
+    signatures,
+    trials,
+)
 
 urlpatterns = [
     path("keys/", me.own_keys, name="own_keys"),
@@ -17,6 +26,9 @@ urlpatterns = [
     path("rules/<int:rule_id>/version/", rules.rule_version, name="rule_version"),
     path("rules/<int:rule_id>/position/", rules.rule_position, name="rule_position"),
     path("rules/<int:rule_id>/active/", rules.rule_active, name="rule_active"),
+    path("answers/", answer_settings.answer_list, name="answer_list"),
+    path("answers/<int:channel_id>/", answer_settings.answers, name="answers"),
+    path("answers/<int:channel_id>/preview/", answer_settings.preview, name="answers_preview"),
     path("macros/", macro_settings.macro_list, name="macros"),
     path("macros/new/", macro_settings.macro, name="macro_new"),
     path("macros/preview/", macro_settings.macro_preview, name="macro_settings_preview"),

@@ -88,9 +88,11 @@ def test_a_long_thread_keeps_its_first_and_its_latest_ids(mailbox_facts: Facts) 
 @pytest.mark.parametrize("kind", ["auto-replied", "auto-generated"])
 def test_an_automatic_mail_says_so_and_an_agent_s_does_not(mailbox_facts: Facts, kind: Any) -> None:
     mail = smtp.compose(mailbox_facts(), replace(ANSWER, automatic=kind))
-    assert (mail["Auto-Submitted"], mail["X-Auto-Response-Suppress"]) == (kind, "All")
+    assert (mail["Auto-Submitted"], mail["X-Auto-Response-Suppress"], mail["Precedence"]) == (kind, "All", "auto_reply")
     assert "미나" not in str(mail["From"])
-    assert not {"Auto-Submitted", "X-Auto-Response-Suppress"} & set(smtp.compose(mailbox_facts(), ANSWER).keys())
+    assert not {"Auto-Submitted", "X-Auto-Response-Suppress", "Precedence"} & set(
+        smtp.compose(mailbox_facts(), ANSWER).keys()
+    )
 
 
 def test_files_travel_on_the_same_mail(
