@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from agents.models import Agent
-from tickets.models import Attachment, Customer, Message, Ticket
+from tickets.models import Attachment, Customer, Incident, Message, Ticket
 from tickets.models.ticket import TicketQuerySet
 
 
@@ -69,6 +69,13 @@ def ticket_for(agent: Agent, ticket_id: int) -> Ticket:
     if ticket is None:
         raise Http404
     return ticket
+
+
+def incidents_for(agent: Agent) -> QuerySet[Incident]:
+    """The incidents of their brands. Which of the linked tickets they see is `tickets_for`'s to say."""
+    if not agent.is_authenticated or not agent.is_active:
+        return Incident.objects.none()
+    return Incident.objects.all() if agent.brand_ids is None else Incident.objects.filter(brand__in=agent.brand_ids)
 
 
 def agents_who_see(ticket: Ticket) -> QuerySet[Agent]:

@@ -1,6 +1,6 @@
-"""Automatic answers to a first message: that it has arrived, or when we open again (reliability.md 6).
+"""Automatic answers: that a first message has arrived, when we open again, what is known of an incident (reliability.md 6).
 
-`ingest` leaves a row in its own transaction; the drain sends the answer and settles the row in another one. Whatever
+`ingest` and `incidents` leave a row in its own transaction; the drain sends the answer and settles the row in another one. Whatever
 is doubtful is not answered: a robot that answers a robot never ends.
 """
 
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 
 from agents import hours
 from tickets import replies, variables
+from tickets.incidents import CAUSE
 from tickets.models import AutomaticAnswer, AutomaticReply, Brand, Channel, Message, Route, Ticket
 from tickets.models.ticket import UNSOLVED, lock_survivor
 
@@ -104,23 +105,29 @@ def _settle(row: AutomaticReply, *, now: datetime) -> str:
     if route is None or channel is None:
         return "unreachable"
     ticket = lock_survivor(row.ticket_id)
-    is_open = hours.is_open(channel.hours(), asked.created_at)
-    answer = _answer_of(channel, is_open=is_open)
-    if answer is None:
-        return "off"
-    row.kind = answer.kind
-    row.address = (route.reply_address or route.identity.value).lower()
-    if why := _doubt(asked) or _crowd(row, asked, now=now) or _settled_by_people(ticket, now=now):
-        return why
     language = _language(ticket)
-    filled = fill(
-        answer.text_in(language), brand=ticket.brand, number=ticket.number, channel=channel, language=language, now=now
-    )
+    row.kind, text = _text_of(row, ticket, channel, asked, language)
+    if not text:
+        return "off"
+    row.address = (route.reply_address or route.identity.value).lower()
+    if why := _doubt(asked) or _crowd(row, asked, now=now) or _settled_by_people(row, ticket, now=now):
+        return why
+    filled = fill(text, brand=ticket.brand, number=ticket.number, channel=channel, language=language, now=now)
     message = replies.automatic(
-        ticket, route=route, text=filled.text, kind="auto-replied", meta={"answer": answer.kind}, now=now
+        ticket, route=route, text=filled.text, kind="auto-replied", meta={"answer": row.kind}, now=now
     )
     row.message_id = message.pk
     return ""
+
+
+def _text_of(row: AutomaticReply, ticket: Ticket, channel: Channel, asked: Message, language: str) -> tuple[str, str]:
+    """Which answer it is, and its text; "" where it was switched off, resolved or unlinked meanwhile."""
+    if row.cause.startswith(CAUSE):
+        incident = ticket.incident
+        current = incident and incident.is_open and incident.answers_new and row.cause == f"{CAUSE}{incident.pk}"
+        return "incident", incident.text_in(language) if incident and current else ""
+    answer = _answer_of(channel, is_open=hours.is_open(channel.hours(), asked.created_at))
+    return (answer.kind, answer.text_in(language)) if answer else ("", "")
 
 
 def _answer_of(channel: Channel, *, is_open: bool) -> AutomaticAnswer | None:
@@ -175,8 +182,8 @@ def _crowd(row: AutomaticReply, asked: Message, *, now: datetime) -> str:
     return ""
 
 
-def _settled_by_people(ticket: Ticket, *, now: datetime) -> str:
-    if now - ticket.created_at > STALE:
+def _settled_by_people(row: AutomaticReply, ticket: Ticket, *, now: datetime) -> str:
+    if now - row.created_at > STALE:
         return "old"
     spoken = Message.objects.filter(ticket__in=ticket.family_ids(), kind="public", author_type="agent")
     return "answered" if ticket.status not in UNSOLVED or spoken.exists() else ""

@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent, Team
-from tickets import actions, deeds, live, macros, undoing
-from tickets.access import tickets_for
-from tickets.models import BulkJob, BulkRow, Event, MacroUse, Ticket
+from tickets import actions, deeds, incidents, live, macros, undoing
+from tickets.access import incidents_for, tickets_for
+from tickets.models import BulkJob, BulkRow, Event, Incident, MacroUse, Ticket
 from tickets.models.event import by_agent
 from tickets.models.ticket import SPAM, UNSOLVED, tag_name
 from tickets.templatetags.ui import PRIORITY_WORDS
@@ -90,6 +90,17 @@ def _spam(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Eve
     return [event for event in (tagged, solved) if event]
 
 
+def _incident(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event | None:
+    incident = incidents_for(agent).filter(pk=value["incident"]).first() if value["incident"] else None
+    if value["incident"] and incident is None:
+        raise actions.NotAllowed(_("This incident does not exist any more."))
+    return incidents.link(ticket, incident, by=by_agent(agent), now=now)
+
+
+def _incident_answer(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Event]:
+    return incidents.answer(ticket, value, agent=agent, now=now)
+
+
 VERBS: dict[str, Verb] = {
     "assign": _deed("assignee"),
     "team": _deed("team"),
@@ -101,6 +112,8 @@ VERBS: dict[str, Verb] = {
     "untag": _deed("untag"),
     "merge": _merge,
     "macro": _macro,
+    "incident": _incident,
+    "incident_answer": _incident_answer,  # started by the incident's page only
     "spam": _spam,
 }
 
@@ -124,6 +137,8 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
             return {"tags": names}
     if do == "merge" and number and tickets_for(agent).filter(pk=number).exists():
         return {"into": number}
+    if do == "incident" and (text == "" or (number and incidents_for(agent).open().filter(pk=number).exists())):
+        return {"incident": number}
     if do == "macro" and number:
         macro = macros.macros_for(agent).filter(pk=number).exclude(deeds=[]).first()
         if macro:
@@ -171,6 +186,12 @@ def _said(do: str, value: Value) -> str:
     if do in ("tag", "untag"):
         sign = "+" if do == "tag" else "−"
         return ", ".join(f"{sign}{name}" for name in value["tags"])
+    if do in ("incident", "incident_answer"):
+        incident = Incident.objects.filter(pk=value["incident"]).first() if value["incident"] else None
+        if incident is None:
+            return _("without an incident")
+        words = _("answered about “%(title)s”") if do == "incident_answer" else _("incident “%(title)s”")
+        return words % {"title": incident.title}
     if do == "macro":
         return _("macro “%(name)s”") % {"name": value["title"]}
     return {"snooze": _("snoozed"), "merge": _("merged"), "spam": _("marked as spam"), "undo": _("undone")}[do]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +46,6 @@ from tickets.wake import wake
 MOST_REFERENCES = 30  # of a mail that are looked up, the newest first
 MOST_CANDIDATES = 50  # tickets of a customer that are looked at, the newest first
 SNIPPET = 200  # characters
-GRACE = timedelta(seconds=15)  # whoever is answered by a person meanwhile needs no machine
 
 
 class Suppress(Exception):
@@ -575,7 +574,11 @@ def _owe_answer(said: Message, *, now: datetime) -> None:
     """The automatic answer to a first message, where the channel gives one (`tickets.answering`)."""
     if AutomaticAnswer.objects.filter(channel=said.channel_id, active=True).exists():
         AutomaticReply.objects.create(
-            ticket_id=said.ticket_id, channel_id=said.channel_id, asked=said, cause="first_contact", due_at=now + GRACE
+            ticket_id=said.ticket_id,
+            channel_id=said.channel_id,
+            asked=said,
+            cause="first_contact",
+            due_at=now + AutomaticReply.GRACE,
         )
 
 

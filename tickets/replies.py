@@ -107,7 +107,7 @@ def post(
     """An agent's public answer. The same `client_uuid` gives the same message, however often it is posted.
 
     `seen_message_id` is the newest message that the author saw (None: no check). `then` is done in the same transaction:
-    {"status": ...}, or the deeds of a macro (`macros.chosen`). `recipients` None: a reply to all. Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
+    {"status": ...}, or the deeds of a macro (`macros.chosen`); with {"take": False} nobody is assigned. `recipients` None: a reply to all. Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
     for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
     """
     with transaction.atomic():
@@ -660,7 +660,7 @@ def _post(
             "updated_at", "waiting_since", "first_reply_at",
         ]
     )  # fmt: skip
-    if ticket.assignee_id is None and (ticket.team is None or ticket.team.answerer_takes):
+    if ticket.assignee_id is None and then.get("take", True) and (ticket.team is None or ticket.team.answerer_takes):
         events.append(ticket.give_to(assignee=agent, team=ticket.team, by=by, now=now, cause="answered"))
         ticket.routing_due_at = None
         ticket.save(update_fields=["routing_due_at"])

@@ -46,6 +46,7 @@ KINDS: Mapping[str, Kind] = {
     "routed": Kind("Routing decided; `decision` holds the trace", shown=False, notifies=True),
     "priority_changed": Kind("The priority changed"),
     "tags_changed": Kind("Tags were added or removed"),
+    "incident_changed": Kind("The ticket was linked to an incident, or no longer is; `from` and `to` are ids"),
     "subject_changed": Kind("The subject changed"),
     "snoozed": Kind("The ticket was put to sleep until a time"),
     "woken": Kind("The snooze ended", notifies=True),
@@ -279,6 +280,14 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     "assigned": _assigned,
     "priority_changed": _priority,
     "tags_changed": _tags,
+    "incident_changed": lambda who, it, names: (
+        (
+            _("%(who)s · Linked to the incident “%(title)s”")
+            if it.get("to")
+            else _("%(who)s · No longer linked to the incident “%(title)s”")
+        )
+        % {"who": who, "title": it.get("title", "")}
+    ),
     "subject_changed": lambda who, it, names: (
         _("%(who)s · Subject: %(subject)s") % {"who": who, "subject": it.get("to", "")}
     ),

@@ -11,9 +11,10 @@ from django.conf import settings
 
 from agents import hours, presence
 from channels_in.webchat.options import options_of
-from tickets.models import Channel, Ticket
+from tickets.models import Channel, Incident, Ticket
 
 SAMPLE = 50  # the newest answered conversations whose wait is told
+MOST_NOTICES = 3
 FEWEST = 5  # fewer say nothing
 RECENT = timedelta(days=14)
 
@@ -32,10 +33,17 @@ def boot(channel: Channel, *, now: datetime) -> dict[str, Any]:
         "opens_at": None if is_open else _next_opening(opening, now),
         "online": is_open and presence.online(now=now).exists(),
         "wait": _wait(channel, now=now),
+        "notices": _notices(channel),
         "ask_email": options.ask_email,
         "limits": {"text": options.text_max, "file": options.file_max, "files": options.files_max},
         "socket": f"/chat/{channel.slug}/socket/",
     }
+
+
+def _notices(channel: Channel) -> dict[str, list[str]]:
+    """What is known to be broken now, by language, the newest first."""
+    known = Incident.objects.open().filter(brand=channel.brand_id, shows_banner=True).order_by("-id")[:MOST_NOTICES]
+    return {code: [incident.text_in(code) for incident in known] for code, _name in settings.LANGUAGES}
 
 
 def _next_opening(opening: hours.Hours, now: datetime) -> str | None:

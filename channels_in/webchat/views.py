@@ -87,7 +87,7 @@ def _page(request: HttpRequest, channel: Channel, template: str, *, host: str) -
         language = translation.get_language_from_request(request)[:2]
     theme = request.GET.get("theme")
     with translation.override(language):
-        config = {
+        config: dict[str, Any] = {
             "base": f"/chat/{channel.slug}/",
             "slug": channel.slug,
             "host": host,
@@ -103,6 +103,7 @@ def _page(request: HttpRequest, channel: Channel, template: str, *, host: str) -
                 "channel": channel,
                 "config": config,
                 "language": language,
+                "notices": config["boot"]["notices"][language],
                 "theme": theme if theme in ("light", "dark") else "",
             },
         )

@@ -8,6 +8,7 @@ from tickets.models.customer import Customer, CustomerJoin, Identity
 from tickets.models.draft import Draft
 from tickets.models.event import Event, Outbox, Webhook
 from tickets.models.follower import Follower, Mention
+from tickets.models.incident import Incident
 from tickets.models.macro import Macro, MacroFile, MacroUse
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
 from tickets.models.message_template import MessageTemplate
@@ -48,6 +49,7 @@ __all__ = [
     "Follower",
     "IdempotencyKey",
     "Identity",
+    "Incident",
     "Macro",
     "MacroFile",
     "MacroUse",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -32,9 +34,11 @@ class AutomaticReply(models.Model):
     The message is sent with the row settled in one transaction (`tickets.answering`).
     """
 
+    GRACE = timedelta(seconds=15)  # whoever is answered by a person meanwhile needs no machine
+
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="automatic_replies")
     channel = models.ForeignKey("tickets.Channel", on_delete=models.PROTECT, related_name="+")
-    cause = models.CharField(max_length=40)  # "first_contact"
+    cause = models.CharField(max_length=40)  # "first_contact", "incident-<id>"
     asked = models.ForeignKey("tickets.Message", on_delete=models.PROTECT, related_name="+")  # what it answers
     kind = models.CharField(max_length=13, blank=True, default="")  # which answer was chosen
     due_at = models.DateTimeField(null=True)  # NULL: settled

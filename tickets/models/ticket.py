@@ -113,6 +113,9 @@ class Ticket(models.Model):
     assignee = models.ForeignKey(
         "agents.Agent", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets"
     )
+    incident = models.ForeignKey(
+        "tickets.Incident", null=True, blank=True, on_delete=models.PROTECT, related_name="tickets", db_index=False
+    )
     tags = models.ManyToManyField(Tag, blank=True, related_name="tickets")
     language = models.CharField(max_length=5, blank=True, default="")
     fields = models.JSONField(default=dict, blank=True)
@@ -182,6 +185,7 @@ class Ticket(models.Model):
             ),
             models.Index(fields=["customer", "-id"], name="ticket_by_customer"),
             models.Index(fields=["routing_due_at"], condition=Q(routing_due_at__isnull=False), name="routing_due"),
+            models.Index(fields=["incident", "status"], condition=Q(incident__isnull=False), name="ticket_of_incident"),
             models.Index(fields=["accept_until"], condition=Q(accept_until__isnull=False), name="offered_until"),
             models.Index(fields=["snoozed_until"], condition=Q(snoozed_until__isnull=False), name="snoozed_until"),
             models.Index(fields=["solved_at"], condition=Q(status="solved"), name="solved_to_close"),

@@ -121,6 +121,7 @@ PLACES: tuple[Place, ...] = (
     Place(_("Business hours"), "/settings/hours/"),
     Place(_("Routing rules"), "/settings/rules/"),
     Place(_("Automatic answers"), "/settings/answers/"),
+    Place(_("Incidents"), "/settings/incidents/", admins=False),
     Place(_("Macros"), "/settings/macros/", admins=False),
     Place(_("Signatures"), "/settings/signatures/", admins=False),
     Place(_("SLA policies"), "/settings/sla/"),

@@ -4,6 +4,7 @@ from django.urls import path
 
 from tickets.workspace.views import (
     answer_settings,
+    incidents,
     macro_settings,
     me,
     notifications,
@@ -29,6 +30,12 @@ urlpatterns = [
     path("answers/", answer_settings.answer_list, name="answer_list"),
     path("answers/<int:channel_id>/", answer_settings.answers, name="answers"),
     path("answers/<int:channel_id>/preview/", answer_settings.preview, name="answers_preview"),
+    path("incidents/", incidents.incident_list, name="incidents"),
+    path("incidents/new/", incidents.edit, name="incident_new"),
+    path("incidents/<int:pk>/", incidents.incident, name="incident"),
+    path("incidents/<int:pk>/edit/", incidents.edit, name="incident_edit"),
+    path("incidents/<int:pk>/answers/", incidents.answers, name="incident_answers"),
+    path("incidents/<int:pk>/resolution/", incidents.resolution, name="incident_resolution"),
     path("macros/", macro_settings.macro_list, name="macros"),
     path("macros/new/", macro_settings.macro, name="macro_new"),
     path("macros/preview/", macro_settings.macro_preview, name="macro_settings_preview"),

@@ -31,7 +31,7 @@ def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
     ticket = (
         tickets_for(agent)
         .for_rows()
-        .select_related("brand", "merged_into")
+        .select_related("brand", "merged_into", "incident")
         .annotate(
             has_merged=Exists(Ticket.objects.filter(merged_into=OuterRef("pk"))),
             is_followed=Exists(Follower.objects.filter(agent=agent, ticket=OuterRef("pk"))),
@@ -87,7 +87,14 @@ def page_of(ticket: Ticket, *, before: int | None = None) -> ThreadPage:
 
 
 def properties(ticket: Ticket) -> list[dict[str, Any]]:
-    makers = (assignee_property, team_property, status_property, priority_property, tags_property)
+    makers = (
+        assignee_property,
+        team_property,
+        status_property,
+        priority_property,
+        tags_property,
+        incident_property,
+    )
     return [make(ticket) for make in makers]
 
 
@@ -167,6 +174,19 @@ def tags_property(ticket: Ticket) -> dict[str, Any]:
         options_url=reverse("tags_known"),
         url=reverse("ticket_tags", args=[ticket.pk]),
         command="ticket.tags",
+    )
+
+
+def incident_property(ticket: Ticket) -> dict[str, Any]:
+    return _property(
+        ticket,
+        "incident",
+        url=reverse("ticket_incident", args=[ticket.pk]),
+        label=_("Incident"),
+        value=str(ticket.incident_id or ""),
+        shown=ticket.incident.title if ticket.incident else "",
+        kind="plain",
+        options_url=reverse("incident_options"),
     )
 
 

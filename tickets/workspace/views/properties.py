@@ -19,8 +19,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents import presence as attendance
 from agents.models import Agent, Team
-from tickets import actions, moments, undoing
-from tickets.access import ticket_for, tickets_for
+from tickets import actions, incidents, moments, undoing
+from tickets.access import incidents_for, ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED, tag_name
@@ -134,6 +134,24 @@ def tags(request: HttpRequest, pk: int) -> HttpResponse:
         _("Tags changed."),
         lambda ticket, by, now: actions.change_tags(ticket, add=chosen - shown, remove=shown - chosen, by=by, now=now),
         shows=thread.tags_property,
+    )
+
+
+@login_required
+@require_POST
+def incident(request: HttpRequest, pk: int) -> HttpResponse:
+    """`incident`: an id, or "" for none."""
+    chosen = request.POST.get("incident", "")
+    found = _row(incidents_for(agent_of(request)), chosen)
+    if chosen and found is None:
+        return HttpResponse(status=422)
+    words = _("Incident: %(title)s.") % {"title": found.title} if found else _("No incident now.")
+    return _do(
+        request,
+        pk,
+        words,
+        lambda ticket, by, now: incidents.link(ticket, found, by=by, now=now),
+        shows=thread.incident_property,
     )
 
 
