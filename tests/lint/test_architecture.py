@@ -181,6 +181,7 @@ RULES: Mapping[str, Rule] = {
             "tickets/models/ticket.py": "the next number of a sequence",
             "tickets/search.py": "the time limit of one search",
             "tickets/notifying.py": "one drain at a time, by an advisory lock",
+            "tickets/answering.py": "rows of one address are settled one after the other, by an advisory lock",
             "channels_in/process.py": "the advisory lock of a conversation",
             "channels_in/email/imap.py": "the advisory lock of a mailbox",
             "channels_in/simulator/provider.py": "the advisory lock of the simulated calls",
