@@ -214,7 +214,8 @@ def close_solved(*, now: datetime, after_days: int, limit: int = 500) -> int:
                 .first()
             )
             if ticket:
-                live.announce(ticket.change_status(Ticket.Status.CLOSED, by=Actor("system"), now=now))
+                event = ticket.change_status(Ticket.Status.CLOSED, by=Actor("system"), now=now, cause="solved_long_ago")
+                live.announce(event)
                 closed += 1
     return closed
 

@@ -276,7 +276,9 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     "status_changed": _status,
     "solved": lambda who, it, names: _("%(who)s · Solved") % {"who": who},
     "reopened": lambda who, it, names: _("%(who)s · Reopened") % {"who": who},
-    "closed": lambda who, it, names: _("Closed"),
+    "closed": lambda who, it, names: (
+        _("Closed: nothing came any more after it was solved") if it.get("cause") == "solved_long_ago" else _("Closed")
+    ),
     "assigned": _assigned,
     "priority_changed": _priority,
     "tags_changed": _tags,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from agents import hours
 from agents.models import Agent, AuditEntry
 from agents.permissions import admins_only, agent_of
 from tickets import answering
@@ -123,8 +125,15 @@ def _filled(answer: AutomaticAnswer, channel: Channel, language: str) -> str:
         number=SAMPLE_NUMBER,
         channel=channel,
         language=language,
-        now=timezone.now(),
+        now=_closed(channel) if answer.kind == AutomaticAnswer.Kind.OUT_OF_HOURS else timezone.now(),
     ).text
+
+
+def _closed(channel: Channel) -> datetime:
+    """Now, or where it is open the end of it: a moment at which this answer goes out."""
+    now = timezone.now()
+    current = next(channel.hours().spans(now, now + hours.HORIZON), None)
+    return current.ends_at if current and current.starts_at == now else now
 
 
 def _lately(channel: Channel) -> list[dict[str, Any]]:
