@@ -12,6 +12,7 @@ from django.http import Http404
 
 from agents.models import Agent
 from tickets.models import Attachment, Customer, Incident, Message, Ticket
+from tickets.models.incident import IncidentQuerySet
 from tickets.models.ticket import TicketQuerySet
 
 
@@ -71,7 +72,7 @@ def ticket_for(agent: Agent, ticket_id: int) -> Ticket:
     return ticket
 
 
-def incidents_for(agent: Agent) -> QuerySet[Incident]:
+def incidents_for(agent: Agent) -> IncidentQuerySet:
     """The incidents of their brands. Which of the linked tickets they see is `tickets_for`'s to say."""
     if not agent.is_authenticated or not agent.is_active:
         return Incident.objects.none()

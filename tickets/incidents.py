@@ -84,7 +84,7 @@ def _owe_text(ticket: Ticket, incident: Incident, *, now: datetime) -> None:
         .order_by("-id")
         .first()
     )
-    if asked:
+    if asked and asked.channel_id:
         AutomaticReply.objects.get_or_create(
             ticket=ticket,
             cause=f"{CAUSE}{incident.pk}",

@@ -572,7 +572,7 @@ def _move_on(
 
 def _owe_answer(said: Message, *, now: datetime) -> None:
     """The automatic answer to a first message, where the channel gives one (`tickets.answering`)."""
-    if AutomaticAnswer.objects.filter(channel=said.channel_id, active=True).exists():
+    if said.channel_id and AutomaticAnswer.objects.filter(channel=said.channel_id, active=True).exists():
         AutomaticReply.objects.create(
             ticket_id=said.ticket_id,
             channel_id=said.channel_id,
