@@ -81,10 +81,15 @@ def _refuse_the_network() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the browser, and run it last: Playwright's loop breaks async tests that come after it."""
+    """Mark what needs the browser, and run it last: Playwright's loop breaks async tests that come after it.
+
+    Chromium on a shared machine may stop for seconds, so these have a second try. The run names whoever needed it (-rR):
+    more than a machine is to blame when the same name comes again.
+    """
     for item in items:
         if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.flaky(reruns=1))
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
