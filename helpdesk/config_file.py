@@ -248,6 +248,7 @@ def _policies() -> Iterable[Item]:
             "calendar": policy.calendar.name if policy.calendar else None,
             "if": _tree(policy.conditions, _name_of),
             "minutes": promises,
+            "round_the_clock": sorted({target.metric for target in policy.targets.all() if not target.business}),
             "warn_percents": policy.warn_percents,
             "pauses_in": policy.pauses_in,
         }
@@ -269,7 +270,13 @@ def _apply_policy(item: Item, place: int) -> None:
     policy.targets.all().delete()
     numbers = dict(zip(_PRIORITIES, Ticket.Priority.values, strict=True))
     SlaTarget.objects.bulk_create(
-        SlaTarget(policy=policy, priority=numbers[word], metric=SlaMetric(metric), seconds=int(minutes) * 60)
+        SlaTarget(
+            policy=policy,
+            priority=numbers[word],
+            metric=SlaMetric(metric),
+            seconds=int(minutes) * 60,
+            business=metric not in item.get("round_the_clock", []),
+        )
         for word, promises in item.get("minutes", {}).items()
         for metric, minutes in promises.items()
     )

@@ -20,6 +20,7 @@ from tickets import (
 from tickets.api import idempotency
 from tickets.routing import assign, staffing, trial
 from tickets.sla import clocks
+from tickets.sla import trial as sla_trial
 from tickets.sla.guard import ClockGuard
 
 # Seconds until a drain that calls others gives its slot back: clocks and routing must not wait for a slow provider.
@@ -50,8 +51,9 @@ def forget_rule_runs() -> None:
 
 @shared_task
 def try_rules() -> None:
-    """Try rules on past tickets, for the admins who asked."""
+    """Try rules and SLA policies on past tickets, for the admins who asked."""
     trial.drain(now=timezone.now(), seconds=TURN)
+    sla_trial.drain(now=timezone.now(), seconds=TURN)
 
 
 @shared_task

@@ -49,6 +49,7 @@ def configured(people: Cast) -> Cast:
     )  # fmt: skip
     policy = SlaPolicy.objects.create(name="Standard", calendar=office, warn_percents=[75], pauses_in=["pending"])
     SlaTarget.objects.create(policy=policy, metric="first_reply", priority=3, seconds=1800)
+    SlaTarget.objects.create(policy=policy, metric="resolution", priority=3, seconds=7200, business=False)
     Macro.objects.create(
         title="Refund done", folder="Refunds", scope="shared", owner=people.admin, text="환불해 드렸습니다.",
         deeds=[{"do": "team", "team": people.billing.pk}],

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from agents.models import AuditEntry
-from tests import cast
+from tests import cast, checksums
 from tests.cast import Cast
 from tests.workspace import scene
 from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
@@ -96,22 +96,9 @@ def test_it_changes_nothing_but_its_own_rows(people: Cast) -> None:
     for n in range(3):
         say(people, "I want a refund", n)
 
-    def everything() -> dict[str, str]:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-                " AND relname NOT LIKE 'tickets_ruletrial%' ORDER BY relname"
-            )
-            tables = [name for (name,) in cursor.fetchall()]
-            sums = {}
-            for name in tables:
-                cursor.execute(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {name} t")
-                sums[name] = cursor.fetchone()[0]
-        return sums
-
-    before = everything()
+    before = checksums.of_everything_but("tickets_ruletrial")
     tried(a_rule(people), people)
-    assert everything() == before
+    assert checksums.of_everything_but("tickets_ruletrial") == before
 
 
 def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast) -> None:

@@ -26,7 +26,16 @@ from tickets.models.rule import (
 )
 from tickets.models.search import SearchEntry
 from tickets.models.signature import Signature
-from tickets.models.sla import SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning
+from tickets.models.sla import (
+    SlaClock,
+    SlaPolicy,
+    SlaSegment,
+    SlaTarget,
+    SlaTrial,
+    SlaTrialPromise,
+    SlaTrialTicket,
+    SlaWarning,
+)
 from tickets.models.ticket import ReadMark, Route, Tag, Ticket, TicketLink, TicketSkill
 from tickets.models.token import ApiToken, IdempotencyKey
 from tickets.models.view import SavedView
@@ -78,6 +87,9 @@ __all__ = [
     "SlaPolicy",
     "SlaSegment",
     "SlaTarget",
+    "SlaTrial",
+    "SlaTrialPromise",
+    "SlaTrialTicket",
     "SlaWarning",
     "StaffingTrial",
     "Tag",

@@ -130,3 +130,68 @@ class SlaWarning(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["clock", "percent"], name="one_warning_per_percent")]
         indexes = [models.Index(fields=["due_at"], condition=Q(fired_at__isnull=True), name="warning_due")]
+
+
+class SlaTrial(models.Model):
+    """A policy, among the others as they are, tried on past tickets. It reads, and changes nothing.
+
+    `policies` holds all of them in order as they were when it began (sla.trial.snapshot); `tried` is the place of the
+    one that it is about. Worked off from the newest ticket to the oldest, those under `before` are still to do.
+    """
+
+    class Span(models.TextChoices):
+        LAST = "last", _("The last 500 tickets")
+        DAYS = "days", _("The last 30 days")
+        MONTH = "month", _("Last month")
+
+    agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
+    policy = models.ForeignKey(SlaPolicy, null=True, on_delete=models.CASCADE, related_name="trials")
+    policies = models.JSONField()
+    tried = models.PositiveIntegerField()
+    span = models.CharField(max_length=5, choices=Span.choices)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    before = models.BigIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    seen = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], condition=Q(finished_at__isnull=True), name="sla_trial_running")]
+
+
+class SlaTrialTicket(models.Model):
+    """A ticket that the tried policy would have covered, and the policy that really did."""
+
+    trial = models.ForeignKey(SlaTrial, on_delete=models.CASCADE, related_name="covered", db_index=False)
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.CASCADE, related_name="+")
+    policy_was = models.ForeignKey(SlaPolicy, null=True, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trial", "ticket"], name="one_sla_trial_ticket_each")]
+
+
+class SlaTrialPromise(models.Model):
+    """One promise on one ticket: what became of it, and what would have. "" where there was or would be none.
+
+    `covered`: the ticket is one that the tried policy would have covered.
+    """
+
+    class Outcome(models.TextChoices):
+        MET = "met", _("Met")
+        BREACHED = "breached", _("Breached")
+        OPEN = "open", _("Still open")
+
+    trial = models.ForeignKey(SlaTrial, on_delete=models.CASCADE, related_name="promises", db_index=False)
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.CASCADE, related_name="+")
+    metric = models.CharField(max_length=20, choices=SlaMetric.choices)
+    started_at = models.DateTimeField()
+    covered = models.BooleanField()
+    was = models.CharField(max_length=8, choices=Outcome.choices, blank=True, default="")
+    was_due_at = models.DateTimeField(null=True)
+    would = models.CharField(max_length=8, choices=Outcome.choices, blank=True, default="")
+    would_due_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["trial", "id"], name="sla_trial_promises")]

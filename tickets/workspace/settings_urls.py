@@ -9,6 +9,7 @@ from tickets.workspace.views import (
     me,
     notifications,
     policies,
+    policy_trials,
     rules,
     signatures,
     trials,
@@ -45,6 +46,8 @@ urlpatterns = [
     path("sla/", policies.policy_list, name="policies"),
     path("sla/new/", policies.policy, name="policy_new"),
     path("sla/example/", policies.example, name="policy_example"),
+    path("sla/trials/", policy_trials.trials, name="policy_trials"),
+    path("sla/trials/<int:trial_id>/", policy_trials.trial, name="policy_trial"),
     path("sla/<int:policy_id>/", policies.policy, name="policy"),
     path("sla/<int:policy_id>/application/", policies.application, name="policy_application"),
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -20,15 +20,29 @@ from agents.hours import Hours, NeverOpens
 from agents.models import AuditEntry, Calendar
 from agents.permissions import admins_only, agent_of
 from tickets import conditions
-from tickets.models import SlaPolicy, SlaTarget, Ticket
+from tickets.models import SlaPolicy, SlaTarget, SlaTrial, Ticket
 from tickets.models.sla import WAITING_STATUSES, SlaMetric
-from tickets.sla import clocks
+from tickets.sla import clocks, trial
 from tickets.workspace import building
 from tickets.workspace.building import whole_number
 
 LONGEST = 60 * 24 * 90  # minutes
 TEN_BEFORE_CLOSING = timedelta(minutes=10)
 Cells = dict[tuple[int, str], int]  # (priority, metric) -> minutes
+
+
+class Typed(NamedTuple):
+    """The matrix of a posted form; time of `round_the_clock` metrics counts at night too."""
+
+    cells: Cells
+    round_the_clock: frozenset[str]
+
+    @property
+    def targets(self) -> trial.Targets:
+        return {
+            (metric, priority): (minutes * 60, metric not in self.round_the_clock)
+            for (priority, metric), minutes in self.cells.items()
+        }
 
 
 @admins_only
@@ -48,36 +62,30 @@ def policy_list(request: HttpRequest) -> HttpResponse:
 def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
     """In minutes. An empty cell promises nothing. Editing makes a new version, and running clocks keep theirs."""
     found = get_object_or_404(SlaPolicy, pk=policy_id) if policy_id else _new()
-    problem, cells = "", None
+    problem, typed = "", None
     if request.method == "POST":
-        found.name = request.POST.get("name", "").strip()[:120]
-        found.active = "active" in request.POST
-        found.calendar = Calendar.objects.filter(pk=whole_number(request.POST.get("calendar")) or 0).first()
-        found.pauses_in = [status for status in WAITING_STATUSES if status in request.POST.getlist("pauses")]
-        try:
-            if not found.name:
-                raise conditions.Invalid(_("Give it a name."))
-            cells = _posted_cells(request.POST)
-            found.conditions = building.posted_tree(request)
-            conditions.validate(found.conditions)
-            found.warn_percents = _posted_percents(request.POST.get("warn", ""))
-        except conditions.Invalid as error:
-            problem = error.problem
-        else:
-            _save(request, found, cells, is_new=policy_id is None)
+        typed, problem = fill_in(found, request)
+        if not problem:
+            _save(request, found, typed, is_new=policy_id is None)
             messages.success(request, _("Saved. Running clocks keep what they were started with."))
             return redirect("policy", found.pk)
+    return form_page(request, found, typed=typed, problem=problem)
+
+
+def form_page(request: HttpRequest, found: SlaPolicy, *, typed: Typed | None = None, problem: str = "") -> HttpResponse:
     context = {
         "page": "sla",
         "policy": found,
         "problem": problem,
-        "matrix": _matrix(found, typed=cells),
+        "matrix": _matrix(found, typed=typed),
         "metrics": SlaMetric.choices,
+        "counted": _counted(found, typed),
+        "spans": SlaTrial.Span.choices,
         "calendars": Calendar.objects.order_by("name"),
         "warn": request.POST.get("warn", ", ".join(str(percent) for percent in found.warn_percents)),
         "pauses": [(status, Ticket.Status(status).label, status in found.pauses_in) for status in WAITING_STATUSES],
         "builder": building.of_request(request, found.conditions),
-        "outdated": clocks.outdated(found) if policy_id else 0,
+        "outdated": clocks.outdated(found) if found.pk else 0,
     }
     return render(request, "workspace/settings/policy.html", context, status=422 if problem else 200)
 
@@ -88,6 +96,7 @@ def example(request: HttpRequest) -> HttpResponse:
     """What the matrix that is being typed means for a message that comes ten minutes before the week ends."""
     calendar = Calendar.objects.filter(pk=whole_number(request.GET.get("calendar")) or 0).first()
     calendar = calendar or Calendar.objects.filter(is_default=True).first()
+    round_the_clock = SlaMetric.FIRST_REPLY in _round_the_clock(request.GET)
     try:
         cells = _posted_cells(request.GET)
     except conditions.Invalid as error:
@@ -96,7 +105,7 @@ def example(request: HttpRequest) -> HttpResponse:
         sentence
         for priority, metric in sorted(cells, reverse=True)
         if metric == SlaMetric.FIRST_REPLY
-        if (sentence := _example(calendar, priority, cells[priority, metric]))
+        if (sentence := _example(calendar, priority, cells[priority, metric], round_the_clock=round_the_clock))
     ]
     return render(request, "workspace/settings/policy_example.html", {"sentences": sentences})
 
@@ -116,13 +125,32 @@ def application(request: HttpRequest, policy_id: int) -> HttpResponse:
     return redirect("policy", found.pk)
 
 
+def fill_in(found: SlaPolicy, request: HttpRequest) -> tuple[Typed, str]:
+    """Take over what the form says. Returns the matrix, and what is wrong with it in the reader's language, or ""."""
+    posted, cells, problem = request.POST, Cells(), ""
+    found.name = posted.get("name", "").strip()[:120]
+    found.active = "active" in posted
+    found.calendar = Calendar.objects.filter(pk=whole_number(posted.get("calendar")) or 0).first()
+    found.pauses_in = [status for status in WAITING_STATUSES if status in posted.getlist("pauses")]
+    try:
+        cells = _posted_cells(posted)
+        if not found.name:
+            raise conditions.Invalid(_("Give it a name."))
+        found.conditions = building.posted_tree(request)
+        conditions.validate(found.conditions)
+        found.warn_percents = _posted_percents(posted.get("warn", ""))
+    except conditions.Invalid as error:
+        problem = error.problem
+    return Typed(cells, _round_the_clock(posted)), problem
+
+
 def _new() -> SlaPolicy:
     return SlaPolicy(warn_percents=[75], pauses_in=list(WAITING_STATUSES))
 
 
-def _matrix(found: SlaPolicy, *, typed: Cells | None = None) -> list[dict[str, Any]]:
+def _matrix(found: SlaPolicy, *, typed: Typed | None = None) -> list[dict[str, Any]]:
     stored = {(t.priority, t.metric): t.seconds // 60 for t in found.targets.all()} if found.pk else {}
-    minutes = stored if typed is None else typed
+    minutes = typed.cells if typed and typed.cells else stored
     return [
         {
             "priority": priority,
@@ -139,6 +167,18 @@ def _matrix(found: SlaPolicy, *, typed: Cells | None = None) -> list[dict[str, A
         }
         for priority, label in reversed(Ticket.Priority.choices)
     ]
+
+
+def _counted(found: SlaPolicy, typed: Typed | None) -> list[tuple[str, str, bool]]:
+    """Each metric, and whether its time counts round the clock."""
+    chosen = typed.round_the_clock if typed else frozenset[str]()
+    if typed is None and found.pk:
+        chosen = frozenset(target.metric for target in found.targets.all() if not target.business)
+    return [(metric, str(label), metric in chosen) for metric, label in SlaMetric.choices]
+
+
+def _round_the_clock(posted: QueryDict) -> frozenset[str]:
+    return frozenset(metric for metric in SlaMetric.values if posted.get(f"counts-{metric}") == "always")
 
 
 def _posted_cells(posted: Any) -> Cells:
@@ -166,11 +206,11 @@ def _posted_percents(text: str) -> list[int]:
     return percents
 
 
-def _example(calendar: Calendar | None, priority: int, minutes: int) -> str:
+def _example(calendar: Calendar | None, priority: int, minutes: int, *, round_the_clock: bool) -> str:
     open_hours = calendar.hours() if calendar else hours.ALWAYS
     try:
         comes = _late_in_the_week(open_hours)
-        due = hours.add(open_hours, comes, minutes * 60)
+        due = hours.add(hours.ALWAYS if round_the_clock else open_hours, comes, minutes * 60)
     except NeverOpens:
         return ""
     return _("A message of priority %(priority)s on %(comes)s is due %(due)s.") % {
@@ -194,7 +234,7 @@ def _moment(at: datetime, open_hours: Hours) -> str:
 
 
 @transaction.atomic
-def _save(request: HttpRequest, found: SlaPolicy, cells: Cells, *, is_new: bool) -> None:
+def _save(request: HttpRequest, found: SlaPolicy, typed: Typed, *, is_new: bool) -> None:
     if is_new:
         last = SlaPolicy.objects.order_by("-position").values_list("position", flat=True).first() or 0
         found.position = last + 1
@@ -203,8 +243,14 @@ def _save(request: HttpRequest, found: SlaPolicy, cells: Cells, *, is_new: bool)
     found.save()
     found.targets.all().delete()
     SlaTarget.objects.bulk_create(
-        SlaTarget(policy=found, priority=priority, metric=metric, seconds=minutes * 60)
-        for (priority, metric), minutes in cells.items()
+        SlaTarget(policy=found, priority=priority, metric=metric, seconds=seconds, business=business)
+        for (metric, priority), (seconds, business) in typed.targets.items()
     )
-    facts = {"name": found.name, "version": found.version, "minutes": {f"{p}:{m}": n for (p, m), n in cells.items()}}
+    minutes = {f"{p}:{m}": n for (p, m), n in typed.cells.items()}
+    facts = {
+        "name": found.name,
+        "version": found.version,
+        "minutes": minutes,
+        "round_the_clock": sorted(typed.round_the_clock),
+    }
     AuditEntry.write("sla_policy_changed", actor=agent_of(request), target=found, facts=facts)
