@@ -23,6 +23,7 @@ PAUSABLE = (PERIODIC_UPDATE, RESOLUTION)
 UNSOLVED = ("new", "open", "pending", "on_hold")
 
 WROTE, ANSWERED, STATUS, PRIORITY, RULES = "wrote", "answered", "status", "priority", "rules"
+ANSWERED_FOR_GOOD = "answered for good"  # with a solve that was undone later: no update was promised
 OTHER = ""  # only facts
 MET, BREACHED, OPEN = "met", "breached", "open"
 
@@ -119,10 +120,10 @@ class _Again:
                 case "wrote":
                     self.waiting_since = self.waiting_since or at
                     self._start({self._reply_metric(at): self.waiting_since, RESOLUTION: at}, at)
-                case "answered":
+                case "answered" | "answered for good":
                     self.waiting_since = None
                     self._end([*REPLIES, PERIODIC_UPDATE], at, cancelled=False)
-                    if self._is_unsolved:
+                    if self._is_unsolved and deed.kind == ANSWERED:
                         self._start({PERIODIC_UPDATE: at, RESOLUTION: at}, at)
                 case "status":
                     self._status(at)

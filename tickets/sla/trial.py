@@ -307,6 +307,9 @@ class _Tickets(Sequence[Ticket]):
     def deeds_of(self, ticket: Ticket, policies: Sequence[Mapping[str, Any]]) -> list[Deed]:
         """In the order in which they happened. What was undone never did."""
         events = self._events_of(ticket)
+        taken_back = {event.at for event in self.events[ticket.pk] if event.kind == "solved"} - {
+            event.at for event in events if event.kind == "solved"
+        }
         texts, tags = [ticket.subject], _first_tags(ticket, events)
         deeds: list[Deed] = []
         for event in events:
@@ -319,7 +322,8 @@ class _Tickets(Sequence[Ticket]):
                 case "reply_posted":
                     said = self.said.get(event.message_id or 0)
                     if said is None or said.state != DeliveryState.FAILED:
-                        deeds.append(Deed(event.at, past.ANSWERED, {}))
+                        kind = past.ANSWERED_FOR_GOOD if event.at in taken_back else past.ANSWERED
+                        deeds.append(Deed(event.at, kind, {}))
                 case "priority_changed":
                     # What a rule does moves clocks when the rules have run.
                     kind = past.OTHER if event.actor_type == "rule" else past.PRIORITY
