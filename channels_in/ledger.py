@@ -19,7 +19,7 @@ from django.db.models.functions import TruncDate
 
 from channels_in.models import IntakeDay, RawEvent, VisitorSession
 from tickets import files
-from tickets.models import Attachment, Draft, MacroFile, Message
+from tickets.models import Attachment, Draft, MacroFile, Message, Opening
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,8 @@ def drop_unclaimed_uploads(*, now: datetime, limit: int = 500) -> int:
     for pk, session in list(rows[:limit]):
         if session is not None and session.hex in unfinished:
             continue
-        if not Draft.objects.filter(attachment_ids__contains=[pk]).exists():
+        kept = Draft.objects.filter(attachment_ids__contains=[pk]).exists()
+        if not kept and not Opening.objects.filter(attachment_ids__contains=[pk]).exists():
             dropped += Attachment.objects.filter(pk=pk, message__isnull=True).delete()[0]
     return dropped
 

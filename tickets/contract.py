@@ -313,6 +313,7 @@ class Capabilities:
     subject: bool = False
     cc: bool = False
     signature: bool = False  # answers are signed, as letters are
+    begins: bool = False  # an agent may write first, without a question
     chatlike: bool = True  # Enter sends; no undo delay; one line at a time
     identity_kinds: tuple[str, ...] = ()  # identities that can be reached by this kind
     needs_parser: bool = False  # bodies are opened in the parser's limited child only

@@ -13,17 +13,19 @@ import phonenumbers
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from tickets import actions, live
+from tickets.identities import BY_AGENT
 from tickets.models import Customer, Identity
 from tickets.models.event import Actor, Event, record
 
 FIELDS = ("name", "language", "time_zone", "tier", "organisation", "notes")
 ADDRESSES = ("email", "phone")  # the kinds that a person can type
 MOST_ATTRIBUTES = 40
+FEWEST_DIGITS = 7  # of what may be a telephone number while one types it
 _REGIONS = {"ko": "KR", "ja": "JP"}  # whose numbers are written without their country code
-BY_AGENT = "agent"  # evidence of an address that somebody here has entered
 
 
 class Refused(Exception):
@@ -95,6 +97,28 @@ def add_address(customer: Customer, kind: str, value: str, *, by: Actor, now: da
     others = Identity.objects.filter(kind=kind, scope="", value=value, verified=True, customer__joined_into=None)
     other = others.exclude(customer=customer).select_related("customer").first()
     return Added(identity, other.customer if other else None)
+
+
+def read_address(typed: str, *, language: str) -> tuple[str, str] | None:
+    """Kind and one spelling of a whole mail address or telephone number; None while it is neither."""
+    kind = "email" if "@" in typed else "phone"
+    if kind == "phone" and sum(letter.isdecimal() for letter in typed) < FEWEST_DIGITS:
+        return None
+    try:
+        return kind, _normalised(kind, typed[:254], language=language)
+    except Refused:
+        return None
+
+
+def like(query: str) -> Q:
+    """A part of a name or of an address; of a number also as people write it, with blanks, hyphens and a leading 0."""
+    parts = {query, "".join(query.split()).replace("-", "")}
+    parts |= {part.removeprefix("0") for part in parts if part.isdecimal() and len(part) > 4}
+    like = Q()
+    for part in parts:
+        like |= Q(value__icontains=part)
+    holders = Identity.objects.filter(like).order_by("-verified", "-pk").values_list("customer", flat=True)[:50]
+    return Q(name__icontains=query) | Q(pk__in=list(holders))
 
 
 def with_joined(customer: Customer) -> list[int]:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from tickets import live
 from tickets.contract import Identifier, Sender
-from tickets.models import Channel, Customer, CustomerJoin, Identity, Ticket
+from tickets.models import Channel, Customer, CustomerJoin, Identity, Route, Ticket
 from tickets.models.event import CUSTOMER, SYSTEM, Actor, Event, record
 
 SEEN_AGAIN = timedelta(minutes=1)  # `last_seen_at` is not written more often
 NOBODY = Identifier("unknown", "", "", False, "no sender")
+BY_AGENT = "agent"  # evidence of an address that somebody here has entered
 SESSION = "session"  # evidence of a value that we made ourselves: the same browser as before, whoever sits there
 
 
@@ -82,6 +83,25 @@ def resolve(sender: Sender, channel: Channel, *, now: datetime, proven: Identity
     _seen(customer, answering, sender, now=now)
     answering.customer = customer
     return Resolved(customer, answering, created)
+
+
+def typed(kind: str, value: str, *, name: str, by: Actor, now: datetime) -> Identity:
+    """The address that one of us typed, with its customer: its `holder`, else somebody new. In the caller's transaction."""
+    with connection.cursor() as cursor:  # two colleagues who begin at once make one customer
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"typed:{kind}:{value}"])
+    if row := holder(kind, value):
+        return row
+    customer = Customer.objects.create(name=name[:200], created_at=now)
+    row = Identity.objects.create(customer=customer, kind=kind, value=value, evidence=BY_AGENT, created_at=now)
+    live.announce(_event("identity_added", customer, by=by, now=now, identity=row.pk, of=kind))
+    return row
+
+
+def holder(kind: str, value: str) -> Identity | None:
+    """Whose this normalised address is known to be, else with whom one of us has entered it."""
+    rows = Identity.objects.filter(kind=kind, scope="", value=value, customer__joined_into__isnull=True)
+    rows = rows.filter(Q(verified=True) | Q(evidence=BY_AGENT))
+    return rows.select_related("customer").order_by("-verified", "id").first()
 
 
 def known(sender: Sender) -> Customer | None:
@@ -221,7 +241,7 @@ def _owner(
         return proven, []
     held = [row for one in identifiers if one.verified and (row := _verified(rows, one))]
     if not held:
-        return _same_session(rows, first), []
+        return _same_session(rows, first) or _written_to(rows, identifiers), []
     return held[0], [row for row in held[1:] if row.customer_id != held[0].customer_id]
 
 
@@ -231,6 +251,16 @@ def _verified(rows: Sequence[Identity], one: Identifier) -> Identity | None:
 
 def _same_session(rows: Sequence[Identity], one: Identifier) -> Identity | None:
     return next((row for row in rows if _same(row, one) and row.evidence == one.evidence == SESSION), None)
+
+
+def _written_to(rows: Sequence[Identity], identifiers: Sequence[Identifier]) -> Identity | None:
+    """An address that one of us entered and wrote to: its owner answers, and proves it. Not where two customers have it."""
+    entered = [
+        row for row in rows if row.evidence == BY_AGENT and any(one.verified and _same(row, one) for one in identifiers)
+    ]
+    if len({row.customer_id for row in entered}) != 1 or not Route.objects.filter(identity=entered[0]).exists():
+        return None
+    return entered[0]
 
 
 def _find(rows: Sequence[Identity], one: Identifier) -> Identity | None:

@@ -24,6 +24,7 @@ from tickets.access import tickets_for
 from tickets.channels import capabilities_of
 from tickets.contract import Capabilities
 from tickets.crash import crash_here
+from tickets.identities import BY_AGENT
 from tickets.models import (
     Attachment,
     Channel,
@@ -259,7 +260,7 @@ def routes_for(ticket: Ticket, *, now: datetime) -> list[RouteChoice]:
         identity
         for identity in Identity.objects.filter(customer=ticket.customer_id).order_by("-last_seen_at", "-id")
         # a claim is a suggestion: what somebody typed never receives what we say to somebody else
-        if identity.verified or identity.evidence == "agent"
+        if identity.verified or identity.evidence == BY_AGENT
     ]
     channels = list(Channel.objects.filter(brand=ticket.brand_id, active=True).select_related("brand").order_by("id"))
     elsewhere = {
@@ -290,6 +291,19 @@ def choice_for(ticket: Ticket, key: str, *, now: datetime) -> RouteChoice:
         if choice.key == key:
             return choice
     raise LookupError(key)
+
+
+def ways_to_begin(identities: Iterable[Identity], channels: Iterable[Channel], *, now: datetime) -> list[RouteChoice]:
+    """The ways in which an agent may write first: not where only a customer's word opens a conversation.
+
+    An identity that is not saved yet belongs to nobody whom we know.
+    """
+    return [
+        _choice(channel, identity, None, None, now=now)
+        for identity in identities
+        for channel in channels
+        if capabilities_of(channel.kind).begins and _fits(channel, identity)
+    ]
 
 
 def way_again(message: Message, *, elsewhere: bool, now: datetime) -> RouteChoice | None:
@@ -764,7 +778,7 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
                 "last_used_at": now,
             },
         )
-        if added:
+        if added and ticket.routes.exclude(pk=known.pk).exists():
             by = by_agent(agent) if agent else SYSTEM
             live.announce(
                 ticket.record("route_added", by=by, now=now, route=known.pk, channel=channel.pk, name=channel.name)

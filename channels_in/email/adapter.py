@@ -64,6 +64,7 @@ class EmailAdapter:
         subject=True,
         cc=True,
         signature=True,
+        begins=True,
         chatlike=False,
         identity_kinds=("email",),
         needs_parser=True,

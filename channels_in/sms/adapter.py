@@ -133,6 +133,7 @@ class TwilioSms:
         files_per_part=10,
         text_with_files=True,
         receipts=("sent", "delivered", "failed"),
+        begins=True,
         identity_kinds=("phone",),
     )
 

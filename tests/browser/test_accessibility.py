@@ -84,6 +84,7 @@ def pages() -> list[str]:
     assert len(known) >= 6
     return [
         *known,
+        f"/tickets/new/?customer={ticket.customer_id}",
         *("/", "/views/all/", "/views/mine/", "/views/snoozed/", "/search/?q=parcel", "/search/?q=is:nonsense"),
         *(
             f"/tickets/{ticket.pk}/explanation/",

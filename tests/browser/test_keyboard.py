@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.templatetags.static import static
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests.browser.desk import composer, says, three_tickets
+from tests.cast import make_customer
 from tickets.workspace.keymap import COMMANDS
 
 TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
@@ -232,4 +234,28 @@ def test_row_18_a_ticket_sleeps_until_a_time_in_ones_own_words(crew, screen):
     expect(page.locator(f"#head-{ticket.pk} .chip")).to_contain_text("09:00")
     says(crew, "Now, please")
     expect(page.locator("#thread-log")).to_contain_text("Snooze ended: the customer has written")
+    assert page.errors == []
+
+
+def test_row_4_a_new_ticket_is_begun_by_keys_alone(crew, screen):
+    """C in Hangul mode, on a phone's width: whom, what, a reload in between, and it can still be taken back."""
+    make_customer("Jiwoo", now=timezone.now(), email="jiwoo@example.org")
+    page = screen(crew.agent, width=360)
+    page.evaluate(PRESS.replace("return window.diary.splice(0);", ""), strokes_of("C", "hangul"))
+    expect(page.locator("#opening-query")).to_be_focused()
+    page.keyboard.type("jiwoo@ex")
+    expect(page.get_by_role("link", name="Jiwoo")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#opening-subject")).to_be_focused()
+    page.keyboard.type("Your order")
+    page.locator("#opening-text").focus()
+    page.keyboard.type("It leaves today.")
+    expect(page.locator("#opening-saved")).to_have_text("Draft saved")
+    page.reload()
+    expect(page.locator("#opening-text")).to_have_value("It leaves today.")
+    expect(page.locator("#opening-text")).to_be_focused()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-waiting] .text")).to_have_text("It leaves today.")
+    expect(page.locator("[data-waiting] [data-take-back]")).to_be_visible()
     assert page.errors == []

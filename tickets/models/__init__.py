@@ -13,6 +13,7 @@ from tickets.models.macro import Macro, MacroFile, MacroUse
 from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Message
 from tickets.models.message_template import MessageTemplate
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
+from tickets.models.opening import Opening
 from tickets.models.rule import (
     RoutingDecision,
     Rule,
@@ -69,6 +70,7 @@ __all__ = [
     "NotificationChoice",
     "NotificationHours",
     "NotificationMail",
+    "Opening",
     "Outbox",
     "ReadMark",
     "Route",

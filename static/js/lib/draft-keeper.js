@@ -13,9 +13,9 @@ export class DraftKeeper {
   #dirty = false;
 
   /** `read()` gives {text, route, files, seen, client_uuid}; `said(state, count)` hears saving, saved or kept (on this device only), and how
-   * long the provider finds the text, in words, where the server counts that. */
-  constructor({ url, revision, name, read, said }) {
-    Object.assign(this, { url, revision, name, read, said });
+   * long the provider finds the text, in words, where the server counts that. `isEmpty(words)`: nothing is worth keeping. */
+  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length }) {
+    Object.assign(this, { url, revision, name, read, said, isEmpty });
   }
 
   /** What this device kept and the server has not; null if the server's draft is the newest. */
@@ -45,7 +45,7 @@ export class DraftKeeper {
 
   async #save(words, keepalive) {
     this.said("saving");
-    const isEmpty = !words.text.trim() && !words.files.length;
+    const isEmpty = this.isEmpty(words);
     const answer = await (isEmpty
       ? send("DELETE", `${this.url}?revision=${words.revision}`, { keepalive })
       : send("PUT", this.url, { json: words, keepalive })

@@ -69,7 +69,7 @@ def index(request: HttpRequest) -> HttpResponse:
     rows = customers_for(agent).filter(joined_into__isnull=True)
     before = _number(request.GET.get("before", ""))
     if query:
-        rows = rows.filter(_like(query))
+        rows = rows.filter(customers.like(query))
     elif before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows.prefetch_related("identities").order_by("-pk")[: LISTED + 1])
@@ -77,7 +77,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "query": query,
         "rows": [
-            {**_candidate(customer), "url": reverse("customer", args=[customer.pk]), "blocked": customer.blocked}
+            {**candidate(customer), "url": reverse("customer", args=[customer.pk]), "blocked": customer.blocked}
             for customer in found[:LISTED]
         ],
         "older": older,
@@ -430,7 +430,7 @@ def customer_facts(customer: Customer, rows: list[Identity], *, now: datetime) -
                 "kind": _channel_kind(identity.kind),
                 "value": identity.name if identity.kind == "webchat" and identity.name else identity.value,
                 "verified": identity.verified,
-                "by_agent": identity.evidence == customers.BY_AGENT,
+                "by_agent": identity.evidence == identities.BY_AGENT,
                 "note": _("opted out") if identity.opted_out_at else _("bounced") if identity.failed_at else "",
             }
             for identity in rows
@@ -486,7 +486,7 @@ def _suggested(agent: Agent, customer: Customer) -> list[dict[str, Any]]:
     seen = {one.pk: one for one in rows}
     return [
         {
-            **_candidate(seen[one.customer.pk]),
+            **candidate(seen[one.customer.pk]),
             "url": _comparison(customer, one.customer),
             "evidence": _("same address, %(how)s: %(value)s")
             % {"how": _("verified there") if one.identity.verified else _("claimed"), "value": one.identity.value},
@@ -498,25 +498,14 @@ def _suggested(agent: Agent, customer: Customer) -> list[dict[str, Any]]:
 
 def _found(agent: Agent, customer: Customer, query: str) -> list[dict[str, Any]]:
     """Other customers by a part of their name, address or telephone number."""
-    others = customers_for(agent).filter(_like(query), joined_into__isnull=True).exclude(pk=customer.pk)
+    others = customers_for(agent).filter(customers.like(query), joined_into__isnull=True).exclude(pk=customer.pk)
     return [
-        {**_candidate(other), "url": _comparison(customer, other)}
+        {**candidate(other), "url": _comparison(customer, other)}
         for other in others.prefetch_related("identities").order_by("-pk")[:FOUND]
     ]
 
 
-def _like(query: str) -> Q:
-    """A part of a name or of an address; of a number also as people write it, with blanks, hyphens and a leading 0."""
-    parts = {query, "".join(query.split()).replace("-", "")}
-    parts |= {part.removeprefix("0") for part in parts if part.isdecimal() and len(part) > 4}
-    like = Q()
-    for part in parts:
-        like |= Q(value__icontains=part)
-    holders = Identity.objects.filter(like).order_by("-verified", "-pk").values_list("customer", flat=True)[:50]
-    return Q(name__icontains=query) | Q(pk__in=list(holders))
-
-
-def _candidate(customer: Customer) -> dict[str, Any]:
+def candidate(customer: Customer) -> dict[str, Any]:
     """Needs `identities` prefetched."""
     addresses = [one.value for one in customer.identities.all() if one.kind != "webchat"]
     return {
