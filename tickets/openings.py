@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -115,7 +116,7 @@ def begin(wish: Opening, *, now: datetime) -> Ticket:
         live.announce(ticket.give_to(assignee=wish.assignee, team=wish.team, by=by, now=now))
     if not tickets_for(agent).filter(pk=ticket.pk).exists():
         raise Refused(_("You would not see this ticket yourself. Choose another team, or take it."))
-    words = {
+    words: dict[str, Any] = {
         "agent": agent,
         "text": wish.text,
         "route": replies.RouteChoice(None, way.channel, identity, True, "", None, way.limit),
