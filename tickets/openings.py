@@ -80,6 +80,14 @@ def open_tickets_of(opening: Opening) -> list[Ticket]:
     return list(mine.latest_first()[:5])
 
 
+def files_of(opening: Opening) -> list[Attachment]:
+    """The author's own uploads that nothing has taken yet, in the order in which they stand there."""
+    mine = Attachment.objects.filter(
+        pk__in=opening.attachment_ids, uploaded_by=opening.agent, message__isnull=True
+    ).in_bulk()
+    return [mine[pk] for pk in opening.attachment_ids if pk in mine]
+
+
 @transaction.atomic
 def begin(wish: Opening, *, now: datetime) -> Ticket:
     """Make the ticket and send its first words. The same `client_uuid` gives the same ticket, however often.
@@ -92,7 +100,7 @@ def begin(wish: Opening, *, now: datetime) -> Ticket:
         return known
     way = _chosen(wish, now=now)
     capabilities = capabilities_of(way.channel.kind)
-    files = _files(wish)
+    files = files_of(wish)
     if not wish.text.strip() and not files:
         raise Refused(_("Write a message first."))
     if capabilities.subject and not wish.subject.strip():
@@ -153,12 +161,6 @@ def _chosen(wish: Opening, *, now: datetime) -> replies.RouteChoice:
     if not way.reachable:
         raise replies.Unreachable(way.reason, replies.sentence_of(way.reason))
     return way
-
-
-def _files(wish: Opening) -> list[Attachment]:
-    """The author's own uploads that nothing has taken yet, in the order in which they stand there."""
-    mine = Attachment.objects.filter(pk__in=wish.attachment_ids, uploaded_by=wish.agent, message__isnull=True).in_bulk()
-    return [mine[pk] for pk in wish.attachment_ids if pk in mine]
 
 
 def _begun(wish: Opening) -> Ticket | None:

@@ -180,6 +180,8 @@ RULES: Mapping[str, Rule] = {
             "tickets/queue.py": "claims: one statement that the ORM cannot say",
             "tickets/models/ticket.py": "the next number of a sequence",
             "tickets/search.py": "the time limit of one search",
+            "tickets/identities.py": "two colleagues who type one address make one customer, by an advisory lock",
+            "tickets/openings.py": "two presses of one person make one ticket, by an advisory lock",
             "tickets/notifying.py": "one drain at a time, by an advisory lock",
             "tickets/answering.py": "rows of one address are settled one after the other, by an advisory lock",
             "channels_in/process.py": "the advisory lock of a conversation",

@@ -20,7 +20,7 @@ from agents.models import Agent
 from tickets import customers, identities, openings, replies, signatures
 from tickets.access import customer_for, customers_for
 from tickets.channels import capabilities_of
-from tickets.models import Attachment, Customer, Opening, Ticket
+from tickets.models import Customer, Opening, Ticket
 from tickets.workspace import composing, saved
 from tickets.workspace.answers import agent_of, back_to
 from tickets.workspace.views.customers import candidate
@@ -135,9 +135,6 @@ def _page(request: HttpRequest, kept: Opening, *, problem: str = "", status: int
     best = next((way.key for way in ways if way.key == kept.way and way.reachable), "")
     best = best or next((way.key for way in ways if way.reachable), "")
     waiting = openings.open_tickets_of(kept)
-    files = Attachment.objects.filter(pk__in=kept.attachment_ids, uploaded_by=agent, message__isnull=True).order_by(
-        "pk"
-    )
     context = {
         "section": "inbox",
         "kept": kept,
@@ -154,7 +151,7 @@ def _page(request: HttpRequest, kept: Opening, *, problem: str = "", status: int
         % {"n": len(waiting)},
         "teams": saved.teams_for(agent),
         "colleagues": _colleagues(agent)[:MOST_COLLEAGUES],
-        "files": composing.chips(files),
+        "files": composing.chips(openings.files_of(kept)),
         "signature": _signature(kept, ways, now=now),
         "problem": problem,
     }
