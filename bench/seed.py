@@ -139,6 +139,7 @@ SENTENCES = (
     "다른 사람이 택배를 받아 갔다고 합니다",
     "라벨이 지워져서 모델명을 알 수 없어요",
 )
+# By how often a message says it: one in a hundred, one in two hundred, and ten of the oldest, however many there are.
 SELDOM = ("", " 환불을 요청합니다", " I was promised a voucher.", " It smells of heliotrope.")
 
 # While the rows come: no triggers that look each of them up, no index that is built entry by entry.
@@ -200,7 +201,7 @@ STATEMENTS = (
          false, '{}', CASE WHEN m = 2 THEN 'delivered' END, '', t.created_at + make_interval(mins => m * 10)
        FROM tickets_ticket t CROSS JOIN generate_series(1, 3) m
          JOIN bench_sentence s ON s.n = (hashint8(t.id * 3 - 3 + m) & 2147483647) %% 40
-         JOIN bench_seldom w ON w.n = CASE WHEN (t.id * 3 - 3 + m) %% 29989 = 17 THEN 3
+         JOIN bench_seldom w ON w.n = CASE WHEN t.id <= 9996 AND (t.id * 3 - 3 + m) %% 2999 = 17 THEN 3
             WHEN (hashint8(t.id * 3 - 3 + m + 7) & 2147483647) %% 200 = 0 THEN 2 WHEN (hashint8(t.id * 3 - 3 + m + 9) & 2147483647) %% 100 = 0 THEN 1 ELSE 0 END
        WHERE t.id BETWEEN %(low)s AND %(high)s""",
     # The words of a sentence are taken once, and those of a ticket once for its three messages.
@@ -213,7 +214,7 @@ STATEMENTS = (
              WHERE t.id BETWEEN %(low)s AND %(high)s) h
          CROSS JOIN LATERAL generate_series(h.id * 3 - 2, h.id * 3) m
          JOIN bench_sentence s ON s.n = (hashint8(m) & 2147483647) %% 40
-         JOIN bench_seldom w ON w.n = CASE WHEN m %% 29989 = 17 THEN 3 WHEN (hashint8(m + 7) & 2147483647) %% 200 = 0 THEN 2
+         JOIN bench_seldom w ON w.n = CASE WHEN h.id <= 9996 AND m %% 2999 = 17 THEN 3 WHEN (hashint8(m + 7) & 2147483647) %% 200 = 0 THEN 2
             WHEN (hashint8(m + 9) & 2147483647) %% 100 = 0 THEN 1 ELSE 0 END""",
     """INSERT INTO tickets_event (ticket_id, customer_id, kind, actor_type, message_id, particulars, at)
        SELECT t.id, t.customer_id, k.kind, k.actor, t.id * 3 - 3 + k.m, '{}', t.created_at + make_interval(mins => k.m * 10)
