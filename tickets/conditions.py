@@ -3,7 +3,8 @@
 A tree is JSON: {"all": [tree, ...]}, {"any": [...]}, {"none": [...]}, or a leaf {"field", "op", "value"}; {} holds
 always. The same tree gives a Python predicate (`matches`), a Django `Q` (`to_q`) and a sentence in the reader's
 language (`sentence`). Rules and SLA policies use the FIELDS; searches and saved views all that ASKED has, and
-`tickets.grammar` is their text form.
+`tickets.grammar` is their text form. "field.<key>" is a custom field of the ticket, "customer.<key>" what is known of
+its customer, both by keys of whoever writes them.
 
 What depends on who asks and when stays as it was written ("me", "7d") and is resolved for a `Reader`, so that one tree
 serves everybody.
@@ -23,13 +24,16 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from agents.models import Agent, Team
+from agents import hours
+from agents.hours import ALWAYS, Hours
+from agents.models import Agent, Calendar, Team
 from tickets.channels import adapter_for
-from tickets.models import Attachment, Customer, Identity, Message, ReadMark, SearchEntry, SlaClock, Tag, Ticket
+from tickets.models import Attachment, Brand, Customer, Identity, Message, ReadMark, SearchEntry, SlaClock, Tag, Ticket
 from tickets.models.search import lexemes
 from tickets.terms import asked, is_of_signs
 
@@ -41,7 +45,8 @@ ME = "me"  # whoever reads
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DAYS = {"today": 0, "yesterday": 1}
 _AGO = re.compile(r"([0-9]{1,4})([mhdw])")
-_CUSTOM = "field."  # before the key of a custom field
+CUSTOM = ("field.", "customer.")  # before the key of a custom field of the ticket, of an attribute of its customer
+RECENT = 500  # tickets or customers whose keys are offered
 
 
 class Invalid(ValueError):
@@ -69,7 +74,7 @@ class Reader:
 
 
 SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # by which spans of time are only checked
-NOBODY = Reader(agent_id=None, now=SOME_DAY)  # for trees of FIELDS, in which nothing depends on the reader
+NOBODY = Reader(agent_id=None, now=SOME_DAY)  # for a tree in which nothing depends on the reader
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Field:
     """One thing that can be asked. `kind` decides the operators, the widget and what `q` is given.
 
     choice, text, tags: the values. order: (op, value). words: (op, values). moment: (op, from, to), instants.
-    due: (op, value, now). custom: (key, values). own: the id of the agent who reads.
+    due: (op, value, now). custom: (key, values). clock: (values, now). own: the id of the agent who reads.
     """
 
     label: Promise | str
@@ -110,6 +115,7 @@ OPERATORS: Mapping[str, Mapping[str, Promise]] = {
     },
     "due": {"is": gettext_lazy("is"), "within": gettext_lazy("is due within")},
     "custom": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
+    "clock": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "own": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
 }
 NEGATED = frozenset({"is_not", "contains_not", "has_not", "phrase_not"})
@@ -238,10 +244,40 @@ def _unread_q(agent_id: int) -> Q:
 
 
 def _custom_q(key_values: tuple[str, list[str]]) -> Q:
-    """By containment, never by a lookup made of the key (V39). A number may be stored as one."""
+    """By containment, never by a lookup made of the key (V39)."""
     key, values = key_values
-    forms: list[Any] = [*values, *(int(value) for value in values if re.fullmatch(r"-?[0-9]{1,15}", value))]
-    return Q(*[Q(fields__contains={key: form}) for form in forms], _connector="OR")
+    return Q(*[Q(fields__contains={key: form}) for form in _forms(values)], _connector="OR")
+
+
+def _attribute_q(key_values: tuple[str, list[str]]) -> Q:
+    key, values = key_values
+    known = Q(*[Q(attributes__contains={key: form}) for form in _forms(values)], _connector="OR")
+    return Q(customer__in=Customer.objects.filter(known))
+
+
+def _forms(values: list[str]) -> list[Any]:
+    """How they may be stored: as they are written, a number as one, yes and no as true and false."""
+    numbers = [int(value) for value in values if re.fullmatch(r"-?[0-9]{1,15}", value)]
+    return [*values, *numbers, *(value.lower() == "true" for value in values if value.lower() in ("true", "false"))]
+
+
+def _hours_q(asked_for: tuple[list[str], datetime]) -> Q:
+    values, now = asked_for
+    return _by_calendar(lambda open_hours: ("open" if hours.is_open(open_hours, now) else "closed") in values)
+
+
+def _weekday_q(asked_for: tuple[list[int], datetime]) -> Q:
+    values, now = asked_for
+    return _by_calendar(lambda open_hours: now.astimezone(open_hours.zone).isoweekday() in values)
+
+
+def _by_calendar(fits: Callable[[Hours], bool]) -> Q:
+    """The tickets whose team has business hours that fit; a team without its own has the usual ones."""
+    calendars = list(Calendar.objects.all())
+    fitting = [one.pk for one in calendars if fits(one.hours())]
+    usual = next((one.hours() for one in calendars if one.is_default), ALWAYS)
+    without = Q(team__isnull=True) | Q(team__calendar__isnull=True)
+    return Q(team__calendar__in=fitting) | (without if fits(usual) else NEVER)
 
 
 def _channel_kinds() -> list[tuple[Any, str]]:
@@ -306,6 +342,39 @@ FIELDS: Mapping[str, Field] = {
     "csat": Field(
         gettext_lazy("Rating"), "order", _order_q("csat"), lambda: [(stars, str(stars)) for stars in range(1, 6)]
     ),
+    "brand": Field(
+        gettext_lazy("Brand"),
+        "choice",
+        lambda ids: Q(brand__in=ids),
+        lambda: list(Brand.objects.order_by("name").values_list("id", "name")),
+    ),
+    "customer": Field(gettext_lazy("Customer"), "text", _customer_q),
+    "to": Field(gettext_lazy("Written to"), "text", _to_q),
+    "has": Field(
+        gettext_lazy("With"),
+        "choice",
+        _has_q,
+        lambda: [("attachment", _("attachment")), ("note", _("note")), ("reply", _("reply"))],
+    ),
+    "sla": Field(
+        gettext_lazy("SLA"),
+        "due",
+        _sla_q,
+        lambda: [("breached", _("breached")), ("running", _("running")), ("paused", _("paused"))],
+    ),
+    "created": Field(gettext_lazy("Created"), "moment", _moment_q("created_at")),
+    "hours": Field(
+        gettext_lazy("Business hours"),
+        "clock",
+        _hours_q,
+        lambda: [("open", _("open now")), ("closed", _("closed now"))],
+    ),
+    "weekday": Field(
+        gettext_lazy("Day of the week"),
+        "clock",
+        _weekday_q,
+        lambda: [(day + 1, str(name)) for day, name in WEEKDAYS.items()],
+    ),
 }
 
 
@@ -314,26 +383,14 @@ ASKED: Mapping[str, Field] = {
     **FIELDS,
     "words": Field(gettext_lazy("Words"), "words", _words_q),
     "number": Field(gettext_lazy("Number"), "text", lambda values: Q(number__in=_numbers(values))),
-    "customer": Field(gettext_lazy("Customer"), "text", _customer_q),
-    "to": Field(gettext_lazy("Written to"), "text", _to_q),
-    "created": Field(gettext_lazy("Created"), "moment", _moment_q("created_at")),
     "updated": Field(gettext_lazy("Updated"), "moment", _moment_q("updated_at")),
-    "sla": Field(
-        gettext_lazy("SLA"),
-        "due",
-        _sla_q,
-        lambda: [("breached", _("breached")), ("running", _("running")), ("paused", _("paused"))],
-    ),
-    "has": Field(
-        gettext_lazy("With"),
-        "choice",
-        _has_q,
-        lambda: [("attachment", _("attachment")), ("note", _("note")), ("reply", _("reply"))],
-    ),
     "snoozed": Field(gettext_lazy("Snoozed"), "own", lambda reader: Q(snoozed_until__gt=reader.now)),
     "unread": Field(gettext_lazy("Unread"), "own", lambda reader: _unread_q(reader.agent_id or 0)),
 }
-_CUSTOM_FIELD = Field(gettext_lazy("Field"), "custom", _custom_q)
+_OF_KEYS: Mapping[str, Field] = {
+    "field.": Field(gettext_lazy("Field of the ticket"), "custom", _custom_q),
+    "customer.": Field(gettext_lazy("Attribute of the customer"), "custom", _attribute_q),
+}
 
 
 def ago(text: str) -> timedelta:
@@ -369,58 +426,101 @@ def _numbers(values: list[str]) -> list[int]:
     return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 19]
 
 
-def asked_facts_of(ticket: Ticket, reader: Reader) -> dict[str, Any]:
+def asked_facts_of(ticket: Ticket, reader: Reader) -> Facts:
     """The facts for every field that a search can ask, for one reader. More queries than `facts_of`."""
     mark = ReadMark.objects.filter(ticket=ticket, agent=reader.agent_id).values_list("message_id", flat=True).first()
-    newest, mails = ticket.last_message_id, Message.objects.filter(ticket=ticket, direction="in")
-    addresses = [address for to, cc in mails.values_list("to", "cc") for address in [*to, *cc]]
-    channel = [ticket.first_channel.address, ticket.first_channel.name] if ticket.first_channel else []
-    facts = facts_of(ticket)
-    return facts | {
-        "words": lambda op, word: Ticket.objects.filter(_words_q((op, [word])), pk=ticket.pk).exists(),
-        "number": [str(ticket.number)],
-        "customer": [ticket.customer.name, *facts["customer_address"]],
-        "to": [*channel, *addresses],
-        "created": ticket.created_at,
-        "updated": ticket.updated_at,
-        "sla": list(ticket.clocks.exclude(state="cancelled")),
-        "has": {
-            name
-            for name, there in (
-                ("attachment", Attachment.objects.filter(message__ticket=ticket)),
-                ("note", Message.objects.filter(ticket=ticket, kind="note")),
-                ("reply", Message.objects.filter(ticket=ticket, kind="public", direction="out")),
-            )
-            if there.exists()
-        },
-        "snoozed": ticket.snoozed_until is not None and ticket.snoozed_until > reader.now,
-        "unread": newest is not None
-        and newest > (mark or 0)
-        and (bool(mark) or ticket.last_direction == "in")
-        and (ticket.last_author_id is None or ticket.last_author_id != reader.agent_id),
-        "custom": ticket.fields,
-    }
+    newest = ticket.last_message_id
+    facts = facts_of(ticket, now=reader.now)
+    facts.update(
+        {
+            "words": lambda op, word: Ticket.objects.filter(_words_q((op, [word])), pk=ticket.pk).exists(),
+            "number": [str(ticket.number)],
+            "updated": ticket.updated_at,
+            "snoozed": ticket.snoozed_until is not None and ticket.snoozed_until > reader.now,
+            "unread": newest is not None
+            and newest > (mark or 0)
+            and (bool(mark) or ticket.last_direction == "in")
+            and (ticket.last_author_id is None or ticket.last_author_id != reader.agent_id),
+        }
+    )
+    return facts
 
 
-def facts_of(ticket: Ticket) -> dict[str, Any]:
-    """What the predicate looks at, in five queries whatever the tree asks."""
+class Facts(dict[str, Any]):
+    """What the predicate looks at. What costs another query is found when a tree asks for it, and kept."""
+
+    def __init__(self, known: Mapping[str, Any], found: Mapping[str, Callable[[Facts], Any]]) -> None:
+        super().__init__(known)
+        self._found = found
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = self._found[name](self)
+        return value
+
+
+def facts_of(ticket: Ticket, *, now: datetime) -> Facts:
+    """Of a ticket at this moment, in five queries, and one more for each that is seldom asked."""
     customer = ticket.customer
     words = Message.objects.filter(ticket=ticket, direction="in", kind="public").order_by("seq")
-    return {
-        "channel": ticket.first_channel.kind if ticket.first_channel else "",
-        "text": [ticket.subject, *words.values_list("text", flat=True)],
-        "subject": [ticket.subject],
-        "language": ticket.language,
-        "customer_tier": customer.tier,
-        "customer_organisation": [customer.organisation],
-        "customer_address": list(customer.identities.values_list("value", flat=True)),
-        "tag": set(ticket.tags.values_list("name", flat=True)),
-        "priority": ticket.priority,
-        "status": ticket.status,
-        "team": ticket.team_id or 0,
-        "assignee": ticket.assignee_id or 0,
-        "csat": ticket.csat,
+    addresses = list(customer.identities.values_list("value", flat=True))
+    return Facts(
+        {
+            "now": now,
+            "channel": ticket.first_channel.kind if ticket.first_channel else "",
+            "text": [ticket.subject, *words.values_list("text", flat=True)],
+            "subject": [ticket.subject],
+            "language": ticket.language,
+            "customer": [customer.name, *addresses],
+            "customer_tier": customer.tier,
+            "customer_organisation": [customer.organisation],
+            "customer_address": addresses,
+            "tag": set(ticket.tags.values_list("name", flat=True)),
+            "priority": ticket.priority,
+            "status": ticket.status,
+            "team": ticket.team_id or 0,
+            "assignee": ticket.assignee_id or 0,
+            "csat": ticket.csat,
+            "brand": ticket.brand_id,
+            "created": ticket.created_at,
+            "field.": ticket.fields,
+            "customer.": customer.attributes,
+        },
+        {
+            "to": lambda facts: _written_to(ticket),
+            "has": lambda facts: _things_with(ticket),
+            "sla": lambda facts: list(ticket.clocks.exclude(state="cancelled")),
+            **OF_THE_CLOCK,
+        },
+    )
+
+
+def _written_to(ticket: Ticket) -> list[str]:
+    mails = Message.objects.filter(ticket=ticket, direction="in")
+    channel = [ticket.first_channel.address, ticket.first_channel.name] if ticket.first_channel else []
+    return [*channel, *(address for to, cc in mails.values_list("to", "cc") for address in [*to, *cc])]
+
+
+def _things_with(ticket: Ticket) -> set[str]:
+    there = {
+        "attachment": Attachment.objects.filter(message__ticket=ticket),
+        "note": Message.objects.filter(ticket=ticket, kind="note"),
+        "reply": Message.objects.filter(ticket=ticket, kind="public", direction="out"),
     }
+    return {name for name, rows in there.items() if rows.exists()}
+
+
+def _hours_of(team_id: int) -> Hours:
+    """The business hours of a team, or the usual ones."""
+    own = Q(pk__in=Team.objects.filter(pk=team_id).values("calendar"))
+    calendar = Calendar.objects.filter(own | Q(is_default=True)).order_by("is_default").first()
+    return calendar.hours() if calendar else ALWAYS
+
+
+# Which team it has may have been changed by a rule before (`Facts` of "team").
+OF_THE_CLOCK: Mapping[str, Callable[[Facts], Any]] = {
+    "hours": lambda facts: "open" if hours.is_open(_hours_of(facts["team"]), facts["now"]) else "closed",
+    "weekday": lambda facts: facts["now"].astimezone(_hours_of(facts["team"]).zone).isoweekday(),
+}
 
 
 def validate(tree: Any) -> None:
@@ -493,13 +593,37 @@ def _group_of(tree: Tree) -> tuple[str, list[Tree]]:
 
 
 def field_named(name: Any) -> Field | None:
-    if isinstance(name, str) and name.startswith(_CUSTOM) and len(name) > len(_CUSTOM):
-        return _CUSTOM_FIELD
-    return ASKED.get(name)
+    return _OF_KEYS[prefix_of(name)] if prefix_of(name) else ASKED.get(name)
+
+
+def in_rules(name: Any) -> bool:
+    """Whether a rule or a policy can ask for this field."""
+    return name in FIELDS or bool(prefix_of(name))
+
+
+def prefix_of(name: Any) -> str:
+    """ "field." or "customer." for a field of somebody's own with its key, else ""."""
+    return next((one for one in CUSTOM if isinstance(name, str) and name.startswith(one) and name != one), "")
+
+
+def key_of(name: str) -> str:
+    return name.removeprefix(prefix_of(name))
+
+
+def known_keys(prefix: str) -> list[str]:
+    """The keys that the newest tickets or customers have, for whoever types one."""
+    rows = (
+        Ticket.objects.order_by("-id").values_list("fields", flat=True)
+        if prefix == "field."
+        else Customer.objects.order_by("-id").values_list("attributes", flat=True)
+    )
+    return sorted({key for row in rows[:RECENT] for key in row})
 
 
 def _field_of(leaf: Tree) -> tuple[Field, str]:
     field = field_named(leaf.get("field", ""))
+    if leaf.get("field") in CUSTOM:
+        raise Invalid(_("Write the key of the field, as order_id."))
     if field is None:
         raise Invalid(_("Unknown field: %(field)s") % {"field": leaf.get("field", "")})
     op = leaf.get("op", "")
@@ -536,16 +660,16 @@ def _is_me(leaf: Tree, value: Any) -> bool:
 
 def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     field, op = _field_of(leaf)
-    value, fact = leaf.get("value"), facts["custom" if field.kind == "custom" else leaf["field"]]
+    value, fact = leaf.get("value"), facts[prefix_of(leaf["field"]) or leaf["field"]]
     values: list[Any] = value if isinstance(value, list) else [value]
     if field.kind == "order":
         if fact is None:
             return False
         return {"is": fact == values[0], "at_least": fact >= values[0], "at_most": fact <= values[0]}[op]
     if field.kind == "moment":
-        return _is_within(fact, op, values, reader or NOBODY)
+        return _is_within(fact, op, values, now=reader.now if reader else facts["now"])
     if field.kind == "due":
-        return _is_due(fact, op, value, reader or NOBODY)
+        return _is_due(fact, op, value, now=reader.now if reader else facts["now"])
     if field.kind == "words":
         found = any(fact(op.removesuffix("_not"), word.strip()) for word in values)
     elif leaf["field"] == "number":
@@ -555,8 +679,7 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     elif field.kind == "tags":
         found = any(name.lower() in fact for name in values)
     elif field.kind == "custom":
-        key = leaf["field"].removeprefix(_CUSTOM)
-        found = key in fact and any(str(fact[key]) == word for word in values)
+        found = _is_one_of(fact.get(key_of(leaf["field"])), values)
     elif field.kind == "own":
         found = fact
     elif leaf["field"] == "has":
@@ -566,8 +689,14 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     return found is not (op in NEGATED)
 
 
-def _is_within(at: datetime, op: str, values: list[str], reader: Reader) -> bool:
-    begins, ends = _span_of(values, reader)
+def _is_one_of(stored: Any, values: list[str]) -> bool:
+    """As `_custom_q` compares: 1 is 1.0, and neither is true."""
+    forms = _forms([word.strip() for word in values])
+    return any(stored == form and isinstance(stored, bool) is isinstance(form, bool) for form in forms)
+
+
+def _is_within(at: datetime, op: str, values: list[str], *, now: datetime) -> bool:
+    begins, ends = _span_of(values, now=now)
     return {
         "after": at >= ends,
         "since": at >= begins,
@@ -577,13 +706,13 @@ def _is_within(at: datetime, op: str, values: list[str], reader: Reader) -> bool
     }[op]
 
 
-def _span_of(values: list[str], reader: Reader) -> tuple[datetime, datetime]:
-    return span(values[0], now=reader.now)[0], span(values[-1], now=reader.now)[1]
+def _span_of(values: list[str], *, now: datetime) -> tuple[datetime, datetime]:
+    return span(values[0], now=now)[0], span(values[-1], now=now)[1]
 
 
-def _is_due(clocks: list[SlaClock], op: str, value: Any, reader: Reader) -> bool:
+def _is_due(clocks: list[SlaClock], op: str, value: Any, *, now: datetime) -> bool:
     if op == "within":
-        until = reader.now + ago(value)
+        until = now + ago(value)
         return any(one.state == "running" and one.breached_at is None and one.due_at <= until for one in clocks)
     values = value if isinstance(value, list) else [value]
     return any(one.breached_at if wanted == "breached" else one.state == wanted for one in clocks for wanted in values)
@@ -596,13 +725,15 @@ def _leaf_q(leaf: Tree, reader: Reader) -> Q:
         case "order":
             return field.q((op, values[0]))
         case "moment":
-            return field.q((op, *_span_of(values, reader)))
+            return field.q((op, *_span_of(values, now=reader.now)))
         case "due":
             return field.q((op, values[0] if op == "within" else values, reader.now))
         case "words":
             found = field.q((op.removesuffix("_not"), values))
         case "custom":
-            found = field.q((leaf["field"].removeprefix(_CUSTOM), values))
+            found = field.q((key_of(leaf["field"]), values))
+        case "clock":
+            found = field.q((values, reader.now))
         case "own":
             found = field.q(reader)
         case _:
@@ -625,7 +756,7 @@ def _say_leaf(leaf: Tree) -> str:
     said_values = [
         f"“{item}”" if quoted else _("me") if _is_me(leaf, item) else str(names.get(item, item)) for item in values
     ]
-    label = leaf["field"].removeprefix(_CUSTOM) if field.kind == "custom" else field.label
+    label = f"{field.label} “{key_of(leaf['field'])}”" if field.kind == "custom" else field.label
     return _("%(field)s %(op)s %(values)s") % {
         "field": label,
         "op": OPERATORS[field.kind][op],

@@ -60,8 +60,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "customer_tier": ("tier", "등급"),
     "customer_organisation": ("organisation", "회사", "organization"),
     "customer_address": ("address", "연락처"),
+    "brand": ("brand", "브랜드"),
+    "hours": ("hours", "운영시간", "영업시간"),
+    "weekday": ("weekday", "요일"),
 }
-CUSTOM = ("field.", "항목.")
+# before a key of one's own: a field of the ticket, an attribute of its customer
+CUSTOM: Mapping[str, tuple[str, ...]] = {"field.": ("field.", "항목."), "customer.": ("customer.", "고객.")}
 IS, SORT = ("is", "상태"), ("sort", "정렬")
 
 # What `is:` says shortly, and the leaf that it stands for.
@@ -83,17 +87,34 @@ WORDS_OF: Mapping[str, dict[Any, tuple[str, ...]]] = {
     },
     "channel": {"webchat": ("chat",)},
     "customer_tier": {"": ("standard", "일반"), "vip": ("vip", "우수고객")},
-}
+    "hours": {"open": ("open", "운영중", "영업중"), "closed": ("closed", "운영종료", "영업종료")},
+    "weekday": {
+        1: ("mon", "월"), 2: ("tue", "화"), 3: ("wed", "수"), 4: ("thu", "목"), 5: ("fri", "금"), 6: ("sat", "토"),
+        7: ("sun", "일"),
+    },
+}  # fmt: skip
 DAYS = {"today": ("today", "오늘"), "yesterday": ("yesterday", "어제")}
 UNITS = {"m": ("m", "분"), "h": ("h", "시간"), "d": ("d", "일"), "w": ("w", "주")}
 OPPOSITES = {
     "is": "is_not", "contains": "contains_not", "has": "has_not", "phrase": "phrase_not",
     "is_not": "is", "contains_not": "contains", "has_not": "has", "phrase_not": "phrase",
 }  # fmt: skip
-POSITIVE = {"choice": "is", "text": "contains", "tags": "has", "words": "contains", "custom": "is", "own": "is"}
+POSITIVE = {
+    "choice": "is",
+    "text": "contains",
+    "tags": "has",
+    "words": "contains",
+    "custom": "is",
+    "clock": "is",
+    "own": "is",
+}
 
+_OWN_KEY = r"[\w-]{1,60}"
 _CHUNK = re.compile(r"[^\s()\"]+")
-_KEY = re.compile(r"(?P<key>(?:field|항목)\.[\w-]{1,60}|[^\W\d_][\w]{0,30})(?P<op>:(?:>=|<=|>|<)?|>=|<=|>|<)")
+_KEY = re.compile(
+    rf'(?P<key>(?:field|항목|customer|고객)\.(?:{_OWN_KEY}|"[^"]{{1,60}}")|[^\W\d_][\w]{{0,30}})'
+    r"(?P<op>:(?:>=|<=|>|<)?|>=|<=|>|<)"
+)
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s,()"]+')
 _AGO = re.compile(r"([0-9]{1,4})(m|h|d|w|분|시간|일|주)")
 
@@ -301,8 +322,9 @@ def _values_end(text: str, at: int) -> int:
 def _key_of(written: str) -> str:
     """The field of a key, `is`, `sort`, `field.<key>`; "" when there is none."""
     name = written.lower()
-    if name.startswith(CUSTOM):
-        return "field." + written.partition(".")[2]
+    for prefix, names in CUSTOM.items():
+        if name.startswith(names):
+            return prefix + written.partition(".")[2].strip('"')
     if name in SORT:
         return "sort"
     if name == IS[0]:
@@ -369,7 +391,7 @@ def _condition(key: str, op: str, values: list[str]) -> dict[str, Any]:
             return {"field": key} | _due(op, values)
         case "order":
             return {"field": key} | _order(key, op, values[0])
-        case "choice":
+        case "choice" | "clock":
             return {"field": key, "op": "is", "value": _choices(key, op, values)}
         case "tags":
             return {"field": key, "op": "has", "value": [_short(value).lower() for value in values]}
@@ -584,8 +606,9 @@ def _write_leaf(leaf: Tree) -> str:
         return f"({said})" if len(values) > 1 else said
     if name == "number" and len(values) == 1:
         return f"#{values[0]}"
-    if name.startswith("field."):
-        return f"{_shown(CUSTOM)}{name.removeprefix('field.')}:{_written(values)}"
+    if prefix := conditions.prefix_of(name):
+        own = conditions.key_of(name)
+        return f"{_shown(CUSTOM[prefix])}{own if re.fullmatch(_OWN_KEY, own) else _quoted(own)}:{_written(values)}"
     key = _shown(KEYS[name])
     field = conditions.field_named(name)
     match field.kind if field else "":
@@ -601,7 +624,7 @@ def _write_leaf(leaf: Tree) -> str:
         case "order":
             sign = {"is": ":", "at_least": ">=", "at_most": "<="}[op]
             return f"{key}{sign}{_shown_choice(name, value)}"
-        case "choice" | "due":
+        case "choice" | "clock" | "due":
             return f"{key}:{_written([_shown_choice(name, one) for one in values])}"
     return f"{key}:{_written(values)}"
 
@@ -693,7 +716,18 @@ def values_like(key: str, typed: str) -> list[tuple[str, str]]:
     return sorted(offered, key=lambda one: not _compact(one[0]).startswith(_compact(typed)))
 
 
-_SELDOM = ("text", "customer_address", "customer_organisation", "customer_tier", "number", "language")  # unless typed
+# unless typed
+_SELDOM = (
+    "text",
+    "customer_address",
+    "customer_organisation",
+    "customer_tier",
+    "number",
+    "language",
+    "brand",
+    "hours",
+    "weekday",
+)
 
 
 def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:

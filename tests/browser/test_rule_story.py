@@ -81,7 +81,7 @@ def test_refunds_of_vips_go_to_refunds_at_high_with_a_promise_of_an_hour(
     page.get_by_label("Promise by the SLA policy").select_option("One hour")
     page.get_by_label("Switched on").uncheck()
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator("article.rule")).to_contain_text("SLA → One hour")
+    expect(page.locator(".rule")).to_contain_text("SLA → One hour")
     assert (Rule.objects.get().active, Ticket.objects.get(pk=past.pk).priority) == (False, 2)
 
     # On the past it would have caught the mail of an hour ago, and nothing has changed.

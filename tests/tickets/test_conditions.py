@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +10,15 @@ from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agents.models import Calendar, CalendarWindow, Team
 from tests import cast
 from tickets import actions, conditions
 from tickets.channels import adapter_for
 from tickets.conditions import Invalid
-from tickets.models import Message, Ticket
+from tickets.models import Customer, Message, Rule, Ticket
 from tickets.models.event import SYSTEM
 from tickets.models.ticket import next_number
+from tickets.routing import rules
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
@@ -58,7 +60,7 @@ def test_the_failing_leaf_is_named() -> None:
     brand = cast.make_brand()
     made = ticket(brand, text="배송이 늦어요", kind="sms")
     refund = leaf("text", "contains", ["환불"])
-    outcome = conditions.matches({"all": [leaf("channel", "is", ["sms"]), refund]}, conditions.facts_of(made))
+    outcome = conditions.matches({"all": [leaf("channel", "is", ["sms"]), refund]}, conditions.facts_of(made, now=NOW))
     assert not outcome.matched
     assert outcome.failed == refund
 
@@ -110,6 +112,23 @@ leaves = st.one_of(
     st.builds(leaf, st.just("status"), st.sampled_from(["is", "is_not"]), st.sampled_from([["new"], ["open", "new"]])),
     st.builds(leaf, st.just("team"), st.sampled_from(["is", "is_not"]), st.just([0])),
     st.builds(leaf, st.just("customer_address"), st.sampled_from(["contains", "contains_not"]), st.just(["+8210"])),
+    st.builds(
+        leaf,
+        st.just("field.order id"),
+        st.sampled_from(["is", "is_not"]),
+        st.sampled_from([["17"], ["1"], ["true"], ["x", "A-1"]]),
+    ),
+    st.builds(
+        leaf, st.just("customer.plan"), st.sampled_from(["is", "is_not"]), st.sampled_from([["gold"], ["gold", "free"]])
+    ),
+    st.builds(leaf, st.just("hours"), st.sampled_from(["is", "is_not"]), st.sampled_from([["open"], ["closed"]])),
+    st.builds(leaf, st.just("weekday"), st.sampled_from(["is", "is_not"]), st.sampled_from([[4], [5], [4, 6]])),
+    st.builds(
+        leaf, st.just("created"), st.sampled_from(["since", "before"]), st.sampled_from(["today", "1d", "2026-11-19"])
+    ),
+    st.builds(
+        leaf, st.just("has"), st.sampled_from(["is", "is_not"]), st.sampled_from([["note"], ["reply", "attachment"]])
+    ),
 )
 trees = st.recursive(
     leaves, lambda inner: st.dictionaries(st.sampled_from(conditions.GROUPS), st.lists(inner, max_size=3), min_size=1, max_size=1),
@@ -120,8 +139,9 @@ trees = st.recursive(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=trees)
 def test_the_predicate_and_the_query_agree(tree: dict[str, Any], some_tickets: list[Ticket]) -> None:
-    by_query = set(Ticket.objects.filter(conditions.to_q(tree)).values_list("pk", flat=True))
-    by_hand = {one.pk for one in some_tickets if conditions.matches(tree, conditions.facts_of(one)).matched}
+    reader = conditions.Reader(agent_id=None, now=NOW)
+    by_query = set(Ticket.objects.filter(conditions.to_q(tree, reader)).values_list("pk", flat=True))
+    by_hand = {one.pk for one in some_tickets if conditions.matches(tree, conditions.facts_of(one, now=NOW)).matched}
     assert by_query == by_hand
 
 
@@ -129,14 +149,61 @@ def test_the_predicate_and_the_query_agree(tree: dict[str, Any], some_tickets: l
 def some_tickets() -> list[Ticket]:
     brand = cast.make_brand()
     made = [
-        ticket(brand, text="환불해 주세요", kind="sms", tier="vip"),
-        ticket(brand, text="Where is my REFUND?", subject="Order 17", kind="email", priority=3),
-        ticket(brand, text="배송 언제", kind="whatsapp", status="open", priority=4),
+        ticket(brand, text="환불해 주세요", kind="sms", tier="vip", fields={"order id": 17}),
+        ticket(
+            brand, text="Where is my REFUND?", subject="Order 17", kind="email", priority=3, fields={"order id": True}
+        ),
+        ticket(brand, text="배송 언제", kind="whatsapp", status="open", priority=4, fields={"order id": "A-1"}),
         ticket(brand, text="hello", subject="my order", kind="webchat", status="pending", priority=1),
     ]
+    Customer.objects.filter(pk=made[0].customer_id).update(attributes={"plan": "gold"})
+    Ticket.objects.filter(pk=made[1].pk).update(team=_night_shift(), created_at=NOW - timedelta(days=2))
     actions.change_tags(made[0], add=["vip"], by=SYSTEM, now=NOW)
     actions.change_tags(made[1], add=["late"], by=SYSTEM, now=NOW)
     return list(Ticket.objects.select_related("customer", "first_channel").order_by("pk"))
+
+
+def _night_shift() -> Team:
+    """It is Friday noon in Seoul and Thursday evening in Los Angeles: open there, closed at home."""
+    home = Calendar.objects.create(name="Home", time_zone="Asia/Seoul", is_default=True)
+    CalendarWindow.objects.create(calendar=home, weekday=4, opens=time(13), closes=time(18))
+    there = Calendar.objects.create(name="There", time_zone="America/Los_Angeles")
+    CalendarWindow.objects.create(calendar=there, weekday=3, opens=time(12), closes=time(0))
+    return Team.objects.create(name="Night", calendar=there)
+
+
+def test_business_hours_are_those_of_the_team_that_a_rule_has_just_given_it_to() -> None:
+    night = _night_shift()
+    facts = conditions.facts_of(ticket(cast.make_brand(), text="hello"), now=NOW)
+    assert (facts["hours"], facts["weekday"]) == ("closed", 5)
+    rule = Rule(conditions={}, actions=[{"do": "team", "team": night.pk}])
+    assert [outcome.matched for _rule, outcome in rules.evaluate([rule], facts) if outcome] == [True]
+    assert (facts["hours"], facts["weekday"]) == ("open", 4)
+
+
+def test_a_key_of_ones_own_is_said_in_both_languages() -> None:
+    tree = {"all": [leaf("field.order_id", "is", ["123"]), leaf("customer.plan", "is_not", ["free"])]}
+    conditions.validate(tree)
+    with translation.override("en"):
+        assert conditions.sentence(tree) == (
+            "Field of the ticket “order_id” is 123 and Attribute of the customer “plan” is not free"
+        )
+    with translation.override("ko"):
+        assert "“order_id”" in conditions.sentence(tree) and "Field" not in conditions.sentence(tree)
+    with pytest.raises(Invalid):
+        conditions.validate(leaf("field.", "is", ["123"]))
+
+
+def test_only_what_is_asked_is_looked_up(django_assert_num_queries: Any) -> None:
+    made = ticket(cast.make_brand(), text="hello")
+    facts = conditions.facts_of(Ticket.objects.get(pk=made.pk), now=NOW)
+    assert conditions.matches(
+        {"all": [leaf("field.a", "is_not", ["1"]), leaf("customer.b", "is_not", ["1"])]}, facts
+    ).matched
+    with django_assert_num_queries(3):
+        conditions.matches(leaf("has", "is", ["note"]), facts)
+    with django_assert_num_queries(0):
+        conditions.matches(leaf("has", "is", ["reply"]), facts)
 
 
 def test_channels_are_offered_by_the_names_of_their_adapters(settings: Any) -> None:

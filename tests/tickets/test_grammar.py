@@ -93,6 +93,8 @@ def test_a_text_reads_as_conditions(text: str, tree: dict[str, Any]) -> None:
         ("환불 또는 교환", "환불 OR 교환"),
         ('고객:김민지 제목:"주문 취소"', 'customer:김민지 subject:"주문 취소"'),
         ("항목.주문:5", "field.주문:5"),
+        ('고객.등급명:금 -고객."가입 경로":앱', 'customer.등급명:금 -customer."가입 경로":앱'),
+        ("운영시간:운영종료 요일:토,일", "hours:closed weekday:sat,sun"),
     ],
 )
 def test_korean_keys_say_the_same_and_are_shown(korean: str, english: str) -> None:
@@ -241,7 +243,7 @@ leaves = st.one_of(
     st.builds(leaf, st.sampled_from(["subject", "customer", "to", "text", "customer_organisation", "customer_address"]),
               st.sampled_from(["contains", "contains_not"]), st.lists(phrases, min_size=1, max_size=3)),
     st.builds(leaf, st.just("tag"), st.sampled_from(["has", "has_not"]), st.lists(phrases.map(str.lower), min_size=1, max_size=3)),
-    st.builds(leaf, st.sampled_from(["field.order", "field.a-b", "field.항목"]), st.sampled_from(["is", "is_not"]),
+    st.builds(leaf, st.sampled_from(["field.order", "field.a-b", "field.항목", "customer.plan", "customer.가입 경로"]), st.sampled_from(["is", "is_not"]),
               st.lists(phrases, min_size=1, max_size=2)),
     st.builds(leaf, st.just("status"), st.sampled_from(["is", "is_not"]),
               st.lists(st.sampled_from(["new", "open", "pending", "on_hold", "solved", "closed"]), min_size=1, unique=True)),
@@ -252,6 +254,8 @@ leaves = st.one_of(
     st.builds(leaf, st.just("csat"), st.sampled_from(["is", "at_least", "at_most"]), st.integers(1, 5)),
     st.builds(leaf, st.sampled_from(["created", "updated"]), st.sampled_from(["after", "since", "before", "until"]),
               st.sampled_from(["7d", "30m", "2w", "today", "2026-02-28"])),
+    st.builds(leaf, st.just("hours"), st.sampled_from(["is", "is_not"]), st.sampled_from([["open"], ["closed"]])),
+    st.builds(leaf, st.just("weekday"), st.sampled_from(["is", "is_not"]), st.sampled_from([[1], [6, 7]])),
     st.builds(leaf, st.just("sla"), st.just("within"), st.sampled_from(["1h", "90m"])),
     st.builds(leaf, st.just("sla"), st.just("is"), st.sampled_from([["breached"], ["running", "paused"]])),
     st.builds(leaf, st.sampled_from(["unread", "snoozed"]), st.sampled_from(["is", "is_not"]), st.just(True)),

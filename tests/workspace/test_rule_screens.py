@@ -11,9 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from agents.models import AuditEntry
 from tests import cast
 from tests.cast import Cast
-from tickets.models import Macro, Rule, SlaPolicy, Webhook
+from tests.workspace import scene
+from tickets.models import Macro, Rule, SlaPolicy, Ticket, Webhook
 from tickets.workspace import building
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +58,46 @@ def test_rows_and_groups_are_kept_in_their_order(admin: Client) -> None:
     moved = ROWS | {"cond": ["(1", "3", ")", "2", "0"], "group-1": "none"}
     admin.post(f"/settings/rules/{Rule.objects.get().pk}/", form(**moved))
     assert Rule.objects.get().conditions == {"all": [{"none": [HIGH]}, VIP, REFUND]}
+
+
+def test_keys_of_ones_own_are_offered_and_any_can_be_written(admin: Client, people: Cast) -> None:
+    (made,) = scene.many(people, 1, now=timezone.now())
+    Ticket.objects.filter(pk=made.pk).update(fields={"order_id": "1"})
+    type(made.customer).objects.filter(pk=made.customer_id).update(attributes={"plan": "gold"})
+    for field, known in (("field.", "order_id"), ("customer.", "plan")):
+        row = admin.get("/settings/rules/condition/", {"field": field, "n": "0"}).content.decode()
+        assert 'name="cond-0-key"' in row and f'<option value="{known}">' in row
+    own = {
+        "cond": ["0", "1", "2", "3"], "cond-0-field": "field.", "cond-0-key": " order id ", "cond-0-op": "is", "cond-0-value": "7, A-1",
+        "cond-1-field": "customer.", "cond-1-key": "plan", "cond-1-op": "is_not", "cond-1-value": "free",
+        "cond-2-field": "sla", "cond-2-op": "within", "cond-2-value": "2h",
+        "cond-3-field": "created", "cond-3-op": "before", "cond-3-value": "7d",
+    }  # fmt: skip
+    tree = {
+        "all": [
+            {"field": "field.order id", "op": "is", "value": ["7", "A-1"]},
+            {"field": "customer.plan", "op": "is_not", "value": ["free"]},
+            {"field": "sla", "op": "within", "value": "2h"},
+            {"field": "created", "op": "before", "value": "7d"},
+        ]
+    }
+    assert admin.post("/settings/rules/new/", form(**own)).status_code == 302
+    rule = Rule.objects.get()
+    assert rule.conditions == tree
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    assert 'value="order id"' in page and 'value="7, A-1"' in page
+    text = 'field."order id":7,A-1 -customer.plan:free sla:<2h created<7d'
+    assert admin.post(f"/settings/rules/{rule.pk}/", form(mode="text", conditions=text)).status_code == 302
+    rule.refresh_from_db()
+    assert rule.conditions == tree
+
+
+def test_a_field_without_its_key_is_asked_for_it(admin: Client) -> None:
+    own = {"cond": "0", "cond-0-field": "field.", "cond-0-key": "", "cond-0-op": "is", "cond-0-value": "7"}
+    answer = admin.post("/settings/rules/new/", form(**own))
+    assert answer.status_code == 422
+    assert "Write the key of the field" in answer.content.decode()
+    assert 'name="cond-0-key"' in answer.content.decode()
 
 
 def test_a_group_that_was_left_empty_asks_nothing(admin: Client) -> None:
@@ -204,3 +246,44 @@ def test_rules_are_for_admins(people: Cast) -> None:
     client = as_(people.agent)
     for path in (f"/settings/rules/{rule.pk}/version/", "/settings/rules/builder/"):
         assert client.post(path, {"version": "1"}).status_code == 403
+
+
+@pytest.mark.parametrize(("model", "path"), [(Rule, "rules"), (SlaPolicy, "sla")])
+def test_an_order_is_saved_as_one_step(admin: Client, model: Any, path: str) -> None:
+    first, second, third = (model.objects.create(name=name, position=n) for n, name in enumerate("ABC"))
+    wanted = [third.pk, first.pk, second.pk]
+    shown = admin.post(f"/settings/{path}/order/", {"order": ",".join(map(str, wanted))})
+    assert shown.status_code == 200
+    places = [shown.content.decode().index(f'data-key="{pk}"') for pk in wanted]
+    assert places == sorted(places)
+    assert list(model.objects.order_by("position").values_list("pk", flat=True)) == wanted
+    entry = AuditEntry.objects.get(kind__endswith="_ordered")
+    assert entry.facts == {"order": wanted}
+    admin.post(f"/settings/{path}/order/", {"order": ",".join(map(str, wanted))})
+    assert AuditEntry.objects.filter(kind__endswith="_ordered").count() == 1, "nothing has changed"
+
+
+@pytest.mark.parametrize("order", ["", "1,1", "x", "{first}", "{first},{second},999999"])
+def test_an_order_of_others_than_are_there_changes_nothing(admin: Client, order: str) -> None:
+    first, second = (Rule.objects.create(name=name, position=n, actions=[]) for n, name in enumerate("AB"))
+    answer = admin.post("/settings/rules/order/", {"order": order.format(first=first.pk, second=second.pk)})
+    assert answer.status_code == 409
+    assert list(Rule.objects.order_by("position")) == [first, second]
+
+
+def test_the_buttons_move_without_scripts(admin: Client) -> None:
+    first, second = (Rule.objects.create(name=name, position=n, actions=[]) for n, name in enumerate("AB"))
+    admin.post(f"/settings/rules/{second.pk}/position/", {"direction": "up"})
+    assert list(Rule.objects.order_by("position")) == [second, first]
+    assert admin.post("/settings/rules/999999/position/", {"direction": "up"}).status_code == 404
+
+
+def test_a_rule_that_is_switched_on_has_its_month_from_then(admin: Client) -> None:
+    long_ago = timezone.now() - timedelta(days=40)
+    rule = Rule.objects.create(
+        name="Old", active=False, updated_at=long_ago, actions=[{"do": "priority", "priority": 3}]
+    )
+    admin.post(f"/settings/rules/{rule.pk}/active/")
+    assert "not held once" not in admin.get("/settings/rules/").content.decode()
+    Rule.objects.update(updated_at=long_ago)
+    assert "not held once" in admin.get("/settings/rules/").content.decode()

@@ -28,7 +28,10 @@ class Customer(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="customer_name_part")]
+        indexes = [
+            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="customer_name_part"),
+            GinIndex(fields=["attributes"], opclasses=["jsonb_path_ops"], name="customer_attributes"),
+        ]
 
     def __str__(self) -> str:
         return self.name or str(_("Unknown customer"))

@@ -108,7 +108,7 @@ def run(
     active = [only] if only else list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
     trace: list[dict[str, Any]] = []
     held: list[Rule] = []
-    for rule, outcome in evaluate(active, conditions.facts_of(ticket) if active else {}):
+    for rule, outcome in evaluate(active, conditions.facts_of(ticket, now=now) if active else {}):
         step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
         trace.append(step)
         if outcome is None:
@@ -161,6 +161,8 @@ def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
     match action.get("do"):
         case "team":
             facts["team"] = action["team"]
+            for name in conditions.OF_THE_CLOCK:  # its business hours are other ones
+                facts.pop(name, None)
         case "priority":
             facts["priority"] = action["priority"]
         case "agent":
@@ -171,7 +173,7 @@ def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
 
 
 CHANGES: Mapping[str, tuple[str, ...]] = {
-    "team": ("team",),
+    "team": ("team", *conditions.OF_THE_CLOCK),
     "agent": ("assignee",),
     "priority": ("priority",),
     "tags": ("tag",),

@@ -108,18 +108,19 @@ def implies(one: Tree, other: Tree) -> bool:
 
 
 def _leaf_implies(one: Tree, other: Tree) -> bool:
-    if one["field"] in ("number", "words") or one["field"].startswith("field."):
+    field = conditions.FIELDS.get(one["field"])
+    if field is None or field.kind in ("moment", "due"):
         return False
     mine, theirs = _values(one), _values(other)
     match one["op"], other["op"]:
-        case ("is", "is") if conditions.FIELDS[one["field"]].kind == "order":
+        case ("is", "is") if field.kind == "order":
             return mine == theirs
         case ("is", "is") | ("has", "has"):
             return mine <= theirs
         case ("is_not", "is_not") | ("has_not", "has_not"):
             return theirs <= mine
         case ("is", "is_not"):
-            return conditions.FIELDS[one["field"]].kind == "choice" and not mine & theirs
+            return field.kind in ("choice", "clock") and one["field"] != "has" and not mine & theirs
         case ("contains", "contains"):
             return all(any(part in whole for part in theirs) for whole in mine)
         case ("contains_not", "contains_not"):

@@ -1,7 +1,8 @@
 """A rule tried on past tickets before it bites: what it would have matched and changed, beside what really happened.
 
-Each ticket is looked at as it was when it came: its first words, its channel's team, no tags, the usual priority. The
-other rules run around the tried one in their order. Nothing but the trial's own rows is written.
+Each ticket is looked at as it was when it came: its first words, its channel's team, no tags, the usual priority; custom
+fields and customers have no past, and are as they are today. The other rules run around the tried one in their order.
+Nothing but the trial's own rows is written.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 
 from agents.models import Agent, Team
 from tickets import conditions
 from tickets.access import tickets_for
-from tickets.models import Message, RoutingDecision, Rule, RuleTrial, RuleTrialRow, Ticket
+from tickets.models import Attachment, Message, RoutingDecision, Rule, RuleTrial, RuleTrialRow, Ticket
 from tickets.routing import rules
 from tickets.wake import wake
 
@@ -119,6 +120,9 @@ def _as_they_came(ids: Sequence[int]) -> Iterable[Ticket]:
         .prefetch_related("customer__identities")
         .annotate(
             first_text=Subquery(said.values("text")[:1]),
+            first_to=Subquery(said.values("to")[:1]),
+            first_cc=Subquery(said.values("cc")[:1]),
+            first_file=Exists(Attachment.objects.filter(message__in=Subquery(said.values("pk")[:1]))),
             first_team=Subquery(decided.values("team")[:1]),
             first_rules=Subquery(decided.values("rules")[:1]),
         )
@@ -145,24 +149,36 @@ def _holds(leaf: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     return bool(outcome and outcome.matched)
 
 
-def _facts(ticket: Ticket) -> dict[str, Any]:
+def _facts(ticket: Ticket) -> conditions.Facts:
     """Those of `conditions.facts_of` at the moment at which the ticket came."""
     channel, customer = ticket.first_channel, ticket.customer
-    return {
+    addresses = [identity.value for identity in customer.identities.all()]
+    written_to = [channel.address, channel.name] if channel else []
+    known = {
+        "now": ticket.created_at,
         "channel": channel.kind if channel else "",
         "text": [ticket.subject, ticket.first_text or ""],  # type: ignore[attr-defined]
         "subject": [ticket.subject],
         "language": ticket.language,
+        "to": [*written_to, *(ticket.first_to or []), *(ticket.first_cc or [])],  # type: ignore[attr-defined]
+        "has": {"attachment"} if ticket.first_file else set(),  # type: ignore[attr-defined]
+        "customer": [customer.name, *addresses],
         "customer_tier": customer.tier,
         "customer_organisation": [customer.organisation],
-        "customer_address": [identity.value for identity in customer.identities.all()],
+        "customer_address": addresses,
         "tag": set(),
         "priority": Ticket.Priority.NORMAL.value,
         "status": Ticket.Status.NEW.value,
         "team": (channel.team_id if channel else None) or 0,
         "assignee": 0,
         "csat": None,
+        "brand": ticket.brand_id,
+        "created": ticket.created_at,
+        "sla": [],
+        "field.": ticket.fields,
+        "customer.": customer.attributes,
     }
+    return conditions.Facts(known, conditions.OF_THE_CLOCK)
 
 
 def _priority_was(ticket: Ticket) -> int:

@@ -138,7 +138,7 @@ def rules_ran(ticket: Ticket, *, now: datetime) -> None:
     if ticket.first_reply_at is not None:
         return
     clocks = _live(ticket, [SlaMetric.FIRST_REPLY, SlaMetric.RESOLUTION])
-    promise = _promise_to(ticket)
+    promise = _promise_to(ticket, now=now)
     for clock in clocks:
         target = promise.targets.get(clock.metric) if promise else None
         if promise is None or target is None:
@@ -291,7 +291,7 @@ def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime
     """Start those of these clocks that do not live yet and for which there is a promise."""
     running = set(_live_rows(ticket, since).values_list("metric", flat=True))
     wanted = {metric: moment for metric, moment in since.items() if metric not in running}
-    promise = _promise_to(ticket) if wanted else None
+    promise = _promise_to(ticket, now=now) if wanted else None
     if promise is None:
         return
     wanted = {metric: moment for metric, moment in wanted.items() if metric in promise.targets}
@@ -324,7 +324,7 @@ def _begin(clock: SlaClock, promise: _Promise, *, status: str) -> None:
         _warn(clock, [running])
 
 
-def _promise_to(ticket: Ticket) -> _Promise | None:
+def _promise_to(ticket: Ticket, *, now: datetime) -> _Promise | None:
     """The policy that a rule has promised, else the first active one that matches; its targets at the ticket's priority."""
     at_priority = Prefetch("targets", queryset=SlaTarget.objects.filter(priority=ticket.priority), to_attr="promised")
     policies = list(
@@ -334,7 +334,7 @@ def _promise_to(ticket: Ticket) -> _Promise | None:
         .order_by("position", "id")
     )
     policies.sort(key=lambda policy: policy.pk != ticket.sla_policy_id)
-    facts = conditions.facts_of(ticket) if any(policy.conditions for policy in policies) else {}
+    facts = conditions.facts_of(ticket, now=now) if any(policy.conditions for policy in policies) else {}
     for policy in policies:
         if policy.pk == ticket.sla_policy_id:
             return _Promise(policy, {target.metric: target for target in policy.promised})  # type: ignore[attr-defined]

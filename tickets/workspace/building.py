@@ -12,11 +12,20 @@ from typing import Any
 
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tickets import conditions, grammar
-from tickets.conditions import FIELDS, GROUPS, Invalid, Tree
+from tickets.conditions import CUSTOM, GROUPS, Invalid, Tree
 
 ROWS, TEXT = "rows", "text"
+LONGEST_KEY = 60
+OFFERED: Mapping[Any, tuple[str, ...]] = {
+    gettext_lazy("Message"): ("text", "subject", "to", "has", "language", "channel"),
+    gettext_lazy("Customer"): ("customer", "customer_tier", "customer_organisation", "customer_address", "customer."),
+    gettext_lazy("Ticket"): ("status", "priority", "tag", "team", "assignee", "brand", "csat", "sla", "field."),
+    gettext_lazy("Time"): ("created", "hours", "weekday"),
+}
+"""The fields as they are chosen from; "field." and "customer." are followed by a key of one's own."""
 SAID = {"contains": "contains", "contains_not": "contains_not", "phrase": "contains", "phrase_not": "contains_not"}
 
 
@@ -91,14 +100,20 @@ def of_request(request: HttpRequest, tree: Tree) -> dict[str, Any]:
 
 
 def row(n: int, leaf: Mapping[str, Any]) -> dict[str, Any]:
-    field = FIELDS[leaf["field"]]
+    """`leaf` with "field." or "customer." alone asks for its key first."""
+    field = conditions.field_named(leaf["field"]) or conditions.field_named(f"{leaf['field']}?")
+    assert field is not None, "only what a rule can ask becomes a row"
+    prefix = conditions.prefix_of(leaf["field"]) or (leaf["field"] if leaf["field"] in CUSTOM else "")
     value = leaf.get("value")
     values = value if isinstance(value, list) else [value]
     return {
         "n": n,
-        "field": leaf["field"],
+        "field": prefix or leaf["field"],
+        "key": leaf["field"].removeprefix(prefix) if prefix else "",
+        "keys": conditions.known_keys(prefix) if prefix else [],
         "op": leaf.get("op", ""),
         "kind": field.kind,
+        "widget": _widget(field.kind, leaf.get("op", "")),
         "operators": conditions.OPERATORS[field.kind].items(),
         "choices": [(key, label, key in values) for key, label in (field.choices() if field.choices else [])],
         "text": ", ".join(str(item) for item in values),
@@ -110,8 +125,23 @@ def group(n: int, mode: str, leaves: Sequence[Mapping[str, Any]]) -> dict[str, A
     return {"n": n, "name": f"group-{n}", "mode": mode, "rows": rows}
 
 
-def field_choices() -> list[tuple[str, str]]:
-    return [(name, str(field.label)) for name, field in FIELDS.items()]
+def _widget(kind: str, op: str) -> str:
+    """How the value is given: words, ticked choices, one of a list, a moment or a span of time."""
+    if kind in ("text", "tags", "custom"):
+        return "words"
+    if kind == "due":
+        return "span" if op == "within" else "ticks"
+    return {"order": "list", "moment": "moment"}.get(kind, "ticks")
+
+
+def field_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """By what they are about, each with its name."""
+    return [(str(about), [(name, _label(name)) for name in names]) for about, names in OFFERED.items()]
+
+
+def _label(name: str) -> str:
+    field = conditions.field_named(name) or conditions.field_named(f"{name}?")
+    return f"{field.label}…" if field and name in CUSTOM else str(field.label) if field else name
 
 
 def said(tree: Tree) -> str:
@@ -162,30 +192,32 @@ def _leaf(form: QueryDict, n: str) -> dict[str, Any] | None:
     name = form.get(f"cond-{n}-field")
     if name is None:
         return None
-    field = FIELDS.get(name)
+    if name in CUSTOM:
+        name += " ".join(form.get(f"cond-{n}-key", "").replace('"', "").split())[:LONGEST_KEY]
+    field, op = conditions.field_named(name), form.get(f"cond-{n}-op", "")
     values: list[Any] = form.getlist(f"cond-{n}-value")
-    if field and field.kind in ("text", "tags"):
+    if field and _widget(field.kind, op) in ("words", "moment", "span"):
         values = [word.strip() for text in values for word in text.split(",") if word.strip()]
     elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
         values = [number for value in values if (number := whole_number(value)) is not None]
-    value = values[0] if field and field.kind == "order" and values else values
-    return {"field": name, "op": form.get(f"cond-{n}-op", ""), "value": value}
+    alone = field and len(values) == 1 and op != "between" and _widget(field.kind, op) in ("list", "moment", "span")
+    return {"field": name, "op": op, "value": values[0] if alone else values}
 
 
 def _fits_rows(tree: Tree) -> bool:
     """Groups of conditions, and groups of these, whose fields the builder has."""
     if not tree or "field" in tree:
-        return not tree or tree["field"] in FIELDS
+        return not tree or _has_row(tree)
     return all(
-        branch.get("field") in FIELDS
-        or (
-            "field" not in branch
-            and branch
-            and all(leaf.get("field") in FIELDS for leaf in next(iter(branch.values())))
-        )
+        _has_row(branch)
+        or ("field" not in branch and branch and all(_has_row(leaf) for leaf in next(iter(branch.values()))))
         for branches in tree.values()
         for branch in branches
     )
+
+
+def _has_row(leaf: Tree) -> bool:
+    return conditions.in_rules(leaf.get("field")) or leaf.get("field") in CUSTOM
 
 
 # -- Text -------------------------------------------------------------------------------------------------------------
@@ -229,6 +261,6 @@ def _in_rule(leaf: Tree) -> dict[str, Any] | None:
     if leaf["field"] == "words":
         words = [word.rstrip("*") for word in leaf["value"]]
         return {"field": "text", "op": SAID[leaf["op"]], "value": words} if all(words) else None
-    if leaf["field"] not in FIELDS or (isinstance(values, list) and conditions.ME in values):
+    if not conditions.in_rules(leaf["field"]) or (isinstance(values, list) and conditions.ME in values):
         return None
     return dict(leaf)

@@ -21,8 +21,12 @@ class ConditionBuilder extends HTMLElement {
   }
 
   #change(event) {
-    const match = /^cond-(\d+)-field$/.exec(event.target.name ?? "");
-    if (match) this.#load({ n: match[1], field: event.target.value }, (row) => event.target.closest("[data-item]").replaceWith(row));
+    const match = /^cond-(\d+)-(field|op)$/.exec(event.target.name ?? "");
+    if (!match || (match[2] === "op" && !event.target.matches("[data-reshapes]"))) return;
+    const item = event.target.closest("[data-item]");
+    const asked = { n: match[1], field: item.querySelector("[name$='-field']").value };
+    if (match[2] === "op") asked.op = event.target.value;
+    this.#load(asked, (row) => item.replaceWith(row), `[name$='-${match[2]}']`);
   }
 
   #key(event) {
@@ -64,13 +68,13 @@ class ConditionBuilder extends HTMLElement {
     this.#changed();
   }
 
-  async #load(asked, place) {
+  async #load(asked, place, focused = "select") {
     const answer = await fetch(`${this.dataset.row}?${new URLSearchParams(asked)}`);
     if (!answer.ok) return;
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     const row = document.importNode(parsed.querySelector("[data-item]"), true);
     place(row);
-    row.querySelector("select").focus();
+    row.querySelector(focused).focus();
     this.#changed();
   }
 

@@ -23,7 +23,7 @@ from tickets import conditions
 from tickets.models import SlaPolicy, SlaTarget, SlaTrial, Ticket
 from tickets.models.sla import WAITING_STATUSES, SlaMetric
 from tickets.sla import clocks, trial
-from tickets.workspace import building
+from tickets.workspace import building, ordering
 from tickets.workspace.building import whole_number
 
 LONGEST = 60 * 24 * 90  # minutes
@@ -48,13 +48,24 @@ class Typed(NamedTuple):
 @admins_only
 @require_GET
 def policy_list(request: HttpRequest) -> HttpResponse:
+    return render(request, "workspace/settings/policies.html", _listed())
+
+
+def _listed() -> dict[str, Any]:
     policies = SlaPolicy.objects.select_related("calendar").prefetch_related("targets").order_by("position", "id")
     rows = [
         {"policy": policy, "when": building.said(policy.conditions), "matrix": _matrix(policy)} for policy in policies
     ]
-    return render(
-        request, "workspace/settings/policies.html", {"page": "sla", "rows": rows, "metrics": SlaMetric.choices}
-    )
+    return {"page": "sla", "rows": rows, "metrics": SlaMetric.choices}
+
+
+@admins_only
+@require_POST
+def order(request: HttpRequest) -> HttpResponse:
+    """All policies in the posted `order`, as one step: the first that fits a ticket applies."""
+    posted = request.POST.get("order", "")
+    fits = ordering.reorder(SlaPolicy.objects.all(), posted, kind="sla_policies_ordered", by=agent_of(request))
+    return render(request, "workspace/settings/policy_rows.html", _listed(), status=200 if fits else 409)
 
 
 @admins_only

@@ -19,7 +19,7 @@ from tickets.models import Macro, Rule, SlaPolicy, Ticket, Webhook
 from tickets.models.rule import OF_TIME
 from tickets.routing import rules, shadows, versions
 from tickets.timeline import labels_of_status
-from tickets.workspace import building
+from tickets.workspace import building, ordering
 from tickets.workspace.building import whole_number
 
 
@@ -27,6 +27,10 @@ from tickets.workspace.building import whole_number
 @require_GET
 def rule_list(request: HttpRequest) -> HttpResponse:
     """The rules in the order in which they are tried."""
+    return render(request, "workspace/settings/rules.html", _listed())
+
+
+def _listed() -> dict[str, Any]:
     ordered = list(Rule.objects.order_by("position", "id"))
     standing, names = shadows.standing(ordered, now=timezone.now()), rules.Names()
     rows = [
@@ -39,8 +43,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
         }
         for rule in ordered
     ]
-    context = {"page": "rules", "rows": rows, "most_hits": shadows.MOST_HITS}
-    return render(request, "workspace/settings/rules.html", context)
+    return {"page": "rules", "rows": rows, "most_hits": shadows.MOST_HITS}
 
 
 @admins_only
@@ -131,19 +134,27 @@ def rule_version(request: HttpRequest, rule_id: int) -> HttpResponse:
 @require_POST
 def rule_position(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Move up or down by one place: `direction` is up or down."""
-    with transaction.atomic():
-        ordered = list(Rule.objects.select_for_update().order_by("position", "id"))
-        here = next((n for n, one in enumerate(ordered) if one.pk == rule_id), None)
-        if here is None:
-            raise Http404
-        there = here + (-1 if request.POST.get("direction") == "up" else 1)
-        if 0 <= there < len(ordered):
-            ordered[here], ordered[there] = ordered[there], ordered[here]
-            for place, one in enumerate(ordered):
-                one.position = place
-            Rule.objects.bulk_update(ordered, ["position"])
-            AuditEntry.write("rules_ordered", actor=agent_of(request), facts={"order": [one.pk for one in ordered]})
+    ids = list(Rule.objects.order_by("position", "id").values_list("pk", flat=True))
+    if rule_id not in ids:
+        raise Http404
+    here = ids.index(rule_id)
+    there = here + (-1 if request.POST.get("direction") == "up" else 1)
+    if 0 <= there < len(ids):
+        ids[here], ids[there] = ids[there], ids[here]
+        _reorder(",".join(map(str, ids)), request)
     return redirect("rules")
+
+
+@admins_only
+@require_POST
+def rule_order(request: HttpRequest) -> HttpResponse:
+    """All rules in the posted `order`, as one step. Answers with the list: what shadows what has changed too."""
+    fits = _reorder(request.POST.get("order", ""), request)
+    return render(request, "workspace/settings/rule_rows.html", _listed(), status=200 if fits else 409)
+
+
+def _reorder(order: str, request: HttpRequest) -> bool:
+    return ordering.reorder(Rule.objects.all(), order, kind="rules_ordered", by=agent_of(request))
 
 
 @admins_only
@@ -151,8 +162,8 @@ def rule_position(request: HttpRequest, rule_id: int) -> HttpResponse:
 def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
     with transaction.atomic():
         found = get_object_or_404(Rule.objects.select_for_update(), pk=rule_id)
-        found.active = not found.active
-        found.save(update_fields=["active"])
+        found.active, found.updated_at = not found.active, timezone.now()
+        found.save(update_fields=["active", "updated_at"])  # it has had its chance to hold since then
         AuditEntry.write("rule_switched", actor=agent_of(request), target=found, facts={"active": found.active})
     return redirect("rules")
 
@@ -160,11 +171,11 @@ def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
 @admins_only
 @require_GET
 def condition_row(request: HttpRequest) -> HttpResponse:
-    """One row of the builder, for the field that was just chosen; with `group`, a group around it."""
+    """One row of the builder, for the field (and comparison) that was just chosen; with `group`, a group around it."""
     name, number = request.GET.get("field", "text"), whole_number(request.GET.get("n", "0"))
-    if name not in conditions.FIELDS or number is None:
+    if (name not in conditions.FIELDS and name not in conditions.CUSTOM) or number is None:
         raise Http404
-    leaf = {"field": name, "op": "", "value": []}
+    leaf = {"field": name, "op": request.GET.get("op", ""), "value": []}
     fields = building.field_choices()
     if "group" in request.GET:
         item = building.group(number, "any", [leaf])
