@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from agents.models import Agent
 from tickets import actions, live, replies
 from tickets.models import AutomaticReply, Event, Incident, Message, Ticket
-from tickets.models.event import Actor
+from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED
 
 CAUSE = "incident-"  # of an automatic reply: this and the incident's id
@@ -49,32 +49,49 @@ def link(ticket: Ticket, incident: Incident | None, *, by: Actor, now: datetime)
 
 
 def answer(ticket: Ticket, value: Mapping[str, Any], *, agent: Agent, now: datetime) -> list[Event]:
-    """The same answer to one of the linked tickets, in its language, by the way that was used last.
+    """The same answer to one of the linked tickets, in its language, by the way that was used last, to its customer alone.
 
-    `value`: {"incident", "en", "ko", "solve", "key"}; the same key answers a ticket once. Raises actions.NotAllowed.
+    `value`: {"incident", "en", "ko", "solve"}. The same text answers a ticket once, whoever sends it how often; what is
+    left of it is to solve the ticket. Raises actions.NotAllowed.
     """
     if ticket.incident_id != value["incident"]:
         raise actions.NotAllowed(_("It is no longer linked to the incident."))
     if ticket.status not in UNSOLVED:
         raise actions.NotAllowed(_("It is solved already."))
-    choice = next((choice for choice in replies.routes_for(ticket, now=now) if not choice.reason), None)
-    if choice is None:
-        raise actions.NotAllowed(_("The customer cannot be reached with plain words now."))
     language = ticket.language if ticket.language in dict(settings.LANGUAGES) else ticket.brand.language
+    client_uuid = uuid5(NAMESPACE_URL, f"incident:{value['incident']}:{ticket.pk}:{value[language]}")
+    actions.lock(ticket.pk)  # two runs of the same answer come here one after the other
+    if Message.objects.filter(client_uuid=client_uuid).exists():
+        solved = actions.solve(ticket, by=by_agent(agent), now=now) if value["solve"] else None
+        return [solved] if solved else []
+    choice = _way(ticket, now=now)
     try:
         message = replies.post(
             ticket,
             agent=agent,
             text=value[language],
             route=choice,
-            client_uuid=uuid5(NAMESPACE_URL, f"incident:{value['key']}:{ticket.pk}"),
+            client_uuid=client_uuid,
             seen_message_id=None,
             then={"take": False} | ({"status": Ticket.Status.SOLVED} if value["solve"] else {}),
+            to_many=True,
             now=now,
         )
     except replies.Unreachable as problem:
         raise actions.NotAllowed(str(problem)) from problem
     return list(Event.objects.filter(ticket=ticket, kind="reply_posted", message_id=message.pk))
+
+
+def _way(ticket: Ticket, *, now: datetime) -> replies.RouteChoice:
+    """Where the customer wrote last, or another way of this conversation that takes plain words: nobody is surprised on
+    one that they never used for it. Raises actions.NotAllowed with what is in the way."""
+    choices = [choice for choice in replies.routes_for(ticket, now=now) if choice.route]
+    open_ones = [choice for choice in choices if not choice.reason]
+    if open_ones:
+        return open_ones[0]
+    if choices:
+        raise actions.NotAllowed(replies.sentence_of(choices[0].reason))
+    raise actions.NotAllowed(_("There is no address at which this customer can be answered."))
 
 
 def _owe_text(ticket: Ticket, incident: Incident, *, now: datetime) -> None:

@@ -103,13 +103,15 @@ def post(
     seen_message_id: int | None,
     anyway: bool = False,
     then: Mapping[str, Any] | None = None,
+    to_many: bool = False,
     now: datetime,
 ) -> Message:
     """An agent's public answer. The same `client_uuid` gives the same message, however often it is posted.
 
     `seen_message_id` is the newest message that the author saw (None: no check). `then` is done in the same transaction:
-    {"status": ...}, or the deeds of a macro (`macros.chosen`); with {"take": False} nobody is assigned. `recipients` None: a reply to all. Goes to the survivor of a merged ticket. Raises Stale unless `anyway`, Unreachable, and ValueError
-    for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
+    {"status": ...}, or the deeds of a macro (`macros.chosen`); with {"take": False} nobody is assigned. `recipients` None: a reply to all. Goes to the survivor of a merged ticket. With `to_many` it is one text for the
+    customers of many tickets: each gets it alone, signed by the brand. Raises Stale unless `anyway`, Unreachable, and
+    ValueError for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
     """
     with transaction.atomic():
         locked = lock_survivor(ticket.pk)
@@ -125,6 +127,7 @@ def post(
             seen_message_id=seen_message_id,
             anyway=anyway,
             then=then or {},
+            to_many=to_many,
             now=now,
         )
 
@@ -207,6 +210,7 @@ def automatic(
             author_name=used.channel.name,
             text=text,
             route=used,
+            alone=True,  # nobody wrote it
             automatic=True,
             meta={**(meta or {}), "automatic": kind},
             client_uuid=client_uuid,
@@ -606,6 +610,7 @@ def _post(
     seen_message_id: int | None,
     anyway: bool,
     then: Mapping[str, Any],
+    to_many: bool = False,
     now: datetime,
 ) -> Message:
     """Must hold the row lock of the ticket, a survivor."""
@@ -625,6 +630,8 @@ def _post(
     capabilities = capabilities_of(used.channel.kind)
     _check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
 
+    signs = capabilities.signature and not template
+
     # An agent's opening message of a new ticket answers nobody; the next one counts (metrics.md 2.1).
     is_first_reply = ticket.first_reply_at is None and Message.objects.filter(ticket=ticket).public().exists()
     message = _write(
@@ -634,9 +641,10 @@ def _post(
         agent=agent,
         author_name=agent.name,
         text=text,
-        signature=signatures.text_for(ticket, agent=agent, now=now) if capabilities.signature and not template else "",
+        signature=signatures.text_for(ticket, agent=None if to_many else agent, now=now) if signs else "",
         route=used,
         recipients=recipients,
+        alone=to_many,
         meta={"template": dict(template)} if template else {},
         client_uuid=client_uuid,
         now=now,
@@ -870,10 +878,12 @@ def _write(
     kind: str,
     route: Route | None = None,
     recipients: Recipients | None = None,
+    alone: bool = False,
     now: datetime,
     **columns: Any,
 ) -> Message:
-    """The next message of the ticket. Must hold its row lock; the caller saves `last_seq` with what else it changes."""
+    """The next message of the ticket, to the customer `alone` or to all who take part. Must hold its row lock; the caller
+    saves `last_seq` with what else it changes."""
     ticket.last_seq += 1
     if route is not None:
         capabilities = capabilities_of(route.channel.kind)
@@ -888,7 +898,7 @@ def _write(
             "channel": route.channel,
             "author_address": route.channel.address,
             "to": to,
-            "cc": [] if columns.get("automatic") else cc,  # what nobody wrote is for the customer alone
+            "cc": [] if alone else cc,
             "subject": _subject(ticket, route.channel) if capabilities.subject else "",
             "state": DeliveryState.QUEUED,
             "state_at": now,

@@ -16,19 +16,22 @@ LONGEST = 2000  # characters
 DELIMITER = "\n\n-- \n"  # what mail programs fold away (RFC 3676 4.3)
 
 
-def text_for(ticket: Ticket, *, agent: Agent, now: datetime) -> str:
-    """The agent's own signature, else that of the ticket's team, else that of its brand; "" where there is none.
+def text_for(ticket: Ticket, *, agent: Agent | None, now: datetime) -> str:
+    """The agent's own signature, else that of the ticket's team, else that of its brand; "" where there is none. Without
+    an agent it is the brand's, without the lines that name one.
 
     A line that has a variable without a value is left out: nobody reads it over before the customer does.
     """
-    fitting = (
-        Q(agent=agent) | Q(brand=ticket.brand_id, team__isnull=True) | Q(brand=ticket.brand_id, team=ticket.team_id)
-    )
+    fitting = Q(brand=ticket.brand_id, team__isnull=True)
+    if agent is not None:
+        fitting |= Q(agent=agent) | Q(brand=ticket.brand_id, team=ticket.team_id)
     found = list(Signature.objects.filter(fitting))
     if not found:
         return ""
     chosen = max(found, key=lambda one: (one.agent_id is not None, one.team_id is not None))
     values = variables.of(ticket, agent=agent, now=now)
+    if agent is None:
+        values["agent.name"] = ""
     lines = [variables.fill(line, values) for line in chosen.text.splitlines()]
     return "\n".join(line.text for line in lines if not line.unresolved).strip()
 

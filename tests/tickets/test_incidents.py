@@ -11,8 +11,21 @@ from django.utils import timezone
 
 from tests.cast import Cast, make_brand, make_channel
 from tests.plain import come_in, message
-from tickets import actions, answering, bulk, incidents, undoing
-from tickets.models import AutomaticReply, BulkJob, BulkRow, Channel, Event, Incident, Message, Ticket
+from tests.scripted import Stage
+from tests.workspace import scene
+from tickets import actions, answering, bulk, incidents, signatures, undoing
+from tickets.models import (
+    AutomaticReply,
+    BulkJob,
+    BulkRow,
+    Channel,
+    Event,
+    Identity,
+    Incident,
+    Message,
+    Route,
+    Ticket,
+)
 from tickets.models.event import by_agent
 
 
@@ -143,6 +156,67 @@ def test_one_answer_reaches_all_in_their_language(line: Channel, cast: Cast, out
     }  # fmt: skip
     shown = desk.get(page).content.decode()
     assert "not done: 1" in shown and f"#{english.number}" in shown and f"#{apart.number}" not in shown
+
+
+def test_the_same_answer_to_all_is_got_once(line: Channel, cast: Cast, outage: Incident, desk: Client) -> None:
+    Incident.objects.update(answers_new=False)
+    outage.refresh_from_db()
+    early, late = ask(line, 1), ask(line, 2)
+    link(early, outage, cast)
+    page, words = f"/settings/incidents/{outage.pk}/answers/", {"en": "Soon fixed", "ko": "곧 고쳐요"}
+    for who in (cast.manager, cast.admin):
+        desk.force_login(who)
+        desk.post(page, words)
+        bulk.drain(seconds=5, now=timezone.now())
+        link(late, outage, cast)
+    assert said(early) == said(late) == [("agent", "Soon fixed")]
+    assert list(BulkRow.objects.filter(ticket=early, job__do="incident_answer").order_by("id").values_list("state", flat=True)) == [
+        "done", "unchanged",
+    ]  # fmt: skip
+    desk.post(page, {**words, "solve": "on"})
+    bulk.drain(seconds=5, now=timezone.now())
+    early.refresh_from_db()
+    assert (early.status, said(early)) == ("solved", [("agent", "Soon fixed")])
+    desk.post(page, {"en": "Fixed", "ko": "고쳤어요"})
+    bulk.drain(seconds=5, now=timezone.now())
+    assert len(said(early)) == 1, "it is solved"
+
+
+def test_whom_it_does_not_reach_is_told_by_ticket(cast: Cast, outage: Incident, desk: Client) -> None:
+    """WhatsApp after its day, and a number that wants no messages, with what to do; others get it."""
+    at = timezone.now() - timedelta(minutes=1)
+    whatsapp = scene.says(cast.whatsapp, scene.sender("Ana", phone="+821000000001"), "I cannot pay", at=at).ticket
+    texts = scene.says(cast.sms, scene.sender("Bo", phone="+821000000002"), "I cannot pay", at=at).ticket
+    fine = scene.says(cast.sms, scene.sender("Cho", phone="+821000000003"), "I cannot pay", at=at).ticket
+    tickets = [whatsapp, texts, fine]
+    Ticket.objects.filter(pk__in=[ticket.pk for ticket in tickets]).update(incident=outage)
+    Route.objects.filter(ticket=whatsapp).update(window_expires_at=at)
+    Identity.objects.filter(customer=texts.customer).update(opted_out_at=at)
+    desk.post(f"/settings/incidents/{outage.pk}/answers/", {"en": "Fixed", "ko": "고쳤어요"})
+    bulk.drain(seconds=5, now=timezone.now())
+    job = BulkJob.objects.get(do="incident_answer")
+    assert [len(said(ticket)) for ticket in tickets] == [0, 0, 1]
+    errors = desk.get(f"/bulk/{job.pk}/errors/").content.decode()
+    assert f"#{whatsapp.number}" in errors and "Send a template" in errors
+    assert f"#{texts.number}" in errors and "does not want messages" in errors
+    assert f"#{fine.number}" not in errors
+
+
+@pytest.mark.django_db
+def test_a_mail_to_many_is_for_its_customer_alone_and_signed_by_the_brand(scripted: Any, now: Any) -> None:
+    stage = Stage(now, kind="scripted_mail")
+    Route.objects.update(cc=["boss@example.org"])
+    signatures.keep("Mina", by=stage.mina)
+    signatures.keep("{{brand.name}} service\n{{agent.name}}", by=stage.mina, brand=stage.brand)
+    outage = Incident.objects.create(brand=stage.brand, title="Down", opened_by=stage.mina)
+    Ticket.objects.update(incident=outage)
+    ticket = Ticket.objects.get()
+    value = {"incident": outage.pk, "en": "Fixed", "ko": "고쳤어요", "solve": False}
+    incidents.answer(ticket, value, agent=stage.mina, now=now)
+    sent = Message.objects.get(direction="out")
+    assert (sent.to, sent.cc, sent.signature) == (["sora@example.org"], [], "Acme service")
+    assert Route.objects.get().cc == ["boss@example.org"], "who takes part still does"
+    assert sent.parts.get().text.endswith("-- \nAcme service")
 
 
 def test_its_end_solves_all_of_them(line: Channel, cast: Cast, outage: Incident, desk: Client) -> None:

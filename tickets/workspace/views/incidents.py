@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import wraps
 from typing import Any
-from uuid import uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -113,7 +112,7 @@ def answers(request: HttpRequest, pk: int) -> HttpResponse:
         problem = _("Write the text in both languages: customers are answered in theirs.")
         context = {**_context(found, agent), "problem": problem, "said": said}
         return render(request, "workspace/settings/incident.html", context, status=422)
-    value = {"incident": found.pk, "key": str(uuid4()), "solve": "solve" in request.POST, **said}
+    value = {"incident": found.pk, "solve": "solve" in request.POST, **said}
     bulk.start(agent, "incident_answer", value, _linked(agent, found).values_list("pk", flat=True)[: bulk.MOST])
     messages.success(request, _("The answers are on their way."))
     return redirect("incident", found.pk)
