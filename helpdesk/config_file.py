@@ -1,4 +1,5 @@
-"""Skills, business hours, teams, rules, promises and shared macros as one text that can be read, compared and carried.
+"""Skills, business hours, teams, promises, macros, rules, automatic answers and signatures as one text that can be read,
+compared and carried.
 
 Names stand for ids, so that the text means the same elsewhere. Reading it in makes and changes what it names and
 removes nothing. What stands in it already as it is here is left alone, so that no version rises without a reason.
@@ -14,18 +15,30 @@ from typing import Any
 import yaml
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents.forms import parse_windows
 from agents.models import Agent, AuditEntry, Calendar, CalendarClosing, CalendarWindow, Skill, Team
-from tickets import conditions, deeds
-from tickets.models import Macro, Rule, SlaPolicy, SlaTarget, Ticket, Webhook
+from tickets import answering, conditions, deeds, signatures
+from tickets.models import (
+    AutomaticAnswer,
+    Brand,
+    Channel,
+    Macro,
+    Rule,
+    Signature,
+    SlaPolicy,
+    SlaTarget,
+    Ticket,
+    Webhook,
+)
 from tickets.models.sla import SlaMetric
 from tickets.routing import rules, versions
 
 VERSION = 1
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_TEAM = ("sticky_days", "accept_seconds", "give_back_minutes", "overflow_minutes")
+_TEAM = ("sticky_days", "accept_seconds", "give_back_minutes", "overflow_minutes", "answerer_takes")
 _RULE = ("when", "after_minutes", "business", "active", "stop")
 Item = dict[str, Any]
 
@@ -54,6 +67,8 @@ def take_over(text: str, *, by: Agent | None) -> list[str]:
             except (conditions.Invalid, deeds.Invalid, ValidationError, ValueError, KeyError, TypeError) as fault:
                 reason = f"{fault} is missing" if isinstance(fault, KeyError) else "; ".join(_words(fault))
                 raise Unfit(f"{name}, {_key(item) or place + 1}: {reason}") from fault
+        if name in _ORDERED:
+            _put_in_order(_ORDERED[name], [_key(item) for item in items])
     after = export()
     changed = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "now", "then", lineterm=""))
     if changed:
@@ -84,7 +99,21 @@ def _parsed(text: str) -> dict[str, list[Any]]:
 
 
 def _key(item: Any) -> str:
-    return str(item.get("name", "")) if isinstance(item, dict) else str(item)
+    """What it is known by: one of two with the same key is the other."""
+    if not isinstance(item, dict):
+        return str(item)
+    parts = ("name", "team") if "name" in item else ("channel", "kind", "brand", "team")
+    return " ".join(str(item[part]) for part in parts if item.get(part))
+
+
+def _put_in_order(model: Any, names: list[str]) -> None:
+    """As they stand in the text; what it does not name follows, in the order that it has."""
+    rows = list(model.objects.select_for_update().order_by("position", "id"))
+    places = {name: place for place, name in enumerate(names)}
+    rows.sort(key=lambda row: places.get(row.name, len(names)))
+    for place, row in enumerate(rows):
+        if row.position != place:
+            model.objects.filter(pk=row.pk).update(position=place)
 
 
 def _words(fault: Exception) -> Iterable[str]:
@@ -104,6 +133,8 @@ _NAMED: Mapping[str, tuple[Any, str]] = {
     "webhook": (Webhook, "url"),
     "agents": (Agent, "email"),
     "teams": (Team, "name"),
+    "brand": (Brand, "key"),
+    "channel": (Channel, "slug"),
 }
 
 
@@ -141,7 +172,7 @@ def _tree(tree: Any, exchange: Callable[[str, Any], Any]) -> Any:
         return tree
     if "field" not in tree:
         return {group: [_tree(branch, exchange) for branch in branches] for group, branches in tree.items()}
-    if tree["field"] not in ("team", "assignee"):
+    if tree["field"] not in ("team", "assignee", "brand"):
         return tree
     return {**tree, "value": [exchange(tree["field"], value) for value in tree["value"]]}
 
@@ -282,12 +313,16 @@ def _apply_policy(item: Item, place: int) -> None:
     )
 
 
+def _shared_macros() -> QuerySet[Macro]:
+    return Macro.objects.filter(scope__in=(Macro.Scope.SHARED, Macro.Scope.TEAM), deleted_at__isnull=True)
+
+
 def _macros() -> Iterable[Item]:
-    """Those of everybody. Files and what people keep for themselves stay where they are."""
-    shared = Macro.objects.filter(scope=Macro.Scope.SHARED, deleted_at__isnull=True)
-    for macro in shared.order_by("folder", "title", "id"):
+    """Those of everybody and of teams. Files and what people keep for themselves stay where they are."""
+    for macro in _shared_macros().select_related("team").order_by("folder", "title", "id"):
         yield {
             "name": macro.title,
+            "team": macro.team.name if macro.team else None,
             "code": macro.code,
             "folder": macro.folder,
             "kind": macro.kind,
@@ -297,12 +332,13 @@ def _macros() -> Iterable[Item]:
 
 
 def _apply_macro(item: Item, place: int) -> None:
-    shared = Macro.objects.filter(scope=Macro.Scope.SHARED, deleted_at__isnull=True)
+    team = _id_of("team", item.get("team"))
+    scope = Macro.Scope.TEAM if team else Macro.Scope.SHARED
     owner = Agent.objects.filter(role=Agent.Role.OWNER, is_active=True).order_by("id").first()
     if owner is None:
         raise ValueError("there is no owner to whom it could belong")
-    macro = shared.filter(title=item["name"]).first() or Macro(
-        title=item["name"], scope=Macro.Scope.SHARED, owner=owner
+    macro = _shared_macros().filter(title=item["name"], team=team).first() or Macro(
+        title=item["name"], scope=scope, team_id=team, owner=owner
     )
     for name in ("code", "folder", "kind", "text"):
         setattr(macro, name, item.get(name, getattr(macro, name)))
@@ -311,6 +347,45 @@ def _apply_macro(item: Item, place: int) -> None:
     macro.save()
 
 
+def _answers() -> Iterable[Item]:
+    for answer in AutomaticAnswer.objects.select_related("channel").order_by("channel__slug", "kind"):
+        yield {
+            "channel": answer.channel.slug,
+            "kind": answer.kind,
+            "active": answer.active,
+            "en": answer.text_en,
+            "ko": answer.text_ko,
+        }
+
+
+def _apply_answer(item: Item, place: int) -> None:
+    """Channels stay as they are, with their secrets: what speaks of one that is not here does not fit."""
+    channel, kind = _id_of("channel", item["channel"]), AutomaticAnswer.Kind(item["kind"])
+    answer = AutomaticAnswer.objects.filter(channel=channel, kind=kind).first()
+    answer = answer or AutomaticAnswer(channel_id=channel, kind=kind)
+    answer.active = item.get("active", False)
+    answer.text_en, answer.text_ko = item.get("en", ""), item.get("ko", "")
+    if problem := answering.fault_of(answer):
+        raise ValueError(problem)
+    answer.full_clean()
+    answer.save()
+
+
+def _signatures() -> Iterable[Item]:
+    """Those of brands and of their teams. Everybody's own is theirs."""
+    rows = Signature.objects.filter(agent__isnull=True).select_related("brand", "team")
+    for one in rows.order_by("brand__key", "team__name"):
+        assert one.brand is not None, "who has no agent has a brand"
+        yield {"brand": one.brand.key, "team": one.team.name if one.team else None, "text": one.text}
+
+
+def _apply_signature(item: Item, place: int) -> None:
+    brand = Brand.objects.get(pk=_id_of("brand", item["brand"]))
+    team = Team.objects.get(pk=_id_of("team", item["team"])) if item.get("team") else None
+    signatures.keep(item["text"], by=None, brand=brand, team=team)
+
+
+_ORDERED: Mapping[str, Any] = {"policies": SlaPolicy, "rules": Rule}
 SECTIONS: Mapping[str, tuple[Callable[[], Iterable[Any]], Callable[[Any, int], None]]] = {
     "skills": (_skills, _apply_skill),
     "calendars": (_calendars, _apply_calendar),
@@ -318,4 +393,6 @@ SECTIONS: Mapping[str, tuple[Callable[[], Iterable[Any]], Callable[[Any, int], N
     "policies": (_policies, _apply_policy),
     "macros": (_macros, _apply_macro),
     "rules": (_rules, _apply_rule),
+    "answers": (_answers, _apply_answer),
+    "signatures": (_signatures, _apply_signature),
 }

@@ -72,6 +72,15 @@ def fill(text: str, *, brand: Brand, number: int, channel: Channel, language: st
     return variables.fill(text, values)
 
 
+def fault_of(answer: AutomaticAnswer) -> str:
+    """What keeps it from being used, in the reader's language; "" where nothing does."""
+    if answer.active and not (answer.text_en and answer.text_ko):
+        return _("Write the text in both languages: customers are answered in theirs.")
+    if slips := unknown(answer.text_en + answer.text_ko):
+        return _("These places stand for nothing here: %(names)s") % {"names": ", ".join(slips)}
+    return ""
+
+
 def unknown(text: str) -> list[str]:
     """Variables that stand for nothing here."""
     return [found[0] for found in variables.VARIABLE.finditer(text) if found[1].lower() not in NAMES]

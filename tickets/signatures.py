@@ -36,7 +36,7 @@ def text_for(ticket: Ticket, *, agent: Agent | None, now: datetime) -> str:
     return "\n".join(line.text for line in lines if not line.unresolved).strip()
 
 
-def keep(text: str, *, by: Agent, brand: Brand | None = None, team: Team | None = None) -> None:
+def keep(text: str, *, by: Agent | None, brand: Brand | None = None, team: Team | None = None) -> None:
     """Write the signature of a brand (and team), or without one the author's own. An empty text removes it. Raises
     ValueError for a variable that stands for nothing, or a text that is too long."""
     text = text.replace("\r\n", "\n").strip()

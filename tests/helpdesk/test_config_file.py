@@ -14,7 +14,8 @@ from agents.models import Agent, AuditEntry, Calendar, CalendarWindow, Skill, Te
 from helpdesk import config_file
 from tests import cast
 from tests.cast import Cast
-from tickets.models import Macro, Rule, SlaPolicy, SlaTarget
+from tickets import signatures
+from tickets.models import AutomaticAnswer, Macro, Rule, Signature, SlaPolicy, SlaTarget
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,12 @@ def configured(people: Cast) -> Cast:
         title="Refund done", folder="Refunds", scope="shared", owner=people.admin, text="환불해 드렸습니다.",
         deeds=[{"do": "team", "team": people.billing.pk}],
     )  # fmt: skip
+    AutomaticAnswer.objects.create(
+        channel=people.email, kind="first_contact", active=True, text_en="We have it.", text_ko="받았어요."
+    )
+    signatures.keep("{{brand.name}}", by=people.admin, brand=people.brand)
+    signatures.keep("Support of {{brand.name}}", by=people.admin, brand=people.brand, team=people.support)
+    signatures.keep("Mina", by=people.agent)
     return people
 
 
@@ -71,12 +78,30 @@ def test_what_goes_out_comes_in_again_and_changes_nothing(configured: Cast) -> N
 
 def test_an_empty_place_becomes_the_same(configured: Cast) -> None:
     text = config_file.export()
-    for model in (Macro, Rule, SlaTarget, SlaPolicy, Skill):
+    for model in (Macro, Rule, SlaTarget, SlaPolicy, Skill, AutomaticAnswer):
         model.objects.all().delete()
     Team.objects.update(calendar=None, overflow=None, accept_seconds=None)
     Calendar.objects.all().delete()
     assert config_file.take_over(text, by=configured.admin)
     assert config_file.export() == text
+
+
+def test_the_order_of_the_text_is_the_order_here(configured: Cast) -> None:
+    for place, name in enumerate(("Second", "Third"), start=1):
+        Rule.objects.create(name=name, position=place, conditions={}, actions=[{"do": "priority", "priority": 3}])
+    content = yaml.safe_load(config_file.export())
+    content["rules"] = [content["rules"][1], content["rules"][0]]
+    assert config_file.take_over(yaml.safe_dump(content, allow_unicode=True), by=configured.admin)
+    assert [rule.name for rule in Rule.objects.order_by("position")] == ["Second", "Refunds", "Third"]
+    assert set(Rule.objects.values_list("version", flat=True)) == {1}, "nothing of them has changed"
+
+
+def test_what_people_sign_with_themselves_stays_theirs(configured: Cast) -> None:
+    content = yaml.safe_load(config_file.export())
+    assert [one["text"] for one in content["signatures"]] == ["Support of {{brand.name}}", "{{brand.name}}"]
+    content["signatures"][1]["text"] = "The shop"
+    config_file.take_over(yaml.safe_dump(content, allow_unicode=True), by=configured.admin)
+    assert set(Signature.objects.values_list("text", flat=True)) == {"Support of {{brand.name}}", "The shop", "Mina"}
 
 
 def test_an_edited_rule_rises_by_one_version_and_is_audited(configured: Cast) -> None:
@@ -106,6 +131,9 @@ def test_comparing_changes_nothing(configured: Cast) -> None:
         ("version: 1\nrules: [{name: A, if: {field: gone, op: is, value: [1]}, then: [{do: tags, add: [a]}]}]", "A"),
         ("version: 1\ncalendars: [{name: A, time_zone: Asia/Seoul, week: {mon: ['9-x']}}]", "Write hours"),
         ("version: 1\npolicies: [{name: A, minutes: {high: {never: 5}}}]", "never"),
+        ("version: 1\nanswers: [{channel: nowhere, kind: first_contact}]", "no channel 'nowhere'"),
+        ("version: 1\nanswers: [{channel: shop-email, kind: first_contact, active: true, en: Hi}]", "both languages"),
+        ("version: 1\nsignatures: [{brand: shop, text: '{{nothing}}'}]", "nothing"),
         ("version: 1\nskills: [French]\nmacros: [{name: A, deeds: [{do: dance}]}]", "A"),
     ],
 )

@@ -10,7 +10,9 @@ from helpdesk import config_file
 
 
 class Command(BaseCommand):
-    help = "Writes skills, hours, teams, rules, SLA policies and shared macros as YAML, or takes them over from it."
+    help = (
+        "Writes skills, hours, teams, SLA policies, macros, rules, answers and signatures as YAML, or takes them over."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)

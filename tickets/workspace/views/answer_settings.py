@@ -103,10 +103,7 @@ def _take(found: list[AutomaticAnswer], request: HttpRequest) -> str:
             request.POST.get(f"{answer.kind}-{language}", "").replace("\r\n", "\n").strip()[:LONGEST_TEXT]
             for language in ("en", "ko")
         )
-        if answer.active and not (answer.text_en and answer.text_ko):
-            problem = problem or _("Write the text in both languages: customers are answered in theirs.")
-        if slips := answering.unknown(answer.text_en + answer.text_ko):
-            problem = problem or _("These places stand for nothing here: %(names)s") % {"names": ", ".join(slips)}
+        problem = problem or answering.fault_of(answer)
     return problem
 
 
