@@ -16,10 +16,11 @@ def saved() -> list[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rules_are_dragged_moved_by_keys_and_put_back(crew: people.Cast, screen: Any) -> None:
+def test_rules_are_dragged_moved_by_keys_and_put_back(crew: people.Cast, screen: Any, live_server: Any) -> None:
     for n, name in enumerate(["One", "Two", "Three"]):
         Rule.objects.create(name=name, position=n, conditions={}, actions=[{"do": "priority", "priority": 3}])
-    page = screen(crew.admin, "/settings/rules/")
+    page = screen(crew.admin)
+    page.goto(f"{live_server}/settings/rules/")
     names = page.locator(".rule h2 a")
     said, toast = page.locator("sortable-list [role=status]"), page.locator(".toast")
 

@@ -151,3 +151,71 @@ def test_trials_are_for_admins_and_shown_to_their_author_only(people: Cast) -> N
     other = cast.make_agent("Ada Two", role="admin")
     client.force_login(other, backend="django.contrib.auth.backends.ModelBackend")
     assert client.get(f"/settings/rules/trials/{begun.pk}/").status_code == 404
+
+
+def test_a_set_is_tried_in_another_order_and_with_others_switched_on(people: Cast) -> None:
+    ticket, plain = say(people, "I want a refund", 1), say(people, "Hello", 2)
+    first = a_rule(
+        people, name="All to Support", conditions={}, actions=[{"do": "team", "team": people.support.pk}], stop=True
+    )
+    second, off = a_rule(people, position=1), a_rule(people, name="Off", position=2, active=False)
+    for rule in (first, second, off):
+        rule.save()
+
+    def counted(ordered: list[Rule]) -> tuple[RuleTrial, list[int]]:
+        begun = trial.begin_set(ordered, by=people.admin, now=NOW)
+        while trial.drain(now=NOW, seconds=60):
+            pass
+        return begun, trial.counts(begun)
+
+    assert counted([first, second, off])[1] == [2, 0, 0]
+    begun, counts = counted([second, first, off])
+    assert counts == [1, 2, 0]
+    assert trial.result(begun)[:2] == (2, 2)
+    assert begun.rows.get(ticket=ticket).team_would == people.support, "the later one has the last word"
+    off.active, first.active = True, False
+    begun, counts = counted([first, off, second])
+    assert counts == [0, 1, 1]
+    assert begun.rows.get(ticket=plain).matched is False
+    assert not Rule.objects.get(pk=off.pk).active
+
+
+def test_the_tickets_of_a_month_are_more_than_the_last_ones(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        say(people, "Hello", n)
+    Ticket.objects.filter(pk=Ticket.objects.earliest("pk").pk).update(created_at=NOW - timedelta(days=31))
+    monkeypatch.setattr(trial, "LAST", 1)
+    rule = a_rule(people)
+    assert [trial.begin_set([rule], by=people.admin, days=days, now=NOW).total for days in (None, 30)] == [1, 2]
+
+
+def test_a_set_is_put_together_tried_and_made_so(people: Cast) -> None:
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    refund, quiet, other = (
+        a_rule(people, name="Refund"),
+        a_rule(people, name="Quiet", position=1),
+        a_rule(people, name="Rated", when="rated", position=2),
+    )
+    last = a_rule(people, name="Last", conditions={}, position=3, stop=True)
+    for rule in (refund, quiet, other, last):
+        rule.save()
+    say(people, "I want a refund", 1)
+    page = client.get("/settings/rules/trials/set/").content.decode()
+    assert "Refund" in page and "Rated" not in page
+    chosen = {"when": "created", "rule": [last.pk, quiet.pk, refund.pk], "on": [last.pk, refund.pk]}
+    begun = client.post("/settings/rules/trials/set/", chosen)
+    assert begun.status_code == 302
+    while trial.drain(now=NOW, seconds=60):
+        pass
+    shown = client.get(begun.url).content.decode()
+    assert "every 1s" not in shown and "rule 1 (Last) stops" in shown
+    again = client.get("/settings/rules/trials/set/", {"from": RuleTrial.objects.get().pk}).content.decode()
+    assert [again.index(f'data-key="{rule.pk}"') for rule in (last, quiet, refund)] == sorted(
+        again.index(f'data-key="{rule.pk}"') for rule in (last, quiet, refund)
+    )
+    assert list(Rule.objects.order_by("position")) == [refund, quiet, other, last], "nothing is saved"
+    client.post(f"{begun.url}adoption/")
+    assert list(Rule.objects.order_by("position")) == [last, quiet, other, refund]
+    assert list(Rule.objects.filter(active=False)) == [quiet]
+    assert AuditEntry.objects.get(kind="rules_ordered").facts["switched"] == {str(quiet.pk): False}

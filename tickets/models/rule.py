@@ -162,15 +162,16 @@ class RoutingDecision(models.Model):
 
 
 class RuleTrial(models.Model):
-    """A rule, among the others as they are, tried on past tickets. It reads, and changes nothing.
+    """A rule among the others as they are, or a whole set, tried on past tickets. It reads, and changes nothing.
 
-    `rules` holds all of them in order as they were when it began; `tried` is the place of the one that it is about.
+    `rules` holds all of them in order as they were when it began; `tried` is the place of the one that it is about, NULL
+    where it is about the set.
     """
 
     agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
     rule = models.ForeignKey(Rule, null=True, on_delete=models.CASCADE, related_name="trials")
     rules = models.JSONField()
-    tried = models.PositiveIntegerField()
+    tried = models.PositiveIntegerField(null=True)
     total = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
@@ -182,7 +183,8 @@ class RuleTrial(models.Model):
 class RuleTrialRow(models.Model):
     """What the rules would have made of one ticket, beside what was made of it.
 
-    `held` says of each condition of the tried rule whether it held; NULL while the ticket waits for its turn.
+    `held` says of each condition of the tried rule (of a set: of each rule) whether it held; NULL while the ticket waits
+    for its turn.
     """
 
     trial = models.ForeignKey(RuleTrial, on_delete=models.CASCADE, related_name="rows")

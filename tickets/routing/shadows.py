@@ -36,7 +36,7 @@ def standing(ordered: Sequence[Rule], *, now: datetime) -> dict[int, Standing]:
     for n, rule in enumerate(ordered):
         hits, last_at = counted.get(rule.pk, (0, None))
         never = rule.active and max(last_at or rule.updated_at, rule.updated_at) <= now - QUIET
-        found[rule.pk] = Standing(hits, last_at, never, _shadow(ordered, n))
+        found[rule.pk] = Standing(hits, last_at, never, shadow_of(ordered, n))
     return found
 
 
@@ -49,7 +49,7 @@ def _counted(*, since: datetime) -> dict[int, tuple[int, datetime | None]]:
     return {pk: (hits, last_at) for pk, hits, last_at in counted.values_list("pk", "hits", "last_at")}
 
 
-def _shadow(ordered: Sequence[Rule], n: int) -> tuple[int, Rule] | None:
+def shadow_of(ordered: Sequence[Rule], n: int) -> tuple[int, Rule] | None:
     """The first rule above that stops whenever this one would hold.
 
     It was asked before those between them had changed anything: what it asks for must not be theirs to change.

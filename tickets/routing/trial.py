@@ -1,4 +1,4 @@
-"""A rule tried on past tickets before it bites: what it would have matched and changed, beside what really happened.
+"""A rule, or a set of them, tried on past tickets before it bites: what it would have matched and changed, beside what really happened.
 
 Each ticket is looked at as it was when it came: its first words, its channel's team, no tags, the usual priority; custom
 fields and customers have no past, and are as they are today. The other rules run around the tried one in their order.
@@ -8,11 +8,11 @@ Nothing but the trial's own rows is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 
 from agents.models import Agent, Team
@@ -23,9 +23,11 @@ from tickets.routing import rules
 from tickets.wake import wake
 
 TRIED = (Rule.When.CREATED, Rule.When.CUSTOMER_REPLIED)  # of which the past tells enough
-LAST = 500  # tickets that a trial looks at
+LAST = 500  # tickets that a trial looks at, or those of so many
+DAYS = 30
+MOST = 10_000  # of these days
 BATCH = 50  # of them in one transaction
-_KEPT = ("name", "when", "conditions", "actions", "stop")
+_KEPT = ("id", "name", "when", "conditions", "actions", "stop", "active")
 
 
 class Result(NamedTuple):
@@ -35,22 +37,37 @@ class Result(NamedTuple):
     changed_priority: int
 
 
-@transaction.atomic
 def begin(rule: Rule, *, by: Agent, now: datetime) -> RuleTrial:
-    """Try a rule, saved or not, on the newest tickets that its author may see. Worked off in the background."""
+    """Try a rule, saved or not, switched on or not, on the newest tickets that its author may see. Worked off in the
+    background."""
     others = list(Rule.objects.filter(when=rule.when, active=True).exclude(pk=rule.pk).order_by("position", "id"))
     place = len(others)
     if rule.pk is not None:
         place = sum((one.position, one.pk) < (rule.position, rule.pk) for one in others)
-    ordered = [*others[:place], rule, *others[place:]]
+    return _begin([*others[:place], rule, *others[place:]], tried=place, by=by, now=now)
+
+
+def begin_set(ordered: Sequence[Rule], *, by: Agent, days: int | None = None, now: datetime) -> RuleTrial:
+    """Try these rules of one kind in this order, each as it is switched on or off here, on the newest tickets or on those
+    of so many days."""
+    return _begin(ordered, tried=None, by=by, days=days, now=now)
+
+
+@transaction.atomic
+def _begin(
+    ordered: Sequence[Rule], *, tried: int | None, by: Agent, days: int | None = None, now: datetime
+) -> RuleTrial:
     trial = RuleTrial.objects.create(
         agent=by,
-        rule_id=rule.pk,
+        rule_id=ordered[tried].pk if tried is not None else None,
         rules=[{name: getattr(one, name) for name in _KEPT} for one in ordered],
-        tried=place,
+        tried=tried,
         created_at=now,
     )
-    newest = tickets_for(by).filter(merged_into__isnull=True).order_by("-id").values_list("pk", flat=True)[:LAST]
+    seen = tickets_for(by).filter(merged_into__isnull=True)
+    if days:
+        seen = seen.filter(created_at__gte=now - timedelta(days=days))
+    newest = seen.order_by("-id").values_list("pk", flat=True)[: MOST if days else LAST]
     RuleTrialRow.objects.bulk_create(RuleTrialRow(trial=trial, ticket_id=pk) for pk in newest)
     trial.total = trial.rows.count()
     trial.save(update_fields=["total"])
@@ -69,6 +86,11 @@ def drain(*, now: datetime, seconds: float) -> int:
     return seen
 
 
+def rules_of(trial: RuleTrial) -> list[Rule]:
+    """As they were tried. They are not to be saved."""
+    return [Rule(**kept) for kept in trial.rules]
+
+
 def result(trial: RuleTrial) -> Result:
     counted = trial.rows.aggregate(
         seen=Count("pk", filter=Q(matched__isnull=False)),
@@ -77,6 +99,18 @@ def result(trial: RuleTrial) -> Result:
         matched=Count("pk", filter=Q(matched=True)),  # last: the others count the column
     )
     return Result(**counted)
+
+
+def counts(trial: RuleTrial) -> list[int]:
+    """Of a set: on how many of the tickets each rule has held so far."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT place, count(*) FROM tickets_ruletrialrow, unnest(held) WITH ORDINALITY AS one (held_here, place)"
+            " WHERE trial_id = %s AND held_here GROUP BY place",
+            [trial.pk],
+        )
+        found = dict(cursor.fetchall())
+    return [found.get(place + 1, 0) for place in range(len(trial.rules))]
 
 
 def leaves_of(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -99,11 +133,12 @@ def _batch(trial_id: int, *, now: datetime) -> int:
         trial.finished_at = now
         trial.save(update_fields=["finished_at"])
         return 0
-    ordered = [Rule(**kept) for kept in trial.rules]
+    ordered = rules_of(trial)
+    tried = ordered[trial.tried] if trial.tried is not None else None
     tickets = {ticket.pk: ticket for ticket in _as_they_came([row.ticket_id for row in rows])}
     teams = set(Team.objects.values_list("pk", flat=True))
     for row in rows:
-        _try(row, tickets[row.ticket_id], ordered, tried=ordered[trial.tried], teams=teams)
+        _try(row, tickets[row.ticket_id], ordered, tried=tried, teams=teams)
     RuleTrialRow.objects.bulk_update(
         rows, ["matched", "held", "team_was", "team_would", "priority_was", "priority_would"]
     )
@@ -129,14 +164,19 @@ def _as_they_came(ids: Sequence[int]) -> Iterable[Ticket]:
     )
 
 
-def _try(row: RuleTrialRow, ticket: Ticket, ordered: Sequence[Rule], *, tried: Rule, teams: set[int]) -> None:
+def _try(row: RuleTrialRow, ticket: Ticket, ordered: Sequence[Rule], *, tried: Rule | None, teams: set[int]) -> None:
     facts = _facts(ticket)
     before = dict(facts)
-    row.matched, row.held = False, []
-    for rule, outcome in rules.evaluate(ordered, facts):
+    held: list[Rule] = []
+    row.held = []
+    for rule, outcome in rules.evaluate([one for one in ordered if one.active or one is tried], facts):
+        if outcome and outcome.matched:
+            held.append(rule)
         if rule is tried:
-            row.matched = bool(outcome and outcome.matched)
             row.held = [_holds(leaf, facts) for leaf in leaves_of(rule.conditions)]
+    row.matched = tried in held if tried else bool(held)
+    if tried is None:
+        row.held = [any(one is rule for one in held) for rule in ordered]
     would = facts["team"] if facts["team"] in teams else before["team"]
     row.team_would_id = would or None
     row.team_was_id = ticket.first_team or ticket.team_id  # type: ignore[attr-defined]

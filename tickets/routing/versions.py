@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -56,6 +56,27 @@ def restore(version: RuleVersion, *, by: Agent, now: datetime) -> Rule:
             setattr(rule, name, version.content[name])
     rules.validate(rule)
     return save(rule, by=by, now=now, restored=version.number)
+
+
+@transaction.atomic
+def adopt(ordered: Sequence[Rule], *, by: Agent, now: datetime) -> None:
+    """Give the rules that are still there the order and the switches of these. The places that they have among the
+    others are shared out anew. Written to the audit log."""
+    stored = list(Rule.objects.select_for_update().order_by("position", "id"))
+    by_id = {rule.pk: rule for rule in stored}
+    moved = [by_id[rule.pk] for rule in ordered if rule.pk in by_id]
+    switched = {rule.pk: rule.active for rule in ordered if rule.pk in by_id and by_id[rule.pk].active != rule.active}
+    theirs = {rule.pk for rule in moved}
+    following = iter(moved)
+    for place, rule in enumerate([next(following) if one.pk in theirs else one for one in stored]):
+        rule.position = place
+        if rule.pk in switched:
+            rule.active, rule.updated_at = switched[rule.pk], now
+    Rule.objects.bulk_update(stored, ["position", "active", "updated_at"])
+    order = [rule.pk for rule in sorted(stored, key=lambda rule: rule.position)]
+    AuditEntry.write(
+        "rules_ordered", actor=by, facts={"order": order, "switched": {f"{pk}": on for pk, on in switched.items()}}
+    )
 
 
 def content_of(rule: Rule) -> dict[str, Any]:
