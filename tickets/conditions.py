@@ -446,52 +446,88 @@ def asked_facts_of(ticket: Ticket, reader: Reader) -> Facts:
     return facts
 
 
-class Facts(dict[str, Any]):
-    """What the predicate looks at. What costs another query is found when a tree asks for it, and kept."""
+class TeamHours:
+    """The business hours of teams, each looked up once."""
 
-    def __init__(self, known: Mapping[str, Any], found: Mapping[str, Callable[[Facts], Any]]) -> None:
+    def __init__(self) -> None:
+        self._known: dict[int, Hours] = {}
+
+    def of(self, team_id: int) -> Hours:
+        """Those of the team, or the usual ones."""
+        if team_id not in self._known:
+            own = Q(pk__in=Team.objects.filter(pk=team_id).values("calendar"))
+            calendar = Calendar.objects.filter(own | Q(is_default=True)).order_by("is_default").first()
+            self._known[team_id] = calendar.hours() if calendar else ALWAYS
+        return self._known[team_id]
+
+
+class Facts(dict[str, Any]):
+    """What the predicate looks at. What costs another query is found when a tree asks for it, and kept; what the clock
+    says is that of the team and the moment ("now") that stand here then."""
+
+    def __init__(self, known: Mapping[str, Any], found: Mapping[str, Callable[[], Any]], team_hours: TeamHours) -> None:
         super().__init__(known)
-        self._found = found
+        self._found, self._hours = found, team_hours
 
     def __missing__(self, name: str) -> Any:
-        value = self[name] = self._found[name](self)
+        if name in OF_THE_CLOCK:
+            return OF_THE_CLOCK[name](self._hours.of(self["team"]), self["now"])
+        value = self[name] = self._found[name]()
         return value
+
+
+OF_THE_CLOCK: Mapping[str, Callable[[Hours, datetime], Any]] = {
+    "hours": lambda open_hours, now: "open" if hours.is_open(open_hours, now) else "closed",
+    "weekday": lambda open_hours, now: now.astimezone(open_hours.zone).isoweekday(),
+}
 
 
 def facts_of(ticket: Ticket, *, now: datetime) -> Facts:
     """Of a ticket at this moment, in five queries, and one more for each that is seldom asked."""
-    customer = ticket.customer
     words = Message.objects.filter(ticket=ticket, direction="in", kind="public").order_by("seq")
-    addresses = list(customer.identities.values_list("value", flat=True))
-    return Facts(
-        {
-            "now": now,
-            "channel": ticket.first_channel.kind if ticket.first_channel else "",
-            "text": [ticket.subject, *words.values_list("text", flat=True)],
-            "subject": [ticket.subject],
-            "language": ticket.language,
-            "customer": [customer.name, *addresses],
-            "customer_tier": customer.tier,
-            "customer_organisation": [customer.organisation],
-            "customer_address": addresses,
-            "tag": set(ticket.tags.values_list("name", flat=True)),
-            "priority": ticket.priority,
-            "status": ticket.status,
-            "team": ticket.team_id or 0,
-            "assignee": ticket.assignee_id or 0,
-            "csat": ticket.csat,
-            "brand": ticket.brand_id,
-            "created": ticket.created_at,
-            "field.": ticket.fields,
-            "customer.": customer.attributes,
-        },
-        {
-            "to": lambda facts: _written_to(ticket),
-            "has": lambda facts: _things_with(ticket),
-            "sla": lambda facts: list(ticket.clocks.exclude(state="cancelled")),
-            **OF_THE_CLOCK,
-        },
-    )
+    addresses = list(ticket.customer.identities.values_list("value", flat=True))
+    changing = {
+        "text": [ticket.subject, *words.values_list("text", flat=True)],
+        "tag": set(ticket.tags.values_list("name", flat=True)),
+        "priority": ticket.priority,
+        "status": ticket.status,
+        "team": ticket.team_id or 0,
+        "assignee": ticket.assignee_id or 0,
+        "csat": ticket.csat,
+    }
+    found = _found(ticket) | {"sla": lambda: list(ticket.clocks.exclude(state="cancelled"))}
+    return Facts(_lasting(ticket, addresses, now=now) | changing, found, TeamHours())
+
+
+def first_facts_of(ticket: Ticket, team_hours: TeamHours) -> Facts:
+    """Those at the moment at which it came, as far as the ticket itself tells; the caller adds text, tags, priority,
+    status, team and assignee. No query where its customer with the identities and its channel are loaded. Custom
+    fields and customers have no past: they are as they are today."""
+    addresses = [identity.value for identity in ticket.customer.identities.all()]
+    known = _lasting(ticket, addresses, now=ticket.created_at) | {"csat": None, "sla": []}
+    return Facts(known, _found(ticket), team_hours)
+
+
+def _lasting(ticket: Ticket, addresses: list[str], *, now: datetime) -> dict[str, Any]:
+    customer, channel = ticket.customer, ticket.first_channel
+    return {
+        "now": now,
+        "channel": channel.kind if channel else "",
+        "subject": [ticket.subject],
+        "language": ticket.language,
+        "customer": [customer.name, *addresses],
+        "customer_tier": customer.tier,
+        "customer_organisation": [customer.organisation],
+        "customer_address": addresses,
+        "brand": ticket.brand_id,
+        "created": ticket.created_at,
+        "field.": ticket.fields,
+        "customer.": customer.attributes,
+    }
+
+
+def _found(ticket: Ticket) -> dict[str, Callable[[], Any]]:
+    return {"to": lambda: _written_to(ticket), "has": lambda: _things_with(ticket)}
 
 
 def _written_to(ticket: Ticket) -> list[str]:
@@ -507,20 +543,6 @@ def _things_with(ticket: Ticket) -> set[str]:
         "reply": Message.objects.filter(ticket=ticket, kind="public", direction="out"),
     }
     return {name for name, rows in there.items() if rows.exists()}
-
-
-def _hours_of(team_id: int) -> Hours:
-    """The business hours of a team, or the usual ones."""
-    own = Q(pk__in=Team.objects.filter(pk=team_id).values("calendar"))
-    calendar = Calendar.objects.filter(own | Q(is_default=True)).order_by("is_default").first()
-    return calendar.hours() if calendar else ALWAYS
-
-
-# Which team it has may have been changed by a rule before (`Facts` of "team").
-OF_THE_CLOCK: Mapping[str, Callable[[Facts], Any]] = {
-    "hours": lambda facts: "open" if hours.is_open(_hours_of(facts["team"]), facts["now"]) else "closed",
-    "weekday": lambda facts: facts["now"].astimezone(_hours_of(facts["team"]).zone).isoweekday(),
-}
 
 
 def validate(tree: Any) -> None:

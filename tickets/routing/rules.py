@@ -161,8 +161,6 @@ def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
     match action.get("do"):
         case "team":
             facts["team"] = action["team"]
-            for name in conditions.OF_THE_CLOCK:  # its business hours are other ones
-                facts.pop(name, None)
         case "priority":
             facts["priority"] = action["priority"]
         case "agent":

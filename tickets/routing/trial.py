@@ -136,9 +136,9 @@ def _batch(trial_id: int, *, now: datetime) -> int:
     ordered = rules_of(trial)
     tried = ordered[trial.tried] if trial.tried is not None else None
     tickets = {ticket.pk: ticket for ticket in _as_they_came([row.ticket_id for row in rows])}
-    teams = set(Team.objects.values_list("pk", flat=True))
+    teams, team_hours = set(Team.objects.values_list("pk", flat=True)), conditions.TeamHours()
     for row in rows:
-        _try(row, tickets[row.ticket_id], ordered, tried=tried, teams=teams)
+        _try(row, tickets[row.ticket_id], ordered, tried=tried, teams=teams, team_hours=team_hours)
     RuleTrialRow.objects.bulk_update(
         rows, ["matched", "held", "team_was", "team_would", "priority_was", "priority_would"]
     )
@@ -164,9 +164,17 @@ def _as_they_came(ids: Sequence[int]) -> Iterable[Ticket]:
     )
 
 
-def _try(row: RuleTrialRow, ticket: Ticket, ordered: Sequence[Rule], *, tried: Rule | None, teams: set[int]) -> None:
-    facts = _facts(ticket)
-    before = dict(facts)
+def _try(
+    row: RuleTrialRow,
+    ticket: Ticket,
+    ordered: Sequence[Rule],
+    *,
+    tried: Rule | None,
+    teams: set[int],
+    team_hours: conditions.TeamHours,
+) -> None:
+    facts = _facts(ticket, team_hours)
+    team_before = facts["team"]
     held: list[Rule] = []
     row.held = []
     for rule, outcome in rules.evaluate([one for one in ordered if one.active or one is tried], facts):
@@ -177,7 +185,7 @@ def _try(row: RuleTrialRow, ticket: Ticket, ordered: Sequence[Rule], *, tried: R
     row.matched = tried in held if tried else bool(held)
     if tried is None:
         row.held = [any(one is rule for one in held) for rule in ordered]
-    would = facts["team"] if facts["team"] in teams else before["team"]
+    would = facts["team"] if facts["team"] in teams else team_before
     row.team_would_id = would or None
     row.team_was_id = ticket.first_team or ticket.team_id  # type: ignore[attr-defined]
     row.priority_would = facts["priority"]
@@ -189,36 +197,24 @@ def _holds(leaf: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     return bool(outcome and outcome.matched)
 
 
-def _facts(ticket: Ticket) -> conditions.Facts:
+def _facts(ticket: Ticket, team_hours: conditions.TeamHours) -> conditions.Facts:
     """Those of `conditions.facts_of` at the moment at which the ticket came."""
-    channel, customer = ticket.first_channel, ticket.customer
-    addresses = [identity.value for identity in customer.identities.all()]
+    channel = ticket.first_channel
     written_to = [channel.address, channel.name] if channel else []
-    known = {
-        "now": ticket.created_at,
-        "channel": channel.kind if channel else "",
-        "text": [ticket.subject, ticket.first_text or ""],  # type: ignore[attr-defined]
-        "subject": [ticket.subject],
-        "language": ticket.language,
-        "to": [*written_to, *(ticket.first_to or []), *(ticket.first_cc or [])],  # type: ignore[attr-defined]
-        "has": {"attachment"} if ticket.first_file else set(),  # type: ignore[attr-defined]
-        "customer": [customer.name, *addresses],
-        "customer_tier": customer.tier,
-        "customer_organisation": [customer.organisation],
-        "customer_address": addresses,
-        "tag": set(),
-        "priority": Ticket.Priority.NORMAL.value,
-        "status": Ticket.Status.NEW.value,
-        "team": (channel.team_id if channel else None) or 0,
-        "assignee": 0,
-        "csat": None,
-        "brand": ticket.brand_id,
-        "created": ticket.created_at,
-        "sla": [],
-        "field.": ticket.fields,
-        "customer.": customer.attributes,
-    }
-    return conditions.Facts(known, conditions.OF_THE_CLOCK)
+    facts = conditions.first_facts_of(ticket, team_hours)
+    facts.update(
+        {
+            "text": [ticket.subject, ticket.first_text or ""],  # type: ignore[attr-defined]
+            "to": [*written_to, *(ticket.first_to or []), *(ticket.first_cc or [])],  # type: ignore[attr-defined]
+            "has": {"attachment"} if ticket.first_file else set(),  # type: ignore[attr-defined]
+            "tag": set(),
+            "priority": Ticket.Priority.NORMAL.value,
+            "status": Ticket.Status.NEW.value,
+            "team": (channel.team_id if channel else None) or 0,
+            "assignee": 0,
+        }
+    )
+    return facts
 
 
 def _priority_was(ticket: Ticket) -> int:

@@ -7,6 +7,7 @@ A deed changes facts first and moves clocks then; those of one moment belong tog
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -94,11 +95,11 @@ class Played(NamedTuple):
 
 
 def play(
-    deeds: Iterable[Deed], facts: Mapping[str, Any], *, offers: Sequence[Offer], first_reply_at: datetime | None
+    deeds: Iterable[Deed], facts: dict[str, Any], *, offers: Sequence[Offer], first_reply_at: datetime | None
 ) -> Played:
     """`deeds` in their order. `facts` are those before them, with `status`, `priority` and `policy`: the key of an
     offer that applies whatever the conditions say, or None."""
-    again = _Again(dict(facts), offers, first_reply_at)
+    again = _Again(copy(facts), offers, first_reply_at)
     for at, together in groupby(deeds, key=lambda deed: deed.at):
         again.happened(at, list(together))
     return Played(again.runs, again.applied)
@@ -113,6 +114,7 @@ class _Again:
         self.applied: set[int] = set()
 
     def happened(self, at: datetime, deeds: Sequence[Deed]) -> None:
+        self.facts["now"] = at
         for deed in deeds:
             self.facts.update(deed.change)
         for deed in deeds:

@@ -296,6 +296,7 @@ class _Tickets(Sequence[Ticket]):
         self.clocks = _grouped(clocks.order_by("id"))
         decided = RoutingDecision.objects.filter(ticket__in=ids).exclude(rules=[]).only("ticket", "rules", "at")
         ran = RuleRun.objects.filter(ticket__in=ids, acted=True).only("ticket", "rules", "at")
+        self.team_hours = conditions.TeamHours()
         self.rules = _grouped([*decided.order_by("id"), *ran.order_by("id")])
 
     def __len__(self) -> int:
@@ -347,29 +348,26 @@ class _Tickets(Sequence[Ticket]):
         ]
         return sorted(deeds, key=lambda deed: deed.at)
 
-    def facts_of(self, ticket: Ticket, policies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def facts_of(self, ticket: Ticket, policies: Sequence[Mapping[str, Any]]) -> conditions.Facts:
         """Those of `conditions.facts_of`, at the moment at which the ticket came."""
-        events, channel, customer = self._events_of(ticket), ticket.first_channel, ticket.customer
+        events = self._events_of(ticket)
         told = [(event.kind, event.particulars) for event in events]
         given = next((one["from"] for kind, one in told if kind == "assigned"), None)
         # A promise that a rule made begins where it made it.
         promised = any(action.get("do") == "sla" for run in self.rules[ticket.pk] for action in _did(run))
-        return {
-            "channel": channel.kind if channel else "",
-            "text": [ticket.subject],
-            "subject": [ticket.subject],
-            "language": ticket.language,
-            "customer_tier": customer.tier,
-            "customer_organisation": [customer.organisation],
-            "customer_address": [identity.value for identity in customer.identities.all()],
-            "tag": _first_tags(ticket, events),
-            "priority": next((one["from"] for kind, one in told if kind == "priority_changed"), ticket.priority),
-            "status": _first_status(ticket, events),
-            "team": (ticket.team_id if given is None else given["team"]) or 0,
-            "assignee": (ticket.assignee_id if given is None else given["assignee"]) or 0,
-            "csat": None,
-            "policy": None if promised else _place_of(ticket.sla_policy_id, policies),
-        }
+        facts = conditions.first_facts_of(ticket, self.team_hours)
+        facts.update(
+            {
+                "text": [ticket.subject],
+                "tag": _first_tags(ticket, events),
+                "priority": next((one["from"] for kind, one in told if kind == "priority_changed"), ticket.priority),
+                "status": _first_status(ticket, events),
+                "team": (ticket.team_id if given is None else given["team"]) or 0,
+                "assignee": (ticket.assignee_id if given is None else given["assignee"]) or 0,
+                "policy": None if promised else _place_of(ticket.sla_policy_id, policies),
+            }
+        )
+        return facts
 
     def _events_of(self, ticket: Ticket) -> list[Event]:
         events = self.events[ticket.pk]

@@ -102,6 +102,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ticket.snooze", ("H", "B"), _("Snooze"), TICKET),
     Command("ticket.priority", ("P",), _("Set the priority"), TICKET),
     Command("ticket.tags", ("L", "T"), _("Edit tags"), TICKET),
+    Command("ticket.incident", ("Shift+I",), _("Link to an incident"), TICKET),
     Command("ticket.follow", ("Shift+F",), _("Follow or unfollow the ticket"), TICKET),
     Command("ticket.macro", ("M",), _("Apply a macro"), TICKET),
     Command("ticket.more", (".",), _("More actions"), TICKET),

@@ -187,6 +187,7 @@ def incident_property(ticket: Ticket) -> dict[str, Any]:
         shown=ticket.incident.title if ticket.incident else "",
         kind="plain",
         options_url=reverse("incident_options"),
+        command="ticket.incident",
     )
 
 

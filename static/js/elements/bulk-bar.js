@@ -96,7 +96,7 @@ customElements.define("bulk-bar", BulkBar);
 export function startBulkKeys() {
   const bar = () => document.querySelector("bulk-bar");
   const when = () => Boolean(bar()?.isActive);
-  for (const verb of ["assign", "team", "status", "priority", "snooze", "macro"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
+  for (const verb of ["assign", "team", "status", "priority", "snooze", "incident", "macro"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
   keys.on("ticket.tags", () => bar().open("tag"), { when });
   keys.on("ticket.spam", () => { bar().run("spam", ""); }, { when });
   keys.on("ticket.take", () => { bar().run("assign", "me"); }, { when });

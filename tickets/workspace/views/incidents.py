@@ -181,12 +181,14 @@ def _take(found: Incident, request: HttpRequest) -> str:
 def _context(found: Incident, agent: Agent) -> dict[str, Any]:
     jobs = BulkJob.objects.filter(agent=agent, value__incident=found.pk, undoes=None).exclude(do="incident")
     total, unsolved = _counts(agent, [found]).get(found.pk, (0, 0))
+    told = [(job, bulk.sentence_of(job), bulk.progress_of(job)) for job in jobs.order_by("-id")[:JOBS]]
     return {
         "incident": found,
         "total": total,
         "unsolved": unsolved,
         "tickets": tickets_for(agent).survivors().filter(incident=found).for_rows().latest_first()[:MOST_LISTED],
-        "jobs": [(job, bulk.sentence_of(job), bulk.progress_of(job)) for job in jobs.order_by("-id")[:JOBS]],
+        "jobs": told,
+        "working": any(progress["left"] for _job, _sentence, progress in told),
         "said": {"en": found.text_en, "ko": found.text_ko},
         "may_change": agent.is_manager,
     }
