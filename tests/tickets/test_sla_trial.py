@@ -379,3 +379,20 @@ def test_the_hours_in_which_time_counts_are_kept(people: Cast, calendar: Calenda
     assert dict(SlaTarget.objects.values_list("metric", "business")) == {"first_reply": True, "resolution": False}
     page = client.get(f"/settings/sla/{SlaPolicy.objects.get().pk}/").content.decode()
     assert re.search(r'name="counts-resolution".*?value="always" selected', page, re.DOTALL)
+
+
+def test_business_hours_and_fields_of_ones_own_are_asked_of_each_moment(people: Cast, calendar: Calendar) -> None:
+    """Of two tickets one has the field; a message at lunch is out of hours, one an hour before is not."""
+    late, early, other = (
+        say(people, "Hello", n, when=MONDAY + timedelta(hours=h)) for n, h in ((1, 2.5), (2, 1), (3, 2.5))
+    )
+    Ticket.objects.filter(pk__in=[late.pk, early.pk]).update(fields={"plan": "gold"})
+    asked = {
+        "all": [
+            {"field": "hours", "op": "is", "value": ["closed"]},
+            {"field": "field.plan", "op": "is", "value": ["gold"]},
+            {"field": "has", "op": "is_not", "value": ["attachment"]},
+        ]
+    }
+    begun = tried(a_policy(calendar, conditions=asked), people)
+    assert set(begun.covered.values_list("ticket", flat=True)) == {late.pk}, (early.pk, other.pk)

@@ -1,12 +1,13 @@
 /**
  * An ordered list: its items are dragged by their handle with mouse or finger, moved by their two buttons, and by ↑ ↓
  * Home End on the handle. Each place is announced; the whole order is saved as one step, and can be undone. The
- * server answers with the items as they are then.
+ * server answers with the items as they are then. Without an address the order goes along with a form.
  *
  * While one drags, the neighbours are moved and not the item: it keeps the pointer and the focus.
  */
+import { send } from "../lib/request.js";
 import { toast } from "../lib/toast.js";
-import { csrfToken, word } from "../lib/words.js";
+import { word } from "../lib/words.js";
 
 const PAUSE_MS = 700; // after the last key, until the order is saved
 const EDGE = 48; // px from the edges of the window in which the page scrolls along
@@ -115,26 +116,22 @@ class SortableList extends HTMLElement {
     const before = this.#before;
     this.#before = null;
     if (!before || before.join() === this.#order.join()) return;
-    if (await this.#post(this.#order)) toast(this.dataset.done, { undo: () => this.#post(before) });
-    else this.#arrange(before);
+    const saved = await this.#post(this.#order);
+    if (saved && this.dataset.done) toast(this.dataset.done, { undo: () => this.#post(before) });
+    if (saved === false) this.#arrange(before);
   }
 
   async #post(order) {
-    if (!this.dataset.url) return true; // its order goes along with a form
-    const answer = await fetch(this.dataset.url, {
-      method: "POST",
-      headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" },
-      body: new URLSearchParams({ order: order.join(",") }),
-    }).catch(() => null);
-    if (!answer?.ok) {
-      toast(word("failed"), { kind: "error" });
-      return false;
-    }
+    if (!this.dataset.url) return true;
+    const answer = await send("POST", this.dataset.url, { form: { order: order.join(",") } }).catch(() => null);
+    if (!answer?.ok) toast(answer?.status === 409 ? this.dataset.stale : word("failed"), { kind: "error" });
+    if (!answer?.ok && answer?.status !== 409) return false;
+    if (this.#before) return true; // one moves on already: the next answer brings the list
     const focused = this.contains(document.activeElement) ? document.activeElement.id : "";
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     this.#list.replaceWith(document.importNode(parsed.querySelector("[data-items]"), true));
     if (focused) document.getElementById(focused)?.focus();
-    return true;
+    return answer.ok || null; // null: of others, and shown as it is
   }
 }
 
