@@ -4,7 +4,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tickets", "0021_sla_trials"),
+        ("tickets", "0022_openings"),
     ]
 
     operations = [

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tickets", "0022_customer_attributes"),
+        ("tickets", "0023_customer_attributes"),
     ]
 
     operations = [
