@@ -102,13 +102,16 @@ class SortableList extends HTMLElement {
     clearTimeout(this.#timer);
     if (this.#dragged) delete this.#dragged.dataset.lifted;
     this.#dragged = null;
-    if (this.#before) this.#arrange(this.#before);
-    this.#before = null;
+    const before = this.#before;
+    this.#before = null; // what is moved loses the focus, and that would save
+    if (before) this.#arrange(before);
   }
 
   #arrange(order) {
     const byKey = new Map(this.#items.map((item) => [item.dataset.key, item]));
+    const focused = document.activeElement;
     this.#list.append(...order.map((key) => byKey.get(key)).filter(Boolean));
+    if (this.contains(focused)) focused.focus();
   }
 
   async #save() {
