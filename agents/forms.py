@@ -151,6 +151,8 @@ class TeamForm(forms.ModelForm):
             "sticky_days",
             "answerer_takes",
             "accept_seconds",
+            "act_minutes",
+            "act_warn_percents",
             "give_back_minutes",
             "overflow",
             "overflow_minutes",
@@ -164,6 +166,10 @@ class TeamForm(forms.ModelForm):
                 "Who has not looked at a ticket by then loses it to the next. Empty: no hurry."
             ),
             "give_back_minutes": gettext_lazy("Tickets whose customers wait. Empty: they stay with the agent."),
+            "act_minutes": gettext_lazy(
+                "For each stay: until the team answers, solves or hands the ticket on, in its business hours. Empty: no target."
+            ),
+            "act_warn_percents": gettext_lazy("Several are possible: 50, 75."),
             "overflow": gettext_lazy("Helps with tickets that have waited for too long."),
         }
 

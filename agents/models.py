@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
@@ -106,6 +107,10 @@ class CalendarClosing(models.Model):
         constraints = [models.UniqueConstraint(fields=["calendar", "date"], name="one_closing_per_day")]
 
 
+def _usual_warnings() -> list[int]:
+    return [75]
+
+
 class Team(models.Model):
     name = models.CharField(_("name"), max_length=80, unique=True)
     calendar = models.ForeignKey(Calendar, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
@@ -121,6 +126,15 @@ class Team(models.Model):
     )
     sticky_days = models.PositiveSmallIntegerField(
         _("days in which a customer comes back to the same agent"), default=0
+    )
+    act_minutes = models.PositiveIntegerField(
+        _("minutes until the team must have acted"), null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    act_warn_percents = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(99)]),
+        verbose_name=_("warn at percent of that time"),
+        default=_usual_warnings,
+        blank=True,
     )
     answerer_takes = models.BooleanField(_("whoever answers first takes the ticket"), default=True, db_default=True)
 

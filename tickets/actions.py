@@ -42,7 +42,7 @@ def set_status(ticket: Ticket, status: str, *, by: Actor, now: datetime) -> Even
         raise NotAllowed(_("Nobody can set this status by hand."))
     event = locked.change_status(status, by=by, now=now)
     if event:
-        clocks.status_changed(locked, now=now)
+        clocks.status_changed(locked, event, now=now)
         if locked.is_unsolved and locked.assignee_id is None:
             routing.owe(locked, now=now)
         routing.status_changed(locked, now=now)
@@ -89,6 +89,7 @@ def assign(ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Act
     locked = lock(ticket.pk)
     relieved = locked.assignee_id is not None and (assignee is None or assignee.pk != locked.assignee_id)
     event = locked.give_to(assignee=assignee, team=team, by=by, now=now)
+    clocks.given(locked, event, now=now)
     if event:
         if assignee is None and team is not None and locked.is_unsolved:
             routing.owe(locked, now=now)

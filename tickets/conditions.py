@@ -35,6 +35,7 @@ from agents.models import Agent, Calendar, Team
 from tickets.channels import adapter_for
 from tickets.models import Attachment, Brand, Customer, Identity, Message, ReadMark, SearchEntry, SlaClock, Tag, Ticket
 from tickets.models.search import lexemes
+from tickets.models.sla import METRICS
 from tickets.terms import asked, is_of_signs
 
 Tree = Mapping[str, Any]
@@ -226,6 +227,10 @@ def _sla_q(asked_for: tuple[str, Any, datetime]) -> Q:
     return Q(*[Q(Exists(states[one])) for one in value], _connector="OR")
 
 
+def _promise_q(metrics: list[str]) -> Q:
+    return Q(Exists(SlaClock.objects.pressing().filter(ticket=OuterRef("pk"), metric__in=metrics)))
+
+
 def _has_q(values: list[str]) -> Q:
     things = {
         "attachment": Attachment.objects.filter(message__ticket=OuterRef("pk")),
@@ -338,6 +343,12 @@ FIELDS: Mapping[str, Field] = {
             (0, _("Nobody")),
             *Agent.objects.filter(is_active=True).order_by("name").values_list("id", "name"),
         ],
+    ),
+    "promise": Field(
+        gettext_lazy("Deadline near or missed"),
+        "choice",
+        _promise_q,
+        lambda: [(metric, str(label)) for metric, label in METRICS],
     ),
     "csat": Field(
         gettext_lazy("Rating"), "order", _order_q("csat"), lambda: [(stars, str(stars)) for stars in range(1, 6)]
@@ -495,7 +506,11 @@ def facts_of(ticket: Ticket, *, now: datetime) -> Facts:
         "assignee": ticket.assignee_id or 0,
         "csat": ticket.csat,
     }
-    found = _found(ticket) | {"sla": lambda: list(ticket.clocks.exclude(state="cancelled"))}
+    pressing = SlaClock.objects.pressing().filter(ticket=ticket).order_by().values_list("metric", flat=True)
+    found = _found(ticket) | {
+        "sla": lambda: list(ticket.clocks.exclude(state="cancelled")),
+        "promise": lambda: set(pressing),
+    }
     return Facts(_lasting(ticket, addresses, now=now) | changing, found, TeamHours())
 
 
@@ -504,7 +519,7 @@ def first_facts_of(ticket: Ticket, team_hours: TeamHours) -> Facts:
     status, team and assignee. No query where its customer with the identities and its channel are loaded. Custom
     fields and customers have no past: they are as they are today."""
     addresses = [identity.value for identity in ticket.customer.identities.all()]
-    known = _lasting(ticket, addresses, now=ticket.created_at) | {"csat": None, "sla": []}
+    known = _lasting(ticket, addresses, now=ticket.created_at) | {"csat": None, "sla": [], "promise": set()}
     return Facts(known, _found(ticket), team_hours)
 
 
@@ -704,7 +719,7 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
         found = _is_one_of(fact.get(key_of(leaf["field"])), values)
     elif field.kind == "own":
         found = fact
-    elif leaf["field"] == "has":
+    elif leaf["field"] in ("has", "promise"):
         found = any(one in fact for one in values)
     else:
         found = fact in [reader.agent_id if reader and _is_me(leaf, one) else one for one in values]

@@ -617,7 +617,7 @@ def _reopen_once(ticket: Ticket, message: Message, *, now: datetime) -> None:
         return
     event = ticket.change_status(Ticket.Status.OPEN, by=SYSTEM, now=now, cause=cause)
     if event:
-        clocks.status_changed(ticket, now=now)
+        clocks.status_changed(ticket, event, now=now)
         if ticket.assignee_id is None:
             routing.owe(ticket, now=now)
     live.announce(event)

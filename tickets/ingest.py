@@ -595,8 +595,9 @@ def _wake_up(ticket: Ticket, *, now: datetime) -> list[Event]:
         events.append(ticket.snooze(None, by=CUSTOMER, now=now, cause="customer_wrote"))
     if ticket.status in (Ticket.Status.PENDING, Ticket.Status.ON_HOLD, Ticket.Status.SOLVED):
         # A solve cleared `waiting_since`; the message that reopens it waits from now on.
-        events.append(ticket.change_status(Ticket.Status.OPEN, by=CUSTOMER, now=now, cause="customer_wrote"))
-        clocks.status_changed(ticket, now=now)
+        opened = ticket.change_status(Ticket.Status.OPEN, by=CUSTOMER, now=now, cause="customer_wrote")
+        events.append(opened)
+        clocks.status_changed(ticket, opened, now=now)
     return [event for event in events if event]
 
 

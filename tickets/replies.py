@@ -693,7 +693,7 @@ def _post(
         moved = ticket.change_status(Ticket.Status.OPEN, by=by, now=now)
     clocks.agent_replied(ticket, now=now)
     if moved:
-        clocks.status_changed(ticket, now=now)
+        clocks.status_changed(ticket, moved, now=now)
         routing.status_changed(ticket, now=now)
         events.append(moved)
     _has_read(agent, ticket, message)

@@ -141,6 +141,7 @@ def label_of_metric(metric: str) -> str:
         "next_reply": _("Next reply"),
         "periodic_update": _("Periodic update"),
         "resolution": _("Resolution"),
+        "team": _("Team’s turn"),
     }.get(metric, metric)
 
 

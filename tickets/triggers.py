@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from django.db import transaction
@@ -111,7 +111,7 @@ def _run_by(event_id: int, *, now: datetime) -> None:
         if when in OF_TIME:
             _set_timers(ticket, when, now=now)
         elif _concerns(ticket, event):
-            _run(ticket, when=when, event=event, now=now)
+            _run(ticket, when=when, event=event, promise=event.particulars.get("metric", ""), now=now)
 
 
 def _concerns(ticket: Ticket, event: Event) -> bool:
@@ -136,6 +136,7 @@ def _run(
     event: Event | None = None,
     only: Rule | None = None,
     since: datetime | None = None,
+    promise: str = "",
     now: datetime,
 ) -> None:
     """Must hold the ticket's row lock."""
@@ -144,7 +145,7 @@ def _run(
     if acted >= MOST_RUNS:
         run.rules = [{"too_often": MOST_RUNS}]
     else:
-        run.rules = rules.run(ticket, when=when, event=event, only=only, now=now)
+        run.rules = rules.run(ticket, when=when, event=event, only=only, promise=promise, now=now)
         run.acted = any(step.get("did") or step.get("later") for step in run.rules)
         if any(step.get("did") for step in run.rules):
             _follow(ticket, now=now)
@@ -168,24 +169,42 @@ def _follow(ticket: Ticket, *, now: datetime) -> None:
 
 
 def _set_timers(ticket: Ticket, when: str, *, now: datetime) -> None:
-    since = _waits_since(ticket, when)
-    if since is None:
-        return
     timers = []
     for rule in Rule.objects.filter(active=True, when=when):
-        due_at = _due_at(rule, ticket, since)
+        wait = _wait_of(rule, ticket)
+        due_at = _due_at(rule, ticket, wait.since) if wait else None
         if due_at is not None:
             timers.append(RuleTimer(rule=rule, ticket=ticket, due_at=due_at))
     RuleTimer.objects.bulk_create(timers, ignore_conflicts=True)
 
 
-def _waits_since(ticket: Ticket, when: str) -> datetime | None:
-    """Since when the customer has waited for us, or we for the customer; None when nobody waits."""
+class _Wait(NamedTuple):
+    """Since when; of a missed deadline also its metric."""
+
+    since: datetime
+    promise: str = ""
+
+
+def _wait_of(rule: Rule, ticket: Ticket) -> _Wait | None:
+    """How long the customer has waited for us, or we for the customer, or what was missed is still owed; None when
+    nobody waits."""
     if not ticket.is_unsolved or ticket.merged_into_id is not None:
         return None
-    if when == Rule.When.UNANSWERED:
-        return ticket.waiting_since
-    return ticket.last_message_at if ticket.waiting_since is None and ticket.first_reply_at is not None else None
+    if rule.when == Rule.When.OVERDUE:
+        return _still_missed(rule, ticket)
+    if rule.when == Rule.When.UNANSWERED:
+        return _Wait(ticket.waiting_since) if ticket.waiting_since else None
+    if ticket.waiting_since is None and ticket.first_reply_at is not None and ticket.last_message_at is not None:
+        return _Wait(ticket.last_message_at)
+    return None
+
+
+def _still_missed(rule: Rule, ticket: Ticket) -> _Wait | None:
+    """The first missed deadline that still runs and for which the rule has not run."""
+    seen = RuleRun.objects.filter(rule=rule, ticket=ticket, since__isnull=False).values("since")
+    missed = ticket.clocks.live().filter(breached_at__isnull=False).exclude(breached_at__in=seen)
+    clock = missed.order_by("breached_at", "id").first()
+    return _Wait(clock.breached_at, clock.metric) if clock and clock.breached_at else None
 
 
 def _due_at(rule: Rule, ticket: Ticket, since: datetime) -> datetime | None:
@@ -222,14 +241,16 @@ def _next_timer(*, now: datetime) -> bool:
 def _look(timer: RuleTimer, *, now: datetime) -> datetime | None:
     """Run the rule if its time has come. Returns when to look again; None when nobody waits any more, or it ran."""
     rule, ticket = timer.rule, actions.lock(timer.ticket_id)
-    since = _waits_since(ticket, rule.when) if rule.active and rule.when in OF_TIME else None
-    due_at = _due_at(rule, ticket, since) if since else None
-    if since is None or due_at is None:
+    wait = _wait_of(rule, ticket) if rule.active and rule.when in OF_TIME else None
+    due_at = _due_at(rule, ticket, wait.since) if wait else None
+    if wait is None or due_at is None:
         return None
     if due_at > now:
         return due_at
-    if not RuleRun.objects.filter(rule=rule, ticket=ticket, since=since).exists():
-        _run(ticket, when=rule.when, only=rule, since=since, now=now)
+    if not RuleRun.objects.filter(rule=rule, ticket=ticket, since=wait.since).exists():
+        _run(ticket, when=rule.when, only=rule, since=wait.since, promise=wait.promise, now=now)
+        if rule.when == Rule.When.OVERDUE:
+            return _look(timer, now=now)  # another deadline may be missed too
     return None
 
 

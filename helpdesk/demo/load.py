@@ -98,7 +98,10 @@ def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
         for day in range(7)
         for opens, closes in [(time(8), time(12)), (time(13), time(22))]
     )
-    teams = {key: Team.objects.create(name=name, hue=hue, calendar=calendar) for key, (name, hue) in TEAMS.items()}
+    teams = {
+        key: Team.objects.create(name=name, hue=hue, calendar=calendar, act_minutes=240)
+        for key, (name, hue) in TEAMS.items()
+    }
     logins: list[dict[str, str]] = []
     staff: dict[str, Agent] = {}
     for key, (name, email, role, language, of) in STAFF.items():

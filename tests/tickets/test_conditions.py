@@ -111,6 +111,12 @@ leaves = st.one_of(
     st.builds(leaf, st.just("priority"), st.sampled_from(["is", "at_least", "at_most"]), st.integers(1, 4)),
     st.builds(leaf, st.just("status"), st.sampled_from(["is", "is_not"]), st.sampled_from([["new"], ["open", "new"]])),
     st.builds(leaf, st.just("team"), st.sampled_from(["is", "is_not"]), st.just([0])),
+    st.builds(
+        leaf,
+        st.just("promise"),
+        st.sampled_from(["is", "is_not"]),
+        st.sampled_from([["team"], ["first_reply", "team"]]),
+    ),
     st.builds(leaf, st.just("customer_address"), st.sampled_from(["contains", "contains_not"]), st.just(["+8210"])),
     st.builds(
         leaf,

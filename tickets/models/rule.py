@@ -13,7 +13,7 @@ class Rule(models.Model):
     """An ordered rule: when something happens and `conditions` hold, do `actions`.
 
     `conditions` is a tree of `tickets.conditions`; `actions` a list of {"do": ..., ...} known to routing.rules.
-    `after_minutes` and `business` are those of the two rules of time; others have none.
+    `after_minutes` and `business` are those of the rules of time; others have none.
     """
 
     class When(models.TextChoices):
@@ -26,6 +26,7 @@ class Rule(models.Model):
         TAGS_CHANGED = "tags_changed", _("The tags change")
         SLA_WARNING = "sla_warning", _("An SLA deadline is near")
         SLA_BREACHED = "sla_breached", _("An SLA deadline has passed")
+        OVERDUE = "overdue", _("An SLA deadline stays missed")
         RATED = "rated", _("The customer answers a survey")
         UNANSWERED = "unanswered", _("The customer has waited for an answer")
         SILENT = "silent", _("The customer has not answered us")
@@ -46,7 +47,7 @@ class Rule(models.Model):
         return self.name
 
 
-OF_TIME = frozenset({Rule.When.UNANSWERED, Rule.When.SILENT})
+OF_TIME = frozenset({Rule.When.UNANSWERED, Rule.When.SILENT, Rule.When.OVERDUE})
 
 # What of the one log makes rules run: kind of event -> the rules that it concerns. A new ticket is routing's.
 RUN_BY: Mapping[str, tuple[str, ...]] = {
@@ -59,7 +60,7 @@ RUN_BY: Mapping[str, tuple[str, ...]] = {
     "assigned": (Rule.When.ASSIGNED,),
     "tags_changed": (Rule.When.TAGS_CHANGED,),
     "sla_warning": (Rule.When.SLA_WARNING,),
-    "sla_breached": (Rule.When.SLA_BREACHED,),
+    "sla_breached": (Rule.When.SLA_BREACHED, Rule.When.OVERDUE),
     "rated": (Rule.When.RATED,),
 }
 

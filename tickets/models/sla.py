@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +13,10 @@ class SlaMetric(models.TextChoices):
     PERIODIC_UPDATE = "periodic_update", _("Periodic update")
     RESOLUTION = "resolution", _("Resolution")
 
+
+TEAM = "team"  # how long a ticket may stay with a team before it acts: promised among ourselves, set in the team
+
+METRICS = [*SlaMetric.choices, (TEAM, _("Team’s turn"))]
 
 PAUSABLE = (SlaMetric.PERIODIC_UPDATE, SlaMetric.RESOLUTION)  # a promise to reply is not kept by waiting
 
@@ -56,9 +60,14 @@ class SlaClockQuerySet(models.QuerySet["SlaClock"]):
         """Running and paused, the nearest deadline first."""
         return self.filter(state__in=["running", "paused"]).order_by("due_at", "id")
 
+    def pressing(self) -> SlaClockQuerySet:
+        """Live ones of which a warning has come, or the deadline has passed."""
+        warned = SlaWarning.objects.filter(clock=OuterRef("pk"), fired_at__isnull=False)
+        return self.live().filter(Q(breached_at__isnull=False) | Q(Exists(warned)))
+
 
 class SlaClock(models.Model):
-    """One promise on one ticket. `breached_at` stands apart from `state`: a breached clock runs on until met.
+    """One promise on one ticket, or one stay in a team. `breached_at` stands apart from `state`: a breached clock runs on until met.
 
     What was promised is copied into it, so that editing the policy changes no running clock. `due_at` of a paused
     clock is what it was when it stopped.
@@ -71,9 +80,11 @@ class SlaClock(models.Model):
         CANCELLED = "cancelled"
 
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="clocks")
-    metric = models.CharField(max_length=20, choices=SlaMetric.choices)
+    metric = models.CharField(max_length=20, choices=METRICS)
     cycle = models.PositiveIntegerField(default=1)
     policy = models.ForeignKey(SlaPolicy, null=True, on_delete=models.PROTECT, related_name="+")
+    # Of a stay only.
+    team = models.ForeignKey("agents.Team", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     policy_version = models.PositiveIntegerField(default=1)
     calendar = models.ForeignKey("agents.Calendar", null=True, on_delete=models.PROTECT, related_name="+")
     calendar_version = models.PositiveBigIntegerField(default=1)

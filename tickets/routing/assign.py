@@ -176,8 +176,12 @@ def assign(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
     if former is not None and queued and not trace and _says_the_same(former, decision):
         return former
     decision.save()
+    given = ticket.give_to(assignee=decision.agent, team=team, by=RULE, now=now, decision_id=decision.pk)
+    clocks.given(ticket, given, now=now)
+    if former is None:
+        clocks.arrived(ticket, now=now)
     live.announce(
-        ticket.give_to(assignee=decision.agent, team=team, by=RULE, now=now, decision_id=decision.pk),
+        given,
         ticket.record("routed", by=RULE, now=now, decision=decision.pk, outcome=decision.outcome),
     )
     if decision.outcome == RoutingDecision.Outcome.ASSIGNED and team and team.accept_seconds:

@@ -22,6 +22,7 @@ from tickets.models import Event, Macro, Outbox, Rule, RuleMatch, SlaPolicy, Tic
 from tickets.models.event import RULE, RULES
 from tickets.models.rule import OF_TIME
 from tickets.models.ticket import tag_name, tags_named
+from tickets.sla import clocks
 from tickets.timeline import labels_of_status
 
 Action = dict[str, Any]
@@ -102,13 +103,25 @@ _FITS: Mapping[Any, Callable[[Action], bool]] = {
 
 
 def run(
-    ticket: Ticket, *, when: str, now: datetime, event: Event | None = None, only: Rule | None = None
+    ticket: Ticket,
+    *,
+    when: str,
+    now: datetime,
+    event: Event | None = None,
+    only: Rule | None = None,
+    promise: str = "",
 ) -> list[dict[str, Any]]:
-    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock."""
+    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock.
+
+    `promise` is the metric of the deadline that is near or missed, where that makes them run: then no other counts.
+    """
     active = [only] if only else list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
     trace: list[dict[str, Any]] = []
     held: list[Rule] = []
-    for rule, outcome in evaluate(active, conditions.facts_of(ticket, now=now) if active else {}):
+    facts = conditions.facts_of(ticket, now=now) if active else {}
+    if promise:
+        facts["promise"] = {promise}
+    for rule, outcome in evaluate(active, facts):
         step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
         trace.append(step)
         if outcome is None:
@@ -290,6 +303,7 @@ def _do(ticket: Ticket, action: Action, *, when: str, now: datetime) -> Action |
             if team := Team.objects.filter(pk=action["team"]).first():
                 assignee = _who_stays(ticket, team, when=when)
                 event = ticket.give_to(assignee=assignee, team=team, by=RULE, now=now)
+                clocks.given(ticket, event, now=now)
         case "agent":
             if agent := Agent.objects.filter(pk=action["agent"], is_active=True).first():
                 event = ticket.give_to(assignee=agent, team=ticket.team, by=RULE, now=now)

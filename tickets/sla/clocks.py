@@ -2,6 +2,7 @@
 
 Every function but the sweep must hold the ticket's row lock. The first active policy whose conditions hold
 applies; a running clock keeps the policy, priority and pauses that it was started with, and follows its calendar.
+A stay in a team has a clock of the same kind, with the target that the team had when the stay began.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from agents.models import Calendar
 from tickets import conditions, live
 from tickets.models import Event, SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning, Ticket
 from tickets.models.event import SYSTEM, record_all
-from tickets.models.sla import PAUSABLE, SlaMetric
+from tickets.models.sla import PAUSABLE, TEAM, WAITING_STATUSES, SlaMetric
 from tickets.sla import clock as arithmetic
 from tickets.sla.clock import Piece, Stretch
 
@@ -36,11 +37,11 @@ def customer_wrote(ticket: Ticket, *, now: datetime) -> None:
 
 
 def agent_replied(ticket: Ticket, *, now: datetime) -> None:
-    """A public answer by a person meets the promises to reply, and starts the wait for the next update.
+    """A public answer by a person meets the promises to reply, and starts the wait for the next update. The team has acted.
 
     Call it when the ticket has the status that the answer leaves it in.
     """
-    _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE], State.MET, now=now)
+    _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE, TEAM], State.MET, now=now)
     if ticket.is_unsolved:
         _start(ticket, {SlaMetric.PERIODIC_UPDATE: now, SlaMetric.RESOLUTION: now}, now=now)
 
@@ -95,32 +96,52 @@ def _met_at(ticket: Ticket, moment: datetime) -> list[SlaClock]:
     return list(rows.select_related("calendar").select_for_update(of=("self",), no_key=True).order_by("id"))
 
 
-def status_changed(ticket: Ticket, *, now: datetime) -> None:
+def status_changed(ticket: Ticket, event: Event | None = None, *, now: datetime) -> None:
     """A solve keeps the promise to solve, and ends the others: nobody promised a reply to a solved ticket.
 
-    Waiting for the customer or for others stops the clocks that may pause; a reopened ticket gets a new promise.
+    Waiting for the customer or for others stops the clocks that may pause; a reopened ticket gets a new promise, and
+    its team has another turn. `event` is what the change has recorded.
     """
     if not ticket.is_unsolved:
-        _end(ticket, [SlaMetric.RESOLUTION], State.MET, now=now)
+        _end(ticket, [SlaMetric.RESOLUTION, TEAM], State.MET, now=now)
         _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE], State.CANCELLED, now=now)
         return
-    for clock in _live(ticket, PAUSABLE):
+    for clock in _live(ticket, [*PAUSABLE, TEAM]):
         waits = ticket.status in clock.pauses_in
         if waits and clock.state == State.RUNNING:
             _pause(ticket, clock, now=now)
         elif not waits and clock.state == State.PAUSED:
             _resume(clock, now=now)
     _start(ticket, {SlaMetric.RESOLUTION: now}, now=now)
+    if event is not None and event.kind == "reopened":
+        _start_turn(ticket, now=now)
+
+
+def arrived(ticket: Ticket, *, now: datetime) -> None:
+    """Routing has looked at a new ticket: the turn of the team that has it begins, unless it did already."""
+    _start_turn(ticket, now=now)
+
+
+def given(ticket: Ticket, event: Event | None, *, now: datetime) -> None:
+    """A team that hands a ticket on has acted, and the turn of the other begins. `event` is that of `give_to`."""
+    if event is None or event.particulars["from"]["team"] == event.particulars["to"]["team"]:
+        return
+    _end(ticket, [TEAM], State.MET, now=now)
+    _start_turn(ticket, now=now)
 
 
 def status_undone(ticket: Ticket, *, since: datetime, now: datetime) -> None:
     """What the change of status at `since` did to the clocks is taken back, as if it had never been."""
     rows = SlaClock.objects.filter(ticket=ticket).select_related("calendar")
+    answered_too = Event.objects.filter(ticket=ticket, kind="reply_posted", at=since).exists()
     for clock in rows.select_for_update(of=("self",), no_key=True).order_by("id"):
-        ended_by_it = clock.state == (State.MET if clock.metric == SlaMetric.RESOLUTION else State.CANCELLED)
+        of_solving = clock.metric in (SlaMetric.RESOLUTION, TEAM)
+        ended_by_it = clock.state == (State.MET if of_solving else State.CANCELLED)
+        if clock.metric == TEAM and (answered_too or clock.team_id != ticket.team_id):
+            continue
         if clock.ended_at == since and ended_by_it:
             _reopen(clock, now=now)
-        elif clock.ended_at is None and clock.metric == SlaMetric.RESOLUTION and clock.started_at >= since:
+        elif clock.ended_at is None and of_solving and clock.started_at >= since:
             _close(clock, State.CANCELLED, now=now)
         elif clock.ended_at is None:
             _forget_last_stretch(clock, since=since, now=now)
@@ -311,12 +332,42 @@ def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime
         )
 
 
+def _start_turn(ticket: Ticket, *, now: datetime) -> None:
+    team = ticket.team
+    if team is None or team.act_minutes is None or not ticket.is_unsolved or _live_rows(ticket, [TEAM]).exists():
+        return
+    calendar = team.calendar or Calendar.objects.filter(is_default=True).first()
+    former = SlaClock.objects.filter(ticket=ticket, metric=TEAM).aggregate(last=Max("cycle"))["last"]
+    clock = SlaClock(
+        ticket=ticket,
+        metric=TEAM,
+        cycle=(former or 0) + 1,
+        team=team,
+        calendar=calendar,
+        calendar_version=calendar.version if calendar else 1,
+        seconds=team.act_minutes * 60,
+        warn_percents=team.act_warn_percents,
+        pauses_in=list(WAITING_STATUSES),
+        started_at=now,
+    )
+    try:
+        _run(clock, status=ticket.status)
+    except NeverOpens:
+        return
+    live.announce(_recorded("sla_started", ticket, clock, now=now, team=team.pk, due_at=clock.due_at.isoformat()))
+
+
 def _begin(clock: SlaClock, promise: _Promise, *, status: str) -> None:
     """Raises NeverOpens."""
     _take_over(clock, promise.policy, promise.targets[clock.metric])
+    _run(clock, status=status)
+
+
+def _run(clock: SlaClock, *, status: str) -> None:
+    """Raises NeverOpens."""
     running = Stretch("running", clock.started_at, None)
     clock.due_at = arithmetic.due_at([running], clock.seconds, hours_of(clock)) or clock.started_at
-    if clock.metric in PAUSABLE and status in clock.pauses_in:
+    if clock.metric in (*PAUSABLE, TEAM) and status in clock.pauses_in:
         clock.state = State.PAUSED
     clock.save()
     SlaSegment.objects.create(clock=clock, kind=clock.state, starts_at=clock.started_at)
