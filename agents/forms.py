@@ -225,7 +225,14 @@ class CalendarForm(forms.ModelForm):
                 required=False,
                 label=name,
                 initial=", ".join(windows[day]),
-                widget=forms.TextInput(attrs={"placeholder": _("closed"), "inputmode": "text", "autocomplete": "off"}),
+                widget=forms.TextInput(
+                    attrs={
+                        "placeholder": _("closed"),
+                        "inputmode": "text",
+                        "autocomplete": "off",
+                        "data-weekday": name,
+                    }
+                ),
             )
 
     @property
