@@ -283,6 +283,7 @@ def _policies() -> Iterable[Item]:
             "if": _tree(policy.conditions, _name_of),
             "minutes": promises,
             "round_the_clock": sorted({target.metric for target in policy.targets.all() if not target.business}),
+            "first_reply_from": policy.first_reply_from,
             "warn_percents": policy.warn_percents,
             "pauses_in": policy.pauses_in,
         }
@@ -298,6 +299,7 @@ def _apply_policy(item: Item, place: int) -> None:
     policy.calendar_id = _id_of("calendar", item.get("calendar"))
     policy.active, policy.conditions, policy.position = item.get("active", True), tree, place
     policy.warn_percents, policy.pauses_in = item.get("warn_percents", []), item.get("pauses_in", [])
+    policy.first_reply_from = item.get("first_reply_from", SlaPolicy.From.MESSAGE)
     policy.version += 1
     policy.full_clean(exclude=["conditions", "warn_percents", "pauses_in"])
     policy.save()

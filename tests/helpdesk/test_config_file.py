@@ -48,7 +48,9 @@ def configured(people: Cast) -> Cast:
             {"do": "skill", "skill": skill.pk, "level": 2, "required": True, "relax_minutes": None},
         ],
     )  # fmt: skip
-    policy = SlaPolicy.objects.create(name="Standard", calendar=office, warn_percents=[75], pauses_in=["pending"])
+    policy = SlaPolicy.objects.create(
+        name="Standard", calendar=office, warn_percents=[75], pauses_in=["pending"], first_reply_from="created"
+    )
     SlaTarget.objects.create(policy=policy, metric="first_reply", priority=3, seconds=1800)
     SlaTarget.objects.create(policy=policy, metric="resolution", priority=3, seconds=7200, business=False)
     Macro.objects.create(

@@ -240,6 +240,23 @@ def test_what_a_customer_writes_starts_the_promise_and_more_of_it_starts_no_othe
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("counts_from", "due"), [("message", "2026-09-21T11:00"), ("created", "2026-09-21T09:50")])
+def test_the_time_to_the_first_reply_counts_from_where_the_policy_says(
+    people: Cast, policy: SlaPolicy, counts_from: str, due: str
+) -> None:
+    """An agent opened the ticket on Friday at 17:50; the customer asks on Monday at ten."""
+    policy.first_reply_from = counts_from
+    policy.save()
+    monday = at("2026-09-21T10:00")
+    ticket = Ticket.objects.create(
+        number=next_number(), brand=people.brand, customer=cast.make_customer(now=FRIDAY), first_channel=people.sms,
+        created_at=FRIDAY, waiting_since=monday,
+    )  # fmt: skip
+    with transaction.atomic():
+        clocks.customer_wrote(actions.lock(ticket.pk), now=monday)
+    assert SlaClock.objects.get().due_at == at(due)
+
+
 # -- Solving, updates, pauses -----------------------------------------------------------------------------------------
 
 

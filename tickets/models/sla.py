@@ -26,8 +26,12 @@ WAITING_STATUSES = ("pending", "on_hold")  # in which it is not we whom the tick
 class SlaPolicy(models.Model):
     """Promises for the tickets that match. The first active policy by position applies.
 
-    `pauses_in` are those of WAITING_STATUSES in which the clocks of PAUSABLE metrics stand still.
+    `first_reply_from` is where the time to the first reply begins to count. `pauses_in` are those of WAITING_STATUSES in which the clocks of PAUSABLE metrics stand still.
     """
+
+    class From(models.TextChoices):
+        MESSAGE = "message", _("the customer’s first message")
+        CREATED = "created", _("the ticket’s creation")
 
     name = models.CharField(_("name"), max_length=120)
     position = models.PositiveIntegerField(default=0)
@@ -36,6 +40,9 @@ class SlaPolicy(models.Model):
     calendar = models.ForeignKey("agents.Calendar", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     warn_percents = ArrayField(models.PositiveSmallIntegerField(), default=list)
     pauses_in = ArrayField(models.CharField(max_length=10), default=list)
+    first_reply_from = models.CharField(
+        max_length=7, choices=From.choices, default=From.MESSAGE, db_default=From.MESSAGE
+    )
     version = models.PositiveIntegerField(default=1)
 
     def __str__(self) -> str:

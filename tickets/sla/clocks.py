@@ -320,6 +320,8 @@ def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime
         return
     former = SlaClock.objects.filter(ticket=ticket, metric__in=wanted).order_by().values("metric")
     cycles = dict(former.annotate(last=Max("cycle")).values_list("metric", "last"))
+    if SlaMetric.FIRST_REPLY in wanted and promise.policy.first_reply_from == SlaPolicy.From.CREATED:
+        wanted[SlaMetric.FIRST_REPLY] = ticket.created_at
     for metric, moment in wanted.items():
         clock = SlaClock(ticket=ticket, metric=metric, cycle=cycles.get(metric, 0) + 1, started_at=moment)
         try:

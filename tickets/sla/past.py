@@ -45,6 +45,7 @@ class Offer:
     holds: Callable[[Mapping[str, Any]], bool]
     targets: Mapping[tuple[str, int], tuple[int, Hours]]
     pauses_in: Sequence[str] = ()
+    from_creation: bool = False  # the time to the first reply counts from there
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Played(NamedTuple):
 def play(
     deeds: Iterable[Deed], facts: dict[str, Any], *, offers: Sequence[Offer], first_reply_at: datetime | None
 ) -> Played:
-    """`deeds` in their order. `facts` are those before them, with `status`, `priority` and `policy`: the key of an
+    """`deeds` in their order. `facts` are those before them, with `status`, `priority`, `created_at` and `policy`: the key of an
     offer that applies whatever the conditions say, or None."""
     again = _Again(copy(facts), offers, first_reply_at)
     for at, together in groupby(deeds, key=lambda deed: deed.at):
@@ -190,6 +191,8 @@ class _Again:
         offer = self._offer() if wanted else None
         if offer is None:
             return
+        if FIRST_REPLY in wanted and offer.from_creation:
+            wanted[FIRST_REPLY] = self.facts["created_at"]
         for metric, moment in wanted.items():
             target = offer.targets.get((metric, self.facts["priority"]))
             if target is None:

@@ -159,6 +159,7 @@ def _snapshot(policy: SlaPolicy, targets: Targets) -> dict[str, Any]:
         "conditions": policy.conditions,
         "calendar": policy.calendar_id,
         "pauses_in": policy.pauses_in,
+        "from": policy.first_reply_from,
         "targets": [[*place, *target] for place, target in sorted(targets.items())],
     }
 
@@ -198,7 +199,8 @@ def _offers(trial: SlaTrial) -> list[Offer]:
             (metric, priority): (seconds, hours if business else ALWAYS)
             for metric, priority, seconds, business in kept["targets"]
         }
-        offers.append(Offer(place, _Holds(kept["conditions"]), targets, tuple(kept["pauses_in"])))
+        from_creation = kept.get("from") == SlaPolicy.From.CREATED
+        offers.append(Offer(place, _Holds(kept["conditions"]), targets, tuple(kept["pauses_in"]), from_creation))
     return offers
 
 
@@ -364,6 +366,7 @@ class _Tickets(Sequence[Ticket]):
                 "status": _first_status(ticket, events),
                 "team": (ticket.team_id if given is None else given["team"]) or 0,
                 "assignee": (ticket.assignee_id if given is None else given["assignee"]) or 0,
+                "created_at": ticket.created_at,
                 "policy": None if promised else _place_of(ticket.sla_policy_id, policies),
             }
         )

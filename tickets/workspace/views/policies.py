@@ -91,6 +91,7 @@ def form_page(request: HttpRequest, found: SlaPolicy, *, typed: Typed | None = N
         "matrix": _matrix(found, typed=typed),
         "metrics": SlaMetric.choices,
         "counted": _counted(found, typed),
+        "froms": SlaPolicy.From.choices,
         "spans": SlaTrial.Span.choices,
         "calendars": Calendar.objects.order_by("name"),
         "warn": request.POST.get("warn", ", ".join(str(percent) for percent in found.warn_percents)),
@@ -142,6 +143,8 @@ def fill_in(found: SlaPolicy, request: HttpRequest) -> tuple[Typed, str]:
     found.name = posted.get("name", "").strip()[:120]
     found.active = "active" in posted
     found.calendar = Calendar.objects.filter(pk=whole_number(posted.get("calendar")) or 0).first()
+    if posted.get("first-reply-from") in SlaPolicy.From.values:
+        found.first_reply_from = posted["first-reply-from"]
     found.pauses_in = [status for status in WAITING_STATUSES if status in posted.getlist("pauses")]
     try:
         cells = _posted_cells(posted)
