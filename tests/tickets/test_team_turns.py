@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
+from agents.models import Team
 from tests import cast
 from tests.cast import Cast
 from tests.workspace import scene
 from tickets import actions, triggers
-from tickets.models import Event, Rule, RuleRun, SlaClock, SlaPolicy, SlaTarget, Team, Ticket
+from tickets.models import Event, Rule, RuleRun, SlaClock, SlaPolicy, SlaTarget, Ticket
 from tickets.models.event import by_agent
 from tickets.routing import assign
 from tickets.sla import clocks, trial
