@@ -6,7 +6,11 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
+
         ('tickets', '0025_team_turns'),
+========
+        ('tickets', '0023_team_turns'),
+>>>>>>>> 039bf16 (sla: The migrations stand in one line.):tickets/migrations/0024_where_promises_begin.py
     ]
 
     operations = [
