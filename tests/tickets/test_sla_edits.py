@@ -154,7 +154,7 @@ def test_an_edit_of_the_promise_or_its_priority_counts_all_of_the_time_anew(
     assert scene.due_at() == expected((shop, minutes), (shop, then), start, edit, spans)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(HOURS), st.integers(0, 300 * 1440), st.integers(1, 400), st.integers(1, 900),
     st.lists(st.integers(2, 600), max_size=4),

@@ -126,7 +126,7 @@ def test_an_answer_stays_an_act_when_its_solve_is_undone(people: Cast) -> None:
 
 def test_a_team_without_a_target_has_no_turn(people: Cast) -> None:
     Team.objects.update(act_minutes=None)
-    move(a_ticket(people), people.billing, people, minutes=5)
+    move(a_ticket(people), Team.objects.get(pk=people.billing.pk), people, minutes=5)
     assert turns() == []
 
 

@@ -29,6 +29,7 @@ from tickets.models import (
     Webhook,
 )
 from tickets.models.event import SYSTEM, by_agent
+from tickets.models.rule import OF_TIME
 from tickets.routing import assign, explain
 from tickets.sla import clocks
 
@@ -87,7 +88,7 @@ def happens(what: str, ticket: Ticket, people: Cast) -> None:
             ticket.record(what, by=SYSTEM, now=at, metric="first_reply", clock=1)
 
 
-WHENS = [when for when in Rule.When.values if when not in ("created", "unanswered", "silent")]
+WHENS = [when for when in Rule.When.values if when not in ("created", *OF_TIME)]
 
 
 @pytest.mark.parametrize("when", WHENS)
