@@ -117,7 +117,7 @@ def test_a_text_that_gained_a_plural_is_asked_for_again_and_gaps_are_filled() ->
 LATIN = {
     "WhatsApp", "Twilio", "Meta", "Business", "SMS", "MMS", "SLA", "CSAT", "FRT", "API", "ID", "SID", "IMAP",
     "SMTP", "IDLE", "TLS", "STARTTLS", "JWT", "HTML", "HTTP", "POST", "QR", "PEM", "BEGIN", "PUBLIC", "KEY", "HS", "VIP", "MB",
-    "INBOX", "Enter", "Ctrl", "Esc", "Tab", "English", "Ed", "Authentication", "Results", "rfc", "Basic", "MG", "AC", "UTC", "Asia", "Seoul", "JavaScript",
+    "INBOX", "Enter", "Ctrl", "Shift", "Esc", "Tab", "English", "Ed", "Authentication", "Results", "rfc", "Basic", "MG", "AC", "UTC", "Asia", "Seoul", "JavaScript",
 }  # fmt: skip
 QUOTED = re.compile(r"“[^”]*”|</?\w+>|Meta for Developers|message/rfc822")  # what stands so on screens of others
 ADDRESSES = re.compile(r"\S+@\S*|https?://\S+|\b[\w-]+(?:\.[\w-]+)*\.(?:example|com|js)\b\S*|^/\S*$")

@@ -4,19 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-
-        ('tickets', '0025_team_turns'),
-========
-        ('tickets', '0023_team_turns'),
->>>>>>>> 039bf16 (sla: The migrations stand in one line.):tickets/migrations/0024_where_promises_begin.py
+        ("tickets", "0025_team_turns"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='slapolicy',
-            name='first_reply_from',
-            field=models.CharField(choices=[('message', 'the customer’s first message'), ('created', 'the ticket’s creation')], db_default='message', default='message', max_length=7),
+            model_name="slapolicy",
+            name="first_reply_from",
+            field=models.CharField(
+                choices=[("message", "the customer’s first message"), ("created", "the ticket’s creation")],
+                db_default="message",
+                default="message",
+                max_length=7,
+            ),
         ),
     ]
