@@ -120,7 +120,7 @@ def _leaf_implies(one: Tree, other: Tree) -> bool:
         case ("is_not", "is_not") | ("has_not", "has_not"):
             return theirs <= mine
         case ("is", "is_not"):
-            return field.kind in ("choice", "clock") and one["field"] != "has" and not mine & theirs
+            return field.kind in ("choice", "clock") and one["field"] not in ("has", "promise") and not mine & theirs
         case ("contains", "contains"):
             return all(any(part in whole for part in theirs) for whole in mine)
         case ("contains_not", "contains_not"):
