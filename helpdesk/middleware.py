@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.shortcuts import render
 
 from helpdesk.logs import request_id
@@ -81,16 +82,18 @@ class TrustedProxyMiddleware:
 
 
 class KnownHostMiddleware:
-    """Asked under a wrong name, says which variable to set instead of a bare 400."""
+    """Asked under a wrong name, says which variable to set instead of a bare 400. The host of the files has no pages."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
-            request.get_host()
+            host, _port = split_domain_port(request.get_host())
         except DisallowedHost:
             return render(request, "helpdesk/wrong_host.html", {"site_url": settings.SITE_URL}, status=400)
+        if settings.FILES_HOST and host == settings.FILES_HOST and not request.path.startswith("/files/"):
+            return HttpResponse("Only files are here.\n", status=404, content_type="text/plain")
         return self.get_response(request)
 
 

@@ -39,16 +39,21 @@ ON_LOOPBACK = is_loopback(SITE_URL)
 HTTPS = _site.scheme == "https"
 INSECURE_HTTP = env_bool("INSECURE_HTTP")  # the explicit override for http on a host that is not this machine
 
+# Attachments come from their own host where possible; without one, from a path.
+FILES_BASE_URL = env("FILES_BASE_URL", f"{SITE_URL}/files").rstrip("/")
+_files = urlsplit(FILES_BASE_URL)
+if _files.scheme not in ("http", "https") or not _files.hostname or _files.path != "/files":
+    raise SettingError(f"FILES_BASE_URL must look like https://files.example.com/files, not {FILES_BASE_URL!r}.")
+FILES_HOST = "" if _files.hostname == _site.hostname else _files.hostname  # it serves files, and no page
+
 ALLOWED_HOSTS = [
     *(("localhost", "127.0.0.1", "[::1]") if ON_LOOPBACK else (_site.hostname,)),
+    *filter(None, [FILES_HOST]),
     *env_list("ALLOWED_HOSTS"),
 ]
 SITE_ORIGINS = [origin(SITE_URL), *(f"http://{host}:{PORT}" for host in ("localhost", "127.0.0.1") if ON_LOOPBACK)]
 CSRF_TRUSTED_ORIGINS = [origin(SITE_URL)]
 TRUSTED_PROXIES = env_list("TRUSTED_PROXIES")  # addresses or networks whose X-Forwarded-* headers count
-
-# Attachments come from their own host where possible; without one, from a path.
-FILES_BASE_URL = env("FILES_BASE_URL", f"{SITE_URL}/files").rstrip("/")
 
 DEBUG = env_bool("DEBUG")
 DEMO = env_bool("DEMO")

@@ -33,6 +33,26 @@ def test_each_substituted_variable_stands_in_the_example_file():
     assert set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", TEXT)) <= example
 
 
+# What the production form decides by itself, or what has no place in it.
+DECIDED = {
+    "CACHE_URL", "DATABASE_URL", "DATA_DIR", "DEBUG", "DEMO", "INSECURE_HTTP", "PARSER_SOCKET", "PORT", "PROCESS", "REDIS_URL",
+    "SAFE_FETCH_ALLOW", "STATIC_ROOT", "STORAGE_URL", "TRUSTED_PROXIES",
+}  # fmt: skip
+
+
+def test_what_somebody_sets_reaches_the_processes():
+    """`.env` is read by compose, not by the containers: a setting that is not handed on does nothing."""
+    assert set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", TEXT)) & set(VARIABLES) == set(VARIABLES) - DECIDED
+
+
+def test_what_must_be_set_is_said_where_one_reads_how_to_start():
+    asked = set(re.findall(r"(?<!\$)\$\{([A-Z_]+):\?", TEXT))
+    (sentence,) = re.findall(
+        r"Copy `.env.example` to `.env`, set (.*?), then", (ROOT / "docs" / "running.md").read_text()
+    )
+    assert set(re.findall(r"`([A-Z_]+)`", sentence)) == asked
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_each_command_exists(name):
     for part in re.split(r"&&", OURS[name]["command"].removeprefix('sh -c "').removesuffix('"')):
@@ -70,6 +90,11 @@ def test_each_named_volume_is_declared():
 def test_the_proxy_reaches_the_processes_by_their_names():
     targets = set(re.findall(r"(\w+):8000", (ROOT / "Caddyfile").read_text()))
     assert targets == {"web", "live"}
+
+
+def test_the_proxy_answers_for_each_host_that_has_a_certificate():
+    hosts = re.findall(r"\{\$([A-Z_]+)\}", (ROOT / "Caddyfile").read_text())
+    assert set(hosts) == set(COMPOSE["services"]["proxy"]["environment"]) == {"SITE_HOST", "FILES_HOST"}
 
 
 def test_the_image_does_not_carry_what_is_private():

@@ -12,7 +12,7 @@ from helpdesk import environment
 from helpdesk.environment import VARIABLES, SettingError, cache_url, celery_url, email_settings
 from tests.conftest import ROOT
 
-OF_COMPOSE = {"SITE_HOST", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+OF_COMPOSE = {"SITE_HOST", "FILES_HOST", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
 
 
 def used_in_settings():
@@ -73,6 +73,18 @@ def test_with_nothing_set_it_works_on_this_machine_without_https(tmp_path):
         "DEMO": False,
         "REDIS_URL": f"unix://{tmp_path}/run/valkey.sock",
     }
+
+
+def test_a_host_for_the_files_is_a_host_of_ours_and_nothing_but_its_path(tmp_path):
+    own = {"SITE_URL": "https://help.example.com", "SECRET_KEY": "s" * 50}
+    elsewhere = {**own, "FILES_BASE_URL": "https://files.example.com/files/"}
+    values = settings_with(tmp_path, "FILES_HOST", "ALLOWED_HOSTS", "FILES_BASE_URL", **elsewhere)
+    assert values["FILES_HOST"] == "files.example.com"
+    assert values["ALLOWED_HOSTS"] == ["help.example.com", "files.example.com"]
+    assert values["FILES_BASE_URL"] == "https://files.example.com/files"
+    assert settings_with(tmp_path, "FILES_HOST", **own) == {"FILES_HOST": ""}
+    with pytest.raises(AssertionError, match="FILES_BASE_URL must look like"):
+        settings_with(tmp_path, "FILES_HOST", **own, FILES_BASE_URL="https://files.example.com")
 
 
 def test_the_generated_key_is_kept_for_its_owner_alone(tmp_path):

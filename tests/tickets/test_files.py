@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.test import Client
 
 from tests.plain import come_in, message
 from tickets import files, fragments
@@ -197,3 +198,16 @@ def test_a_signed_address_opens_one_file_for_a_while(client, attachment, setting
         assert status(client, url) == 404
         assert status(client, url.replace("until=", "until=9")) == 404
         assert status(client, url[:-1] + ("A" if url[-1] != "A" else "B")) == 404
+
+
+def test_a_host_of_their_own_serves_files_and_no_page(client, cast, attachment, settings):
+    settings.FILES_HOST, settings.FILES_BASE_URL = "files.example.com", "https://files.example.com/files"
+    settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "files.example.com"]
+    login(client, cast.admin)
+    moved = client.get(files.file_path(attachment))
+    assert moved.status_code == 302 and moved["Location"].startswith("https://files.example.com/files/")
+    there = Client(HTTP_HOST="files.example.com")
+    assert status(there, moved["Location"].removeprefix("https://files.example.com")) == 200
+    for page in ("/accounts/login/", "/", "/api/docs/", "/healthz/"):
+        assert there.get(page).status_code == 404, page
+    assert Client().get("/accounts/login/").status_code == 200

@@ -40,7 +40,7 @@ def stored_file(request: HttpRequest, token: str, name: str = "") -> HttpRespons
     if not request.user.is_authenticated:
         raise Http404
     attachment_for(request.user, attachment.pk)
-    if not settings.FILES_BASE_URL.startswith(settings.SITE_URL):
+    if settings.FILES_HOST:
         elsewhere = HttpResponseRedirect(files.signed_url(attachment, seconds=REDIRECT_SECONDS))
         elsewhere["Cache-Control"] = "private, no-store"
         return elsewhere
