@@ -19,6 +19,7 @@ from channels_in.sms import fake as sms
 from channels_in.sms.adapter import TwilioSms
 from channels_in.whatsapp import fake as whatsapp
 from channels_in.whatsapp.adapter import WhatsAppCloud
+from helpdesk.management.commands.up import Command
 from tests import cast as people_of_tests
 from tests.channels_in.adapter_cases import make_channel, poster
 from tickets import delivery, files, replies
@@ -326,3 +327,11 @@ def test_channels_find_their_simulated_provider_on_another_port(db, settings):
     assert ours.settings["base_url"] == "http://127.0.0.1:9123/fake/whatsapp/v23.0"
     assert real.settings["base_url"] == "https://api.twilio.com"
     assert provider.repoint() == 0
+
+
+def test_a_later_start_of_the_demo_points_them_there(cast, settings):
+    ours = make_channel("whatsapp")
+    settings.PORT = 9123
+    Command()._prepare_demo(None)  # there are people already: nothing is loaded
+    ours.refresh_from_db()
+    assert ours.settings["base_url"] == "http://127.0.0.1:9123/fake/whatsapp/v23.0"

@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from channels_in.simulator import provider
 from helpdesk import checks, embedded
 from helpdesk.celery import queue_names
 from helpdesk.environment import env
@@ -68,12 +69,18 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         if not settings.DEBUG:
             _collect_static()
-        empty = not get_user_model().objects.exists()
+        if settings.DEMO:
+            self._prepare_demo(supervisor)
         connection.close()  # the supervisor keeps none: it must survive the database
-        if settings.DEMO and empty and "demo" in get_commands():
-            self._say("loading the demo")
-            if supervisor.call([sys.executable, "manage.py", "demo", "load"], env={}, log="demo") != 0:
-                raise CommandError(f"The demo could not be loaded: see {settings.DATA_DIR / 'log' / 'demo.log'}")
+
+    def _prepare_demo(self, supervisor: Supervisor) -> None:
+        if get_user_model().objects.exists():
+            provider.repoint()
+            return
+        self._say("loading the demo")
+        connection.close()
+        if supervisor.call([sys.executable, "manage.py", "demo", "load"], env={}, log="demo") != 0:
+            raise CommandError(f"The demo could not be loaded: see {settings.DATA_DIR / 'log' / 'demo.log'}")
 
     def _start_web(self, supervisor: Supervisor) -> None:
         """The pages first: the others may take the processor once somebody can look at something."""
