@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import formats, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -98,9 +98,9 @@ def _one(*, now: datetime) -> bool:
             row.skipped = _settle(row, now=now)
     except replies.Unreachable:
         row.skipped = "unreachable"
-    except DatabaseError:
+    except OperationalError:
         raise  # a deadlock, a lost connection: it stays due
-    except Exception:  # one row must not silence the others
+    except Exception:  # one row must not silence the others, whatever is wrong with it
         log.exception("the automatic reply %s", row.pk)
         row.skipped = "fault"
     row.save()

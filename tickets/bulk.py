@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from django.db import DatabaseError, transaction
+from django.db import OperationalError, transaction
 from django.db.models import Count
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -307,7 +307,7 @@ def _one(job: BulkJob, *, now: datetime) -> bool:
             row.state = BulkRow.State.DONE if row.event_ids else BulkRow.State.UNCHANGED
         except actions.NotAllowed as problem:
             row.state, row.error = BulkRow.State.FAILED, str(problem)[:300]
-        except DatabaseError:
+        except OperationalError:
             raise  # a deadlock, a lost connection: the row stays pending
         except Exception:
             log.exception("row %s of bulk job %s", row.pk, job.pk)

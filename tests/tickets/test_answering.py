@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -200,12 +202,22 @@ def test_a_flood_is_not_answered(line: Channel) -> None:
     assert settle().skipped == "flood"
 
 
-def test_one_that_fails_does_not_silence_the_others(line: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def asks_for_nonsense() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+
+
+@pytest.mark.parametrize("fault", [lambda: 1 // 0, asks_for_nonsense], ids=["ours", "the database's"])
+def test_one_that_fails_does_not_silence_the_others(
+    line: Channel, monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Any]
+) -> None:
     offer(line)
     say(line, "m1")
     good = say(line, "m2", **{"from": "+821055556666"}).ticket
     send = replies.automatic
-    monkeypatch.setattr(replies, "automatic", lambda ticket, **rest: send(ticket, **rest) if ticket == good else 1 // 0)
+    monkeypatch.setattr(
+        replies, "automatic", lambda ticket, **rest: send(ticket, **rest) if ticket == good else fault()
+    )
     settle()
     assert list(AutomaticReply.objects.order_by("id").values_list("skipped", flat=True)) == ["fault", ""]
     assert answers(good)
