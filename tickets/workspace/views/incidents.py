@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, F, Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agents.models import Agent, AuditEntry
-from agents.permissions import View, agent_of
+from agents.permissions import agent_of, managers_only
 from tickets import bulk
 from tickets.access import incidents_for, tickets_for
 from tickets.models import Brand, BulkJob, Incident, Ticket
@@ -28,16 +26,6 @@ from tickets.workspace.views.rules import whole_number
 LONGEST_TEXT = 2000  # characters
 MOST_LISTED = 100
 JOBS = 5  # told on the page
-
-
-def managers_only(view: View) -> View:
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not agent_of(request).is_manager:
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
-
-    return login_required(guarded)
 
 
 @login_required
