@@ -22,7 +22,6 @@ from tickets.models import Customer, Identity
 from tickets.models.event import Actor, Event, record
 
 FIELDS = ("name", "language", "time_zone", "tier", "organisation", "notes")
-ADDRESSES = ("email", "phone")  # the kinds that a person can type
 MOST_ATTRIBUTES = 40
 FEWEST_DIGITS = 7  # of what may be a telephone number while one types it
 _REGIONS = {"ko": "KR", "ja": "JP"}  # whose numbers are written without their country code

@@ -181,18 +181,6 @@ def safe_fetch(
         target = following
 
 
-def check_url(url: str) -> None:
-    """The checks of `safe_fetch` without the request, for the moment at which somebody saves a URL.
-
-    Raises Refused, or FetchError when the name does not resolve now.
-    """
-    target = parse(url)
-    try:
-        addresses_of(target.host, target.port, allowed=target.allowed, deadline=_Deadline(5))
-    except _Broken as error:
-        raise FetchError(str(error), may_have_left=False) from None
-
-
 def public_addresses(host: str, port: int, *, timeout: float = 5) -> list[str]:
     """The checked addresses of a mail server that an administrator names; connect to one of these and no other.
 

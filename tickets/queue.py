@@ -140,17 +140,6 @@ def reopen_abandoned(line: Line) -> int:
     return opened
 
 
-def due_count(line: Line) -> int:
-    """How many rows of a line are due now and unclaimed, counted up to 1,000 (health, tests)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {line.table} WHERE state = %s AND next_attempt_at <= now()"
-            " AND (lease_until IS NULL OR lease_until < now()) LIMIT 1000) due",
-            [line.due],
-        )
-        return cursor.fetchone()[0]
-
-
 def _take(line: Line, owner: UUID, filters: dict[str, Any]) -> Claim | None:
     """One round trip and one transaction: lock the claim's name, then look and take under the line's own lock.
 

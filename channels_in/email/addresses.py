@@ -9,7 +9,6 @@ from channels_in.email.charsets import decode, decode_header, one_line
 
 MAX_ADDRESSES = 500
 
-_ENCODED_WHOLE = re.compile(rb'^"?\s*=\?')
 _BARE = re.compile(r"[^\s<>,;:\"()@]+@[^\s<>,;:\"()@]+")
 
 

@@ -52,7 +52,6 @@ _ALIASES = {
     "ascii": "",
 }
 _STATEFUL = ("iso2022", "iso-2022", "utf-7", "hz")
-_GUESSES = ("utf-8", "cp949", "gb18030", "cp932")
 _WORD = re.compile(rb"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-from channels_in.email.charsets import decode_header
-
 MAX_BYTES = 25 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 MAX_HEADER_LINES = 1_000
@@ -62,11 +60,6 @@ def sender_of(raw: bytes) -> str:
         return ""
     found = _ADDRESS.findall(field(raw, b"From")) or _ADDRESS.findall(return_path)
     return found[-1].decode("utf-8", "replace").lower() if found else ""
-
-
-def subject_of(raw: bytes) -> str:
-    """The subject as well as it can be read, at most 300 characters."""
-    return decode_header(field(raw, b"Subject"))[:300]
 
 
 def check(raw: bytes) -> None:

@@ -190,22 +190,6 @@ def customer_writes(
     return wamid
 
 
-def customer_reacts(channel: Channel, *, sender: str, to: str, emoji: str, post: Post | None = None) -> None:
-    """A reaction to one of our messages; no emoji takes it back."""
-    reaction = message(sender, kind="reaction", message_id=to, emoji=emoji)
-    _post(channel, sender, signed(channel, change(channel, contacts=[contact(sender)], messages=[reaction])), post=post)
-
-
-def customer_edits(channel: Channel, *, sender: str, wamid: str, text: str, post: Post | None = None) -> None:
-    edit = message(sender, kind="edit", original_message_id=wamid, message={"type": "text", "text": {"body": text}})
-    _post(channel, sender, signed(channel, change(channel, contacts=[contact(sender)], messages=[edit])), post=post)
-
-
-def customer_deletes(channel: Channel, *, sender: str, wamid: str, post: Post | None = None) -> None:
-    revoke = message(sender, kind="revoke", original_message_id=wamid)
-    _post(channel, sender, signed(channel, change(channel, contacts=[contact(sender)], messages=[revoke])), post=post)
-
-
 def customer_reads(channel: Channel, *, sender: str, now: datetime) -> int:
     """The conversation is open on the phone: what arrived is read now. Returns how many messages that were."""
     reading = 0

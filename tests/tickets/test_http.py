@@ -234,14 +234,6 @@ def test_there_are_enough_forms_and_a_good_one_passes(server, internet):
     assert internet.dialled == [(PUBLIC, 80)]
 
 
-@pytest.mark.parametrize("url", FORMS)
-def test_saving_a_url_is_checked_as_strictly_as_fetching_it(internet, url):
-    internet.names["example.org"] = [[PUBLIC]]
-    internet.names["metadata.google.internal"] = [["169.254.169.254"]]
-    with pytest.raises((Refused, FetchError)):
-        http.check_url(url)
-
-
 def test_one_inside_address_among_many_refuses_all(internet):
     internet.names["mixed.example"] = [[PUBLIC, "10.0.0.7"]]
     with pytest.raises(Refused):
