@@ -24,6 +24,7 @@ from analytics.models import Survey
 from analytics.queries import Scope
 from tickets.access import tickets_in, visibility_of
 from tickets.models import Ticket
+from tickets.templatetags.ui import channel_name
 
 PERIODS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}  # days, the present one included
 ROWS = 50
@@ -65,10 +66,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "links": {metric: _link(request, metric) for metric in METRICS},
             "day_labels": [day.strftime("%m-%d") for day, _made, _done in days],
             "day_lines": [(_("Created"), [n for _d, n, _s in days]), (_("Solved"), [n for _d, _c, n in days])],
-            "by_channel": [
-                row | {"percent": _percent(row.get("share")), "url": _link(request, "created", channel=row["kind"])}
-                for row in queries.by_channel(scope)
-            ],
+            "by_channel": [_row_of_channel(request, row) for row in queries.by_channel(scope)],
         },
     )
 
@@ -203,8 +201,6 @@ def _period_tabs(request: HttpRequest, current: str) -> list[dict[str, Any]]:
 
 
 def _channel_tabs(request: HttpRequest, current: str) -> list[dict[str, Any]]:
-    from tickets.templatetags.ui import channel_name
-
     kinds = ["", *settings.CHANNEL_ADAPTERS]
     return [
         {
@@ -227,6 +223,12 @@ def _here(request: HttpRequest, **change: str) -> str:
 
 def _link(request: HttpRequest, metric: str, **change: str) -> str:
     return _here(request, **change).replace("/reports/", f"/reports/tickets/{metric}/", 1)
+
+
+def _row_of_channel(request: HttpRequest, row: dict[str, Any]) -> dict[str, Any]:
+    """With the tickets behind each of its numbers. What came by no channel has no report of its own to lead to."""
+    links = {metric: _link(request, metric, channel=row["kind"]) for metric in METRICS} if row["kind"] else {}
+    return row | {"percent": _percent(row.get("share")), "links": links}
 
 
 def _heading_of(metric: str) -> str:

@@ -189,6 +189,18 @@ def test_every_number_opens_its_tickets_and_they_are_as_many(people: Cast, clien
         assert (found.context["total"], len(found.context["tickets"])) == (wanted, wanted), metric
 
 
+def test_the_numbers_of_a_channel_open_the_tickets_that_began_there(people: Cast, client: Client) -> None:
+    now = timezone.now()
+    for kind, reply in (("sms", 3), ("sms", None), ("email", 5)):
+        made(people, at=now - timedelta(hours=1), reply=reply, kind=kind)
+    client.force_login(people.manager)
+    page = client.get("/reports/?period=7d")
+    (row,) = [row for row in page.context["by_channel"] if row["kind"] == "sms"]
+    for metric, wanted in {"created": 2, "answered": 1, "solved": 0, "rated": 0}.items():
+        assert client.get(row["links"][metric]).context["total"] == wanted, metric
+        assert wanted == 0 or row["links"][metric].replace("&", "&amp;") in page.content.decode()
+
+
 def test_reports_are_for_managers(people: Cast, client: Client) -> None:
     assert client.get("/reports/").status_code == 302
     client.force_login(people.agent)
