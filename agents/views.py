@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.db.models import Count, ProtectedError, Q
+from django.db.models import Count, ProtectedError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -89,14 +89,14 @@ def teams(request: HttpRequest) -> HttpResponse:
             team = form.save()
             AuditEntry.write("team_added", actor=agent_of(request), target=team, facts={"name": team.name})
         return redirect("teams")
-    rows = (
-        Team.objects.annotate(people=Count("agents", distinct=True))
-        .annotate(open=Count("tickets", filter=Q(tickets__status__in=["new", "open"]), distinct=True))
-        .select_related("calendar")
-        .order_by("position", "name")
-    )
-    status = 422 if form.is_bound else 200
-    return render(request, "agents/teams.html", {"page": "teams", "teams": rows, "form": form}, status=status)
+    rows = list(Team.objects.annotate(people=Count("agents")).select_related("calendar").order_by("position", "name"))
+    # Apart from the people, and by the index of the status: one join of both would read every ticket there ever was.
+    at_work = Team.objects.filter(tickets__status__in=["new", "open"]).order_by().annotate(n=Count("tickets"))
+    open_of = dict(at_work.values_list("pk", "n"))
+    for row in rows:
+        row.open = open_of.get(row.pk, 0)  # type: ignore[attr-defined]
+    context = {"page": "teams", "teams": rows, "form": form}
+    return render(request, "agents/teams.html", context, status=422 if form.is_bound else 200)
 
 
 @admins_only
@@ -104,12 +104,12 @@ def teams(request: HttpRequest) -> HttpResponse:
 def team(request: HttpRequest, team_id: int) -> HttpResponse:
     found = get_object_or_404(Team, pk=team_id)
     form = TeamForm(request.POST or None, instance=found)
-    everyone = Agent.objects.filter(is_active=True, is_bot=False).order_by("name", "id")
+    everyone = people_for(agent_of(request)).filter(is_active=True).order_by("name", "id")
     if request.method == "POST" and form.is_valid():
-        chosen = everyone.filter(pk__in=[pk for pk in request.POST.getlist("people") if pk.isdigit()])
+        chosen = everyone.filter(pk__in=[pk for pk in request.POST.getlist("people") if pk.isdecimal()])
         with transaction.atomic():
             form.save()
-            found.memberships.exclude(agent__in=chosen).delete()
+            found.memberships.filter(agent__in=everyone).exclude(agent__in=chosen).delete()
             Membership.objects.bulk_create(
                 (Membership(team=found, agent=agent) for agent in chosen), ignore_conflicts=True
             )
@@ -193,7 +193,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def preference(request: HttpRequest) -> HttpResponse:
-    """One preference at a time from the screens: theme, density, shortcuts, pane widths. 204."""
+    """One preference at a time from the screens: theme, density, size of messages, shortcuts. 204."""
     agent, changed = agent_of(request), []
     choices = {
         "theme": ("system", "light", "dark"),
@@ -207,12 +207,8 @@ def preference(request: HttpRequest) -> HttpResponse:
     if request.POST.get("shortcuts_on") in ("true", "false"):
         agent.shortcuts_on = request.POST["shortcuts_on"] == "true"
         changed.append("shortcuts_on")
-    for pane in ("list", "side"):
-        if (width := request.POST.get(f"pane_{pane}", "")).isdigit() and 200 <= int(width) <= 600:
-            agent.panes[pane] = int(width)
-            changed.append("panes")
     if changed:
-        agent.save(update_fields=list(set(changed)))
+        agent.save(update_fields=changed)
     return HttpResponse(status=204)
 
 

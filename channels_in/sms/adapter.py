@@ -314,7 +314,7 @@ def _receipt(form: Mapping[str, str]) -> Normalised:
     if state is None:
         return Suppressed("unknown kind")
     code = form.get("ErrorCode", "")
-    error = _error(int(code) if code.isdigit() else 0, form.get("ErrorMessage", ""))
+    error = _error(int(code) if code.isdecimal() else 0, form.get("ErrorMessage", ""))
     failed = state == "failed"
     return Receipt(
         state=state,  # type: ignore[arg-type]

@@ -56,6 +56,20 @@ def test_an_admin_of_one_brand_manages_nobody_who_sees_more(people: Cast) -> Non
         assert client.post(f"/settings/people/{people.manager.pk}/{address}").status_code == 404, address
 
 
+def test_an_admin_of_one_brand_moves_nobody_who_sees_more_between_teams(people: Cast) -> None:
+    client = signed_in(make_agent("Bo", role=Agent.Role.ADMIN, brand_ids=[people.brand.pk]))
+    equal = make_agent("Eve", brand_ids=[people.brand.pk])
+    address, team = f"/settings/teams/{people.support.pk}/", people.support
+    page = client.get(address).content.decode()
+    assert equal.name in page and people.agent.name not in page and people.outsider.name not in page
+    fields = {"name": team.name, "overflow_minutes": "10", "give_back_minutes": "5", "sticky_days": "7"}
+    answer = client.post(address, {**fields, "people": [equal.pk, people.outsider.pk]})
+    assert answer.status_code == 302, answer.context["form"].errors
+    assert set(team.agents.all()) == {people.agent, people.teammate, equal}
+    assert client.post(address, {**fields, "people": ["²"]}).status_code == 302
+    assert set(team.agents.all()) == {people.agent, people.teammate}
+
+
 def test_whom_an_admin_of_one_brand_adds_sees_that_brand_only(people: Cast) -> None:
     bounded = make_agent("Bo", role=Agent.Role.ADMIN, brand_ids=[people.brand.pk])
     fields = {

@@ -106,7 +106,9 @@ def test_pages_follow_their_links_to_the_end_without_a_gap_or_a_double(people: C
     assert len(seen) == len(set(seen))
 
 
-@pytest.mark.parametrize("query", ["page[size]=0", "page[size]=101", "page[after]=garbage", "status=odd", "assignee=x"])
+@pytest.mark.parametrize(
+    "query", ["page[size]=0", "page[size]=101", "page[size]=²", "page[after]=garbage", "status=odd", "assignee=x"]
+)
 def test_a_bad_question_gets_a_problem_with_a_pointer(people: Cast, query: str) -> None:
     answer = Api(people.agent)("GET", f"tickets/?{query}")
     assert answer.status_code == 400

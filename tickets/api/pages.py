@@ -54,7 +54,7 @@ def page_of(serializer: type[serializers.Serializer]) -> serializers.Serializer:
 
 def _size(request: Request) -> int:
     text = request.query_params.get("page[size]", str(SIZE))
-    if not text.isdigit() or not 1 <= int(text) <= MAX:
+    if not (text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX):
         raise ValidationError({"page[size]": [f"A number from 1 to {MAX}."]})
     return int(text)
 
