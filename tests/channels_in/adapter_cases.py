@@ -28,6 +28,7 @@ class Kind:
     text: Callable[[Channel, str, str, str], Call]  # channel, sender, words, the provider's id of the message
     forged: Callable[[Call], Call]  # the same with a signature that is wrong
     malformed: Callable[[Channel], Call]  # genuine, and not readable
+    empty: Callable[[Channel], Call]  # genuine, and nothing
     unknown: Callable[[Channel], Call]  # genuine, of a type that nobody knows yet
     unknown_outcome: str  # what becomes of it: "ticketed" when a customer wrote it, else "suppressed"
     malformed_outcome: str = "quarantined"
@@ -80,9 +81,8 @@ def _whatsapp_batch(channel: Channel, said: list[tuple[str, str]]) -> Call:
     return whatsapp.signed(channel, whatsapp.change(channel, contacts=contacts, messages=found))
 
 
-def _whatsapp_malformed(channel: Channel) -> Call:
+def _whatsapp_raw(channel: Channel, raw: bytes) -> Call:
     genuine = whatsapp.signed(channel)
-    raw = b'{"object": "whatsapp_business_account", "entry": '
     signature = whatsapp.signature(str(channel.facts().secrets["app_secret"]), raw)
     return Call(genuine.path, {**genuine.headers, "X-Hub-Signature-256": signature}, raw)
 
@@ -101,6 +101,7 @@ KINDS = {
         text=lambda channel, sender, words, key: sms.build(channel, sender=sender, text=words, sid=key),
         forged=lambda call: _with_header(call, "X-Twilio-Signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
         # A form cannot be malformed: whatever it is, it is a form of something else.
+        empty=lambda channel: sms.signed(channel, channel.facts().hook_url, {}),
         malformed=lambda channel: sms.signed(channel, channel.facts().hook_url, {"nonsense": "\x00=&", "": "x"}),
         malformed_outcome="suppressed",
         unknown=lambda channel: sms.signed(
@@ -113,7 +114,8 @@ KINDS = {
         kind="whatsapp",
         text=lambda channel, sender, words, key: whatsapp.build(channel, sender=sender, text=words, wamid=key),
         forged=lambda call: _with_header(call, "X-Hub-Signature-256", "sha256=" + "0" * 64),
-        malformed=_whatsapp_malformed,
+        empty=lambda channel: _whatsapp_raw(channel, b""),
+        malformed=lambda channel: _whatsapp_raw(channel, b'{"object": "whatsapp_business_account", "entry": '),
         unknown=lambda channel: whatsapp.signed(
             channel,
             whatsapp.change(

@@ -127,6 +127,17 @@ def test_what_cannot_be_read_is_kept_and_the_line_goes_on(client, kind):
     assert said() == ["after it"]
 
 
+def test_an_empty_call_and_an_empty_message_break_nothing(client, kind):
+    channel = make_channel(kind.kind)
+    assert posted(client, kind.empty(channel)).status_code == 200
+    assert posted(client, kind.text(channel, kind.address, "", "M1")).status_code == 200
+    assert posted(client, kind.text(channel, kind.address, "after it", "M2")).status_code == 200
+    outcomes = [event.outcome for event in drained()]
+    assert outcomes[-2:] == ["ticketed", "ticketed"]
+    assert set(outcomes[:-2]) <= {"quarantined"}, "where there was a body, it is kept"
+    assert said() == ["", "after it"]
+
+
 def test_one_character_too_many_is_a_second_part_and_nothing_is_lost(kind):
     able = capabilities_of(kind.kind)
     if able.text_max is None:
