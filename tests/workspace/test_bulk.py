@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 
 from analytics import surveys
@@ -190,13 +191,14 @@ def test_what_has_moved_on_since_is_not_undone_and_said(cast, mina, tickets, now
     assert "changed since" in mina.get(f"{back['url']}errors/").content.decode()
 
 
-def test_a_row_that_breaks_leaves_nothing_behind_and_the_others_go_on(cast, mina, tickets, monkeypatch):
+@pytest.mark.parametrize("fault", [RuntimeError("in the middle of it"), DataError("too long")], ids=["ours", "its"])
+def test_a_row_that_breaks_leaves_nothing_behind_and_the_others_go_on(cast, mina, tickets, monkeypatch, fault):
     whole = bulk.VERBS["priority"]
 
     def half(ticket, value, agent, now):
         event = whole(ticket, value, agent, now)
         if ticket.pk == tickets[1].pk:
-            raise RuntimeError("in the middle of it")
+            raise fault
         return event
 
     monkeypatch.setitem(bulk.VERBS, "priority", half)
