@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 
 from agents.models import Agent, Team
@@ -103,14 +103,11 @@ def result(trial: RuleTrial) -> Result:
 
 def counts(trial: RuleTrial) -> list[int]:
     """Of a set: on how many of the tickets each rule has held so far."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT place, count(*) FROM tickets_ruletrialrow, unnest(held) WITH ORDINALITY AS one (held_here, place)"
-            " WHERE trial_id = %s AND held_here GROUP BY place",
-            [trial.pk],
-        )
-        found = dict(cursor.fetchall())
-    return [found.get(place + 1, 0) for place in range(len(trial.rules))]
+    found = [0] * len(trial.rules)
+    for held in trial.rows.filter(matched=True).values_list("held", flat=True).iterator():
+        for place, here in enumerate(held or []):
+            found[place] += here
+    return found
 
 
 def leaves_of(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
