@@ -22,6 +22,8 @@ from tickets.models.ticket import tags_named
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 
+MOST_REASON = 160  # characters
+
 
 class NotAllowed(Exception):
     """The verb does not fit the ticket's state. The text is for the person who tried."""
@@ -69,14 +71,21 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
     if locked.status != after or before not in Ticket.Status.values:
         raise NotAllowed(_("The ticket has changed since. Nothing was undone."))
     solves = Event.objects.filter(ticket=locked, kind="solved", id__lt=event.pk)
-    undone = set(Event.objects.filter(ticket=locked, kind="undone").values_list("particulars__event", flat=True))
+    undone = _undone(locked)
     earlier = [e for e in solves.order_by("id") if e.pk not in undone]
     locked.status, locked.updated_at = before, now
     locked.first_solved_at = earlier[0].at if earlier else None
     locked.solved_at = earlier[-1].at if before == Ticket.Status.SOLVED and earlier else None
     locked.solved_by = earlier[-1].actor if before == Ticket.Status.SOLVED and earlier else None
     locked.waiting_since = locked.waiting_since or _waiting_since(locked)
-    locked.save(update_fields=["status", "updated_at", "first_solved_at", "solved_at", "solved_by", "waiting_since"])
+    slept = event.particulars.get("slept")
+    if slept and datetime.fromisoformat(slept) > now:
+        locked.snoozed_until = datetime.fromisoformat(slept)
+    locked.save(
+        update_fields=[
+            *("status", "updated_at", "first_solved_at", "solved_at", "solved_by", "waiting_since", "snoozed_until")
+        ]
+    )
     clocks.status_undone(locked, since=event.at, now=now)
     undo = locked.record("undone", by=by, now=now, event=event.pk, to=before)
     live.announce(undo)
@@ -84,11 +93,16 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
 
 
 @transaction.atomic
-def assign(ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime) -> Event | None:
-    """Give it to a person, a team, both or nobody. Without a person it is owed to routing again."""
+def assign(
+    ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Actor, now: datetime, reason: str = ""
+) -> Event | None:
+    """Give it to a person, a team, both or nobody. Without a person it is owed to routing again.
+
+    `reason`: what whoever gets it should know, one line, kept with the event.
+    """
     locked = lock(ticket.pk)
     relieved = locked.assignee_id is not None and (assignee is None or assignee.pk != locked.assignee_id)
-    event = locked.give_to(assignee=assignee, team=team, by=by, now=now)
+    event = locked.give_to(assignee=assignee, team=team, by=by, now=now, reason=" ".join(reason.split())[:MOST_REASON])
     clocks.given(locked, event, now=now)
     if event:
         if assignee is None and team is not None and locked.is_unsolved:
@@ -99,6 +113,34 @@ def assign(ticket: Ticket, *, assignee: Agent | None, team: Team | None, by: Act
             routing.capacity_freed(now=now)
     live.announce(event)
     return event
+
+
+@transaction.atomic
+def undo_assignment(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Event | None:
+    """Back to who had it before. What this assignment opened is new again, unless it was worked on since.
+
+    Raises NotAllowed when it was given on since.
+    """
+    locked = lock(ticket.pk)
+    before, after = event.particulars["from"], event.particulars["to"]
+    if {"assignee": locked.assignee_id, "team": locked.team_id} != after:
+        raise NotAllowed(_("The ticket has changed since. Nothing was undone."))
+    assignee = Agent.objects.filter(pk=before["assignee"]).first() if before["assignee"] else None
+    team = Team.objects.filter(pk=before["team"]).first() if before["team"] else None
+    relieved = locked.assignee_id is not None and after["assignee"] != before["assignee"]
+    undo = locked.give_to(assignee=assignee, team=team, by=by, now=now, cause="undone")
+    clocks.given(locked, undo, now=now)
+    if event.particulars.get("opened") and locked.status == Ticket.Status.OPEN and not _worked_on(locked, since=event):
+        locked.status = Ticket.Status.NEW
+        locked.save(update_fields=["status"])
+    if assignee is None and event.particulars.get("owed"):
+        routing.owe(locked, now=now)
+    else:
+        Ticket.objects.filter(pk=locked.pk).update(routing_due_at=None)
+    if relieved:
+        routing.capacity_freed(now=now)
+    live.announce(undo)
+    return undo
 
 
 @transaction.atomic
@@ -267,6 +309,18 @@ def note_customer_changed(customer: Any, *, by: Actor, now: datetime, fields: li
     )
     live.announce(event)
     return event
+
+
+def _undone(ticket: Ticket) -> set[int]:
+    """Ids of the events that were taken back."""
+    return set(Event.objects.filter(ticket=ticket, kind="undone").values_list("particulars__event", flat=True))
+
+
+def _worked_on(ticket: Ticket, *, since: Event) -> bool:
+    """Whether it was answered since, or its status was set, and that was not taken back."""
+    kinds = ("reply_posted", "status_changed", "solved", "reopened")
+    later = Event.objects.filter(ticket=ticket, id__gt=since.pk, kind__in=kinds).values_list("id", flat=True)
+    return bool(set(later) - _undone(ticket))
 
 
 def _waiting_since(ticket: Ticket) -> datetime | None:

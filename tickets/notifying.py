@@ -259,7 +259,7 @@ def _concerned(event: Event, scene: _Scene) -> Iterator[tuple[str, int | None]]:
         case "rule_told":
             told = _people(facts.get("agents", ()), facts.get("teams", ()), scene)
             yield from (("rule", agent) for agent in told)
-        case "assigned" if facts["to"]["assignee"] != facts["from"]["assignee"]:
+        case "assigned" if facts["to"]["assignee"] != facts["from"]["assignee"] and facts.get("cause") != "undone":
             yield "assigned", facts["to"]["assignee"]
         case "routed" if facts.get("outcome") == "queued" and ticket and _waits_in_team(ticket):
             yield from (("team_new", agent) for agent in scene.members(ticket.team_id))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
-from agents.models import Agent, Team
+from agents.models import Agent
 from tickets import actions, followers, incidents
 from tickets.models import Event, Incident, Ticket
 from tickets.models.event import Actor, by_agent
@@ -23,14 +23,7 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
     if event.kind in STATUS_KINDS:
         return actions.undo_status(ticket, event=event, by=by, now=now)
     if event.kind == "assigned" and before is not None and after is not None:
-        _unchanged({"assignee": ticket.assignee_id, "team": ticket.team_id} == after)
-        return actions.assign(
-            ticket,
-            assignee=Agent.objects.filter(pk=before["assignee"]).first() if before["assignee"] else None,
-            team=Team.objects.filter(pk=before["team"]).first() if before["team"] else None,
-            by=by,
-            now=now,
-        )
+        return actions.undo_assignment(ticket, event=event, by=by, now=now)
     if event.kind == "priority_changed" and before is not None:
         _unchanged(ticket.priority == after)
         return actions.set_priority(ticket, before, by=by, now=now)

@@ -163,7 +163,7 @@ def test_row_9_what_a_key_did_another_one_undoes(crew, screen):
         ticket.refresh_from_db()
         return ticket.assignee, ticket.team, ticket.status, ticket.priority, list(ticket.tags.all())
 
-    as_it_was = (None, None, "open", 2, [])  # but no longer new: somebody has looked after it
+    as_it_was = (None, None, "new", 2, [])
     wait_until(lambda: facts() == as_it_was, what="the last undo")
     assert page.errors == []
 

@@ -50,7 +50,7 @@ def states(job):
     ],
 )
 def test_a_deed_on_many_and_its_undo(cast, mina, tickets, deed, value, column, after):
-    before = dict(Ticket.objects.values_list("pk", column))
+    before = list(Ticket.objects.order_by("pk").values_list("pk", "status", column))
     answer = do(mina, deed, value, tickets).json()
     expected = cast.agent.pk if after == "agent" else after
     assert set(Ticket.objects.values_list(column, flat=True)) == {expected}
@@ -60,7 +60,7 @@ def test_a_deed_on_many_and_its_undo(cast, mina, tickets, deed, value, column, a
     back = mina.post(answer["undo_url"])
     assert back.status_code == 202
     bulk.drain(seconds=60, now=timezone.now())
-    assert dict(Ticket.objects.values_list("pk", column)) == before
+    assert list(Ticket.objects.order_by("pk").values_list("pk", "status", column)) == before
     assert BulkJob.objects.filter(state="running").count() == 0
 
 

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.workspace import scene
-from tickets import actions
-from tickets.models import Attachment, DeliveryPart, Draft, Event, Message, ReadMark, Ticket
+from tickets import actions, notifying, undoing
+from tickets.models import Attachment, DeliveryPart, Draft, Event, Message, Notification, ReadMark, Ticket
 from tickets.models.event import by_agent
 
 FRAGMENT = {"HTTP_HX_REQUEST": "true"}
@@ -139,7 +139,8 @@ def test_looking_marks_nothing_as_read(cast, mina, ticket):
     ],
 )
 def test_a_verb_changes_the_ticket_and_undo_puts_it_back(cast, mina, ticket, path, fields, changed):
-    before = {name: getattr(ticket, name) for name in ("assignee_id", "priority", "subject", "snoozed_until")}
+    kept = ("assignee_id", "status", "priority", "subject", "snoozed_until", "waiting_since")
+    before = {name: getattr(ticket, name) for name in kept}
     response = mina.post(f"/tickets/{ticket.pk}/{path}", fields, **FRAGMENT)
     assert response.status_code == 200
     ticket.refresh_from_db()
@@ -150,6 +151,50 @@ def test_a_verb_changes_the_ticket_and_undo_puts_it_back(cast, mina, ticket, pat
     ticket.refresh_from_db()
     assert {name: getattr(ticket, name) for name in before} == before
     assert not ticket.tags.exists() and ticket.is_unsolved
+    assert ticket.routing_due_at is not None, "routing was owed, and is"
+
+
+def test_what_was_worked_on_since_stays_open_when_its_assignment_is_taken_back(cast, mina, ticket, now):
+    me = by_agent(cast.agent)
+
+    def assigned_and_then(work):
+        Ticket.objects.filter(pk=ticket.pk).update(status="new", assignee=None)
+        event = actions.assign(ticket, assignee=cast.agent, team=cast.support, by=me, now=now)
+        work()
+        undoing.undo(Ticket.objects.get(pk=ticket.pk), event, agent=cast.agent, now=now)
+        ticket.refresh_from_db()
+        return ticket.status, ticket.assignee
+
+    def solved_by_mistake():
+        solved = actions.solve(ticket, by=me, now=now)
+        undoing.undo(Ticket.objects.get(pk=ticket.pk), solved, agent=cast.agent, now=now)
+
+    assert assigned_and_then(lambda: None) == ("new", None)
+    assert assigned_and_then(solved_by_mistake) == ("new", None)
+    assert assigned_and_then(lambda: actions.set_status(ticket, "pending", by=me, now=now)) == ("pending", None)
+    assert assigned_and_then(lambda: scene.answers(ticket, cast.agent, "Hello", at=now)) == ("open", None)
+
+
+def test_taking_back_an_assignment_gives_it_to_whom_it_was_and_owes_routing_what_it_was_owed(cast, ticket, now):
+    me = by_agent(cast.agent)
+    actions.assign(ticket, assignee=cast.teammate, team=cast.support, by=me, now=now)
+    given = actions.assign(ticket, assignee=None, team=cast.billing, by=me, now=now)
+    undoing.undo(Ticket.objects.get(pk=ticket.pk), given, agent=cast.agent, now=now)
+    ticket.refresh_from_db()
+    assert (ticket.assignee, ticket.team, ticket.status) == (cast.teammate, cast.support, "open")
+    assert ticket.routing_due_at is None, "the new team was to be asked, and is not any more"
+    assert Notification.objects.count() == 0
+    notifying.drain()
+    assert Notification.objects.filter(agent=cast.teammate, type="assigned").count() == 1, "back is no news"
+
+
+def test_a_solve_that_is_taken_back_sleeps_on(cast, ticket, now):
+    me, until = by_agent(cast.agent), now + timedelta(days=1)
+    actions.snooze(ticket, until=until, by=me, now=now)
+    solved = actions.solve(ticket, by=me, now=now)
+    undoing.undo(Ticket.objects.get(pk=ticket.pk), solved, agent=cast.agent, now=now)
+    ticket.refresh_from_db()
+    assert (ticket.status, ticket.snoozed_until) == ("new", until)
 
 
 def test_undo_is_for_ones_own_deeds_and_a_short_while(cast, mina, sign_in, ticket, now):

@@ -235,7 +235,9 @@ class Ticket(models.Model):
             raise ValueError("closed is final")
         changed = ["status", "updated_at"]
         self.status, self.updated_at = status, now
+        slept: dict[str, Any] = {}
         if status == self.Status.SOLVED:
+            slept = {"slept": self.snoozed_until.isoformat()} if self.snoozed_until else {}
             self.solved_at, self.solved_by = now, by.agent
             self.first_solved_at = self.first_solved_at or now
             self.waiting_since, self.snoozed_until = None, None
@@ -250,7 +252,7 @@ class Ticket(models.Model):
         kind = {self.Status.SOLVED: "solved", self.Status.CLOSED: "closed"}.get(self.Status(status), "status_changed")
         if old == self.Status.SOLVED and status in UNSOLVED:
             kind = "reopened"
-        return self.record(kind, by=by, now=now, **_change(old, status, cause=cause))
+        return self.record(kind, by=by, now=now, **_change(old, status, cause=cause), **slept)
 
     def give_to(
         self,
@@ -261,8 +263,13 @@ class Ticket(models.Model):
         now: datetime,
         decision_id: int | None = None,
         cause: str = "",
+        reason: str = "",
     ) -> Event | None:
-        """Set assignee and team together. A first assignment to a person opens a new ticket."""
+        """Set assignee and team together. A first assignment to a person opens a new ticket.
+
+        `reason` is what a person says to the next one. The event keeps what an undo has to know: whether this opened the
+        ticket, and whether it was owed to routing.
+        """
         before = {"assignee": self.assignee_id, "team": self.team_id}
         after = {"assignee": assignee.pk if assignee else None, "team": team.pk if team else None}
         if before == after:
@@ -280,8 +287,12 @@ class Ticket(models.Model):
         extra: dict[str, Any] = {"decision": decision_id} if decision_id else {}
         if cause:
             extra["cause"] = cause
+        if reason:
+            extra["reason"] = reason
         if opened:
             extra["opened"] = True
+        if self.routing_due_at is not None:
+            extra["owed"] = True
         return self.record("assigned", by=by, now=now, **{"from": before, "to": after, **extra})
 
     def change_priority(self, priority: int, *, by: Actor, now: datetime) -> Event | None:
