@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
@@ -164,6 +166,14 @@ def change_tags(
 
 
 @transaction.atomic
+def pin(ticket: Ticket, note: Message | None, *, by: Actor, now: datetime) -> Event | None:
+    """Set a note of the thread above it for everybody, or None: nothing stands there."""
+    event = lock(ticket.pk).pin(note, by=by, now=now)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
 def set_subject(ticket: Ticket, subject: str, *, by: Actor, now: datetime) -> Event | None:
     locked = lock(ticket.pk)
     subject = " ".join(subject.split())[:300]
@@ -239,6 +249,8 @@ def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
     survivor = rows[merged.merged_into_id]
     merged.merged_into, merged.updated_at = None, now
     merged.save(update_fields=["merged_into", "updated_at"])
+    if survivor.pinned_note and survivor.pinned_note.ticket_id not in survivor.family_ids():
+        survivor.pin(None, by=by, now=now)  # it goes with its own thread
     event = merged.record("unmerged", by=by, now=now, number=survivor.number)
     other = survivor.record("unmerged", by=by, now=now, ticket=merged.pk, number=merged.number)
     live.announce(event, other)
@@ -281,11 +293,13 @@ def wake_due(*, now: datetime, limit: int = 500) -> int:
     return woken
 
 
-def mark_read(ticket: Ticket, *, agent: Agent, message_id: int) -> None:
-    """How far this agent has read; never moves back by itself."""
-    mark, made = ReadMark.objects.get_or_create(agent=agent, ticket=ticket, defaults={"message_id": message_id})
+def mark_read(ticket: Ticket, *, agent: Agent, message_id: int, now: datetime) -> None:
+    """How far this agent has read, and when; never moves back by itself."""
+    mark, made = ReadMark.objects.get_or_create(
+        agent=agent, ticket=ticket, defaults={"message_id": message_id, "at": now}
+    )
     if not made:
-        ReadMark.objects.filter(pk=mark.pk, message_id__lt=message_id).update(message_id=message_id)
+        ReadMark.objects.filter(pk=mark.pk).update(message_id=Greatest(F("message_id"), message_id), at=now)
     live.whisper("read", {"agent": agent.pk, "ticket": ticket.pk, "message": message_id})
     notifications.read_with_ticket(agent, ticket, message_id=message_id)
 

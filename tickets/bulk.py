@@ -36,6 +36,7 @@ BATCH = 25  # rows of one job before another one has its turn
 TELL = 0.5  # seconds between two words about the progress of a job
 MOST_ERRORS = 200  # listed
 KEPT = timedelta(days=30)
+HANDS_ON = ("assign", "team", "queue")  # may say why
 
 Value = dict[str, Any]
 Verb = Callable[[Ticket, Value, Agent, datetime], Event | list[Event] | None]
@@ -79,7 +80,7 @@ def _queue(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> Event |
     team = Team.objects.filter(pk=value["team"]).first()
     if team is None:
         raise actions.NotAllowed(_("This team does not exist any more."))
-    return actions.assign(ticket, assignee=None, team=team, by=by_agent(agent), now=now)
+    return actions.assign(ticket, assignee=None, team=team, by=by_agent(agent), now=now, reason=value.get("reason", ""))
 
 
 def _spam(ticket: Ticket, value: Value, agent: Agent, now: datetime) -> list[Event]:
@@ -118,8 +119,13 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
-    """What the form said, as the job keeps it. Raises Invalid."""
+def value_of(do: str, text: str, *, agent: Agent, now: datetime, reason: str = "") -> Value:
+    """What the form said, as the job keeps it. `reason`: for whoever gets the tickets. Raises Invalid."""
+    value = _value_of(do, text, agent=agent, now=now)
+    return {**value, "reason": reason[: actions.MOST_REASON]} if reason and do in HANDS_ON else value
+
+
+def _value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
     if do == "assign" and (text in ("", "me") or (number and deeds.person(number))):
         return {"assignee": agent.pk if text == "me" else number}

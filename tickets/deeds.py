@@ -171,7 +171,7 @@ def _team(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
     stays = ticket.assignee
     if stays and team and not stays.memberships.filter(team=team).exists():
         stays = None
-    return actions.assign(ticket, assignee=stays, team=team, by=by, now=now)
+    return actions.assign(ticket, assignee=stays, team=team, by=by, now=now, reason=deed.get("reason", ""))
 
 
 def _assignee(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
@@ -179,7 +179,7 @@ def _assignee(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | N
     assignee = by.agent if chosen == "me" else person(chosen) if chosen is not None else None
     if chosen is not None and assignee is None:
         raise actions.NotAllowed(_("This person does not work here any more."))
-    return actions.assign(ticket, assignee=assignee, team=ticket.team, by=by, now=now)
+    return actions.assign(ticket, assignee=assignee, team=ticket.team, by=by, now=now, reason=deed.get("reason", ""))
 
 
 def _tag(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:

@@ -39,6 +39,7 @@ ICONS = {
     "reopened": "rotate-ccw",
     "closed": "archive",
     "assigned": "user-round",
+    "pin_changed": "pin",
     "priority_changed": "signal",
     "tags_changed": "tag",
     "subject_changed": "pencil",
@@ -284,18 +285,23 @@ def line(event: Event, names: Names) -> str:
 
 
 def line_facts(event: Event, names: Names) -> dict[str, Any]:
-    who = names.agent(event.actor_id) if event.actor_id else ""
-    if not who:
-        who = {"customer": _("Customer"), "rule": _("Rule"), "api": _("API")}.get(event.actor_type, "")
     return {
         "id": event.pk,
         "at": event.at,
         "at_ms": round(event.at.timestamp() * 1000),
         "kind": event.kind,
-        "sentence": Truncator(sentence(event.kind, who, event.particulars, names)).chars(240),
+        "sentence": said_of(event, names),
         "icon_name": ICONS.get(event.kind, "history"),
         "automatic": event.actor_type in ("rule", "system"),
     }
+
+
+def said_of(event: Event, names: Names) -> str:
+    """Its sentence, with who did it."""
+    who = names.agent(event.actor_id) if event.actor_id else ""
+    if not who:
+        who = {"customer": _("Customer"), "rule": _("Rule"), "api": _("API")}.get(event.actor_type, "")
+    return Truncator(sentence(event.kind, who, event.particulars, names)).chars(240)
 
 
 def names_of(events: Iterable[Event]) -> Names:

@@ -206,7 +206,7 @@ def _body(agent: Agent, items: Sequence[Shown], messages: Sequence[Message], ans
             lines += [_("Answer this mail to answer the customer."), ""]
         else:
             lines += [_("Answer this mail to write an internal note."), ""]
-    lines += [item.title for item in items] + [""]
+    lines += [" · ".join(filter(None, (item.title, item.reason))) for item in items] + [""]
     for message in messages:
         author = message.author_name or _("The customer")
         when = message.created_at.astimezone(zone).strftime("%Y-%m-%d %H:%M")

@@ -68,6 +68,7 @@ TYPES: Mapping[str, Type] = {
     "channel_down": Type(gettext_lazy("A channel was disconnected"), "unplug", Ways(True, True, False, True)),
 }
 OF_ADMINS = frozenset({"channel_down"})
+HANDED_ON = frozenset({"assigned", "team_new"})
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,16 @@ class Shown:
 
     @property
     def snippet(self) -> str:
+        return self.reason or self._beginning
+
+    @property
+    def reason(self) -> str:
+        """What was said to its reader by whoever handed the ticket on."""
+        reason = self.row.particulars.get("reason") if self.row.type in HANDED_ON else ""
+        return f"“{reason}”" if reason else ""
+
+    @property
+    def _beginning(self) -> str:
         return " ".join(words_of(self.message).split())[:SNIPPET] if self.message else ""
 
     @property

@@ -37,8 +37,9 @@ from tickets.models import (
     ReadMark,
     Ticket,
 )
+from tickets.models.event import RULE
 from tickets.models.ticket import UNSOLVED
-from tickets.notifications import OF_ADMINS, TYPES, all_ways, quiet_until
+from tickets.notifications import HANDED_ON, OF_ADMINS, TYPES, all_ways, quiet_until
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _tell(event_ids: list[int], *, now: datetime) -> set[int]:
             channel_id=event.particulars.get("channel") if name == "channel_down" else None,
             actor_id=event.actor_id,
             message_id=event.message_id,
-            particulars=_facts(event, name),
+            particulars=_facts(event, name, scene),
             mail_owed=ways[pk, name].mail,
             at=event.at,
         )
@@ -213,6 +214,14 @@ class _Scene:
         woken = [event.ticket_id for event in self.of("woken")]
         snoozed = Event.objects.filter(ticket__in=woken, kind="snoozed").order_by("ticket", "-id").distinct("ticket")
         return dict(snoozed.values_list("ticket", "actor"))
+
+    @cached_property
+    def handed_with(self) -> dict[int, str]:
+        """Ticket id -> what somebody said who gave it to a team, of those that routing has handed on from there."""
+        routed = [event.ticket_id for event in self.of("assigned", "routed") if event.actor_type == RULE.type]
+        by_hand = Event.objects.filter(ticket__in=routed, kind="assigned", actor_type="agent")
+        last = by_hand.order_by("ticket", "-id").distinct("ticket").values_list("ticket", "particulars")
+        return {ticket: facts.get("reason", "") for ticket, facts in last if not facts["to"]["assignee"]}
 
     @cached_property
     def brands(self) -> dict[int, int]:
@@ -309,11 +318,15 @@ def _sees(agent: Agent, sight: Visibility, event: Event, name: str, scene: _Scen
     return event.ticket is not None and live.sees(sight, event.ticket)
 
 
-def _facts(event: Event, name: str) -> dict[str, Any]:
+def _facts(event: Event, name: str, scene: _Scene) -> dict[str, Any]:
     """What its sentence says besides the names of people."""
+    said = scene.handed_with.get(event.ticket_id or 0, "")
+    because = {"reason": said} if said and name in HANDED_ON and event.actor_type == RULE.type else {}
     if name == "team_new" and event.ticket and event.ticket.team:
-        return {"team": event.ticket.team.pk, "team_name": event.ticket.team.name}
-    return {key: event.particulars[key] for key in ("metric", "score", "reason", "name") if key in event.particulars}
+        return {"team": event.ticket.team.pk, "team_name": event.ticket.team.name, **because}
+    return because | {
+        key: event.particulars[key] for key in ("metric", "score", "reason", "name") if key in event.particulars
+    }
 
 
 # -- Bursts -----------------------------------------------------------------------------------------------------------

@@ -976,10 +976,10 @@ def _queue_parts(
 def _has_read(agent: Agent, ticket: Ticket, message: Message) -> None:
     """In one statement: this stands on the way of every answer."""
     ReadMark.objects.bulk_create(
-        [ReadMark(agent=agent, ticket=ticket, message_id=message.pk)],
+        [ReadMark(agent=agent, ticket=ticket, message_id=message.pk, at=message.created_at)],
         update_conflicts=True,
         unique_fields=["agent", "ticket"],
-        update_fields=["message_id"],
+        update_fields=["message_id"],  # not when: it may have left long after they looked
     )
 
 

@@ -42,7 +42,8 @@ KINDS: Mapping[str, Kind] = {
     "solved": Kind("The ticket was solved"),
     "reopened": Kind("The ticket was reopened"),
     "closed": Kind("The ticket was closed for good"),
-    "assigned": Kind("Assignee or team changed", notifies=True),
+    "assigned": Kind("Assignee or team changed; `reason` is what was said to the next one", notifies=True),
+    "pin_changed": Kind("A note was pinned above the thread, or no longer is; `from` and `to` are messages"),
     "routed": Kind("Routing decided; `decision` holds the trace", shown=False, notifies=True),
     "priority_changed": Kind("The priority changed"),
     "tags_changed": Kind("Tags were added or removed"),
@@ -225,7 +226,23 @@ REFUSALS = {
 }
 
 
+def reason_given(it: Mapping[str, Any]) -> str:
+    """Why a ticket was handed on (`assigned`): what a person said, or why it was taken back; "" where nobody knows."""
+    return f"“{it['reason']}”" if it.get("reason") else str(TAKEN_BACK.get(it.get("cause", ""), ""))
+
+
+TAKEN_BACK = {
+    "agent_away": gettext_lazy("away for too long"),
+    "not_accepted": gettext_lazy("not taken up in time"),
+    "undone": gettext_lazy("taken back"),
+}
+
+
 def _assigned(who: str, it: Mapping[str, Any], names: Names) -> str:
+    return " · ".join(filter(None, (_given(who, it, names), reason_given(it))))
+
+
+def _given(who: str, it: Mapping[str, Any], names: Names) -> str:
     before, after = it.get("from", {}), it.get("to", {})
     if after.get("assignee") != before.get("assignee"):
         if after.get("assignee") and after.get("team") and after.get("team") != before.get("team"):
@@ -281,6 +298,9 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
         _("Closed: nothing came any more after it was solved") if it.get("cause") == "solved_long_ago" else _("Closed")
     ),
     "assigned": _assigned,
+    "pin_changed": lambda who, it, names: (
+        (_("%(who)s · Pinned a note") if it.get("to") else _("%(who)s · Unpinned the note")) % {"who": who}
+    ),
     "priority_changed": _priority,
     "tags_changed": _tags,
     "incident_changed": lambda who, it, names: (

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from tickets import actions, followers, incidents
-from tickets.models import Event, Incident, Ticket
+from tickets.models import Event, Incident, Message, Ticket
 from tickets.models.event import Actor, by_agent
 
 GRACE = timedelta(minutes=10)
@@ -30,6 +30,9 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
     if event.kind == "subject_changed" and before is not None:
         _unchanged(ticket.subject == after)
         return actions.set_subject(ticket, before, by=by, now=now)
+    if event.kind == "pin_changed":
+        _unchanged(ticket.pinned_note_id == after)
+        return actions.pin(ticket, Message.objects.filter(pk=before).first() if before else None, by=by, now=now)
     if event.kind == "incident_changed":
         _unchanged(ticket.incident_id == after)
         return incidents.link(ticket, Incident.objects.filter(pk=before).first() if before else None, by=by, now=now)

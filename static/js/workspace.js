@@ -26,7 +26,7 @@ import { language, word } from "./lib/words.js";
 const PREFETCH_MS = 150;
 const CALM_MS = 120;
 const TYPING_MS = 8000;
-const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "snoozed", "woken", "merged", "unmerged", "undone", "followers_changed", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
+const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "pin_changed", "snoozed", "woken", "merged", "unmerged", "undone", "followers_changed", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
 const CHANGES_CUSTOMER = new Set(["customer_changed", "customer_joined", "customer_join_undone", "identity_added", "identity_opted_out", "identity_opted_in", "ticket_created", "merged", "unmerged", "rated"]);
 
 const me = Number(document.body.dataset.me);
@@ -126,6 +126,7 @@ function happened(event) {
     if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
     thread()?.apply(event.html.items);
     if (event.kind === "message_received") customerTyping(open, false);
+    if (event.actor === me && !event.message) byId("ticket").dataset.seenAt = thread().newestAt; // one's own deed is no news
     markRead();
   } else if (event.ticket) {
     router.cache.drop(event.ticket);
@@ -193,6 +194,7 @@ async function refreshHead() {
   for (const node of nodes(html)) {
     const place = byId(node.id);
     if (!place) continue;
+    if (node.dataset.note !== undefined && node.dataset.note === place.dataset.note) continue; // the pinned note, as it was: folded or not
     if (place.querySelector(":popover-open")) { // a menu is open in it: when it closes
       place.addEventListener("toggle", () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
       continue;
@@ -275,11 +277,12 @@ async function showPeople(ticket) {
 /** What is on the screen of somebody who looks is read, and seen before an answer. */
 function markRead() {
   const place = byId("ticket");
-  const newest = thread()?.newest;
+  const [newest, at] = [thread()?.newest, thread()?.newestAt];
   if (!newest || document.hidden) return;
   if (thread().isAtEnd) desk?.shows(newest);
-  if (Number(place.dataset.marked ?? place.dataset.read) >= newest) return;
+  if (Number(place.dataset.marked ?? place.dataset.read) >= newest && Number(place.dataset.seenAt ?? (Date.parse(place.dataset.readAt) || 0)) >= at) return;
   place.dataset.marked = newest;
+  place.dataset.seenAt = at;
   list()?.mark(router.ticket, { read: newest });
   send("POST", place.dataset.mark, { form: { message: newest } }).catch(() => {});
 }
@@ -305,7 +308,12 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
   const ticket = link && !link.hash && /^\/tickets\/(\d+)\/$/.exec(link.pathname); // a hash is a place on this page
   const again = event.target.closest("[data-again]");
-  if (again && desk) {
+  const note = event.target.closest("[data-pin]")?.dataset.pin;
+  if (note) {
+    pin(router.ticket, note === byId(`pinned-${router.ticket}`).dataset.note ? null : note);
+  } else if (event.target.closest("[data-unpin]")) {
+    pin(router.ticket, null);
+  } else if (again && desk) {
     import("./lib/again.js").then(({ takeUp }) => takeUp(desk, again));
   } else if (event.target.closest("[data-reopen]")) {
     act("DELETE", `/tickets/${router.ticket}/solution/`).then(refreshHead);
@@ -368,6 +376,12 @@ async function solve({ stay }) {
   if (!(await solving)) router.refresh();
 }
 
+/** `note`: an id, "" for the newest one, null for none. */
+async function pin(id, note) {
+  await (note === null ? act("DELETE", `/tickets/${id}/pin/`) : act("POST", `/tickets/${id}/pin/`, { note }));
+  refreshHead();
+}
+
 /** Press a control of the side pane, which may have to be opened for it, or the ticket first. */
 async function press(selector) {
   if (!router.ticket) await hushed(router.open(meant()));
@@ -428,6 +442,12 @@ keys.on("ticket.take", async () => {
 keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
 keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
 keys.on("ticket.spam", () => { document.querySelector("bulk-bar")?.run("spam", "", { ids: [meant()] }); }, isMeant);
+keys.on("ticket.pin", async () => {
+  const id = meant();
+  const pinned = router.ticket ? byId(`pinned-${id}`).dataset.note : "";
+  const note = document.activeElement?.closest(".message--note")?.id.slice("message-".length) ?? "";
+  await pin(id, pinned && (!note || note === pinned) ? null : note);
+}, isMeant);
 keys.on("ticket.unread", async () => {
   const id = meant();
   if (await act("DELETE", `/tickets/${id}/mark/`)) toast(phrase("unread"));
@@ -439,7 +459,7 @@ for (const [command, selector] of [["assign", "#property-assignee-button"], ["te
 for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, { when: () => Boolean(meant()) && !document.querySelector("ticket-composer") });
 document.addEventListener("click", (event) => {
   // Buttons of the head stand for a key of ours.
-  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='ticket.unread'], [data-command='play.start']");
+  const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='ticket.unread'], [data-command='ticket.pin'], [data-command='play.start']");
   if (button) keys.run(button.dataset.command);
 });
 

@@ -109,7 +109,7 @@ def test_a_burst_is_one_mail_with_all_that_was_said(cast, mine, line, now):
 
 def test_what_was_read_or_cannot_be_seen_or_is_not_wanted_any_more_is_not_mailed(cast, mine, line, now):
     read = writes(line, "Hello?", now=now)
-    actions.mark_read(mine, agent=cast.agent, message_id=read.pk)
+    actions.mark_read(mine, agent=cast.agent, message_id=read.pk, now=now)
     assert delivered() == []
     writes(line, "Again", now=now)
     Ticket.objects.filter(pk=mine.pk).update(team=cast.billing, assignee=cast.outsider)

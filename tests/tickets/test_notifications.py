@@ -104,11 +104,11 @@ def test_an_event_that_cannot_be_told_holds_up_no_other_and_is_put_by(cast, mine
 
 def test_what_they_have_read_already_is_no_news(cast, mine, now):
     message = scene.says(cast.sms, JIWOO, "Hello?", at=now)
-    actions.mark_read(mine, agent=cast.agent, message_id=message.pk)
+    actions.mark_read(mine, agent=cast.agent, message_id=message.pk, now=now)
     assert told(cast.agent) == []
     later = scene.says(cast.sms, JIWOO, "Still there?", at=now)
     assert told(cast.agent) == [("reply", 1)] and notifications.unread(cast.agent) == 1
-    actions.mark_read(mine, agent=cast.agent, message_id=later.pk)
+    actions.mark_read(mine, agent=cast.agent, message_id=later.pk, now=now)
     assert notifications.unread(cast.agent) == 0
 
 

@@ -256,7 +256,7 @@ def test_the_predicate_agrees_with_the_query(cast: Cast, text: str) -> None:
     actions.change_tags(plain, add=["vip"], by=SYSTEM, now=NOW)
     note = say(plain, "a note", kind="note", direction="out", author_type="agent", agent=cast.agent)
     note.attachments.create(name="a.pdf", state="stored")
-    actions.mark_read(third, agent=cast.agent, message_id=Ticket.objects.get(pk=third.pk).last_message_id)
+    actions.mark_read(third, agent=cast.agent, message_id=Ticket.objects.get(pk=third.pk).last_message_id, now=NOW)
     for ticket, due, breached in ((plain, timedelta(minutes=30), None), (other, -timedelta(days=1), NOW)):
         ticket.clocks.create(metric="next_reply", seconds=60, started_at=NOW, due_at=NOW + due, breached_at=breached)
     tree, reader = grammar.parse(text).tree, Reader(cast.agent.pk, NOW)

@@ -48,7 +48,7 @@ def test_a_list_has_as_many_queries_with_50_rows_as_with_5(cast, mina, now, path
 
 def test_the_rows_of_two_agents_are_the_same_html(cast, mina, sign_in, now, give_to_support):
     ticket = give_to_support(scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Hello", at=now).ticket)
-    actions.mark_read(ticket, agent=cast.agent, message_id=ticket.last_message_id)
+    actions.mark_read(ticket, agent=cast.agent, message_id=ticket.last_message_id, now=now)
     scene.answers(ticket, cast.agent, "Hi!", at=now + timedelta(seconds=5))
     mine = mina.get("/", **FRAGMENT).content
     theirs = sign_in(cast.teammate).get("/", **FRAGMENT).content

@@ -38,7 +38,8 @@ def by_agent(agent: Agent) -> Actor:
 class Event(models.Model):
     """The one log: timeline, live catch-up and analytics read it. Append-only; nothing references it.
 
-    `kind` is one of `timeline.KINDS`. `particulars` are small and hold ids, never texts of people.
+    `kind` is one of `timeline.KINDS`. `particulars` are small and hold ids, never texts of customers; what an agent says
+    to the next one when handing a ticket on is one short line.
     """
 
     ticket = models.ForeignKey("tickets.Ticket", null=True, on_delete=models.PROTECT, related_name="events")

@@ -19,7 +19,7 @@ class Notification(models.Model):
     channel = models.ForeignKey("tickets.Channel", null=True, on_delete=models.PROTECT, related_name="+")
     actor = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")
     message_id = models.BigIntegerField(null=True)
-    particulars = models.JSONField(default=dict)  # small facts of the event, never texts of people
+    particulars = models.JSONField(default=dict)  # small facts of the event, never texts of customers
     count = models.PositiveIntegerField(default=1)
     folded = models.BooleanField(default=False)
     mail_owed = models.BooleanField(default=False)

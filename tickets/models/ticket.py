@@ -16,6 +16,7 @@ from tickets.models.sla import SlaClock
 
 if TYPE_CHECKING:
     from agents.models import Agent, Team
+    from tickets.models.message import Message
 
 SPAM = "spam"  # the tag of what nobody should answer
 UNSOLVED = ("new", "open", "pending", "on_hold")
@@ -119,6 +120,10 @@ class Ticket(models.Model):
     tags = models.ManyToManyField(Tag, blank=True, related_name="tickets")
     language = models.CharField(max_length=5, blank=True, default="")
     fields = models.JSONField(default=dict, blank=True)
+    # The note that stands above its thread for everybody.
+    pinned_note = models.ForeignKey(
+        "tickets.Message", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     merged_into = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="merged")
 
     # What a rule has promised, whatever the conditions of the policies say.
@@ -186,6 +191,7 @@ class Ticket(models.Model):
             models.Index(fields=["customer", "-id"], name="ticket_by_customer"),
             models.Index(fields=["routing_due_at"], condition=Q(routing_due_at__isnull=False), name="routing_due"),
             models.Index(fields=["incident", "status"], condition=Q(incident__isnull=False), name="ticket_of_incident"),
+            models.Index(fields=["pinned_note"], condition=Q(pinned_note__isnull=False), name="ticket_by_pinned_note"),
             models.Index(fields=["accept_until"], condition=Q(accept_until__isnull=False), name="offered_until"),
             models.Index(fields=["snoozed_until"], condition=Q(snoozed_until__isnull=False), name="snoozed_until"),
             models.Index(fields=["solved_at"], condition=Q(status="solved"), name="solved_to_close"),
@@ -322,6 +328,15 @@ class Ticket(models.Model):
             removed=[tag.name for tag in removed],
         )
 
+    def pin(self, note: Message | None, *, by: Actor, now: datetime) -> Event | None:
+        """Set this note above the thread, in the place of another one; None takes it down."""
+        old, new = self.pinned_note_id, note.pk if note else None
+        if old == new:
+            return None
+        self.pinned_note, self.updated_at = note, now
+        self.save(update_fields=["pinned_note", "updated_at"])
+        return self.record("pin_changed", by=by, now=now, **{"from": old, "to": new})
+
     def snooze(self, until: datetime | None, *, by: Actor, now: datetime, cause: str = "") -> Event | None:
         """Sleep until then, or wake with None. Snoozed is a time, not a status."""
         if until == self.snoozed_until:
@@ -434,11 +449,12 @@ class TicketSkill(models.Model):
 
 
 class ReadMark(models.Model):
-    """How far an agent has read a ticket: unread is `Ticket.last_message_id > message_id`."""
+    """How far an agent has read a ticket: unread is `Ticket.last_message_id > message_id`; and when they last did."""
 
     agent = models.ForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="+")
     ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+")
     message_id = models.BigIntegerField(default=0)
+    at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agent", "ticket"], name="one_read_mark")]

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agents.models import SkillLevel
-from tickets import conditions
-from tickets.models import RoutingDecision, Rule, RuleRun, Ticket
+from tickets import conditions, fragments
+from tickets.models import Event, RoutingDecision, Rule, RuleRun, Ticket
 from tickets.routing import rules
+from tickets.timeline import TAKEN_BACK
 
 
 class Step(NamedTuple):
@@ -46,13 +48,33 @@ class Explanation(NamedTuple):
 
 
 def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
-    """The decisions about a ticket and the rules that ran on it, the newest first, in the reader's language."""
+    """The decisions about a ticket, the rules that ran on it and the hands it went through, the newest first, in the
+    reader's language."""
     stored = RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("-id")
     runs = RuleRun.objects.filter(ticket=ticket).order_by("-id")
     names = rules.Names()
     told = [explained(decision, names) for decision in stored[:limit]]
     told += [_ran(run, names) for run in runs[:limit]]
+    told += _handed_on(ticket, limit=limit)
     return sorted(told, key=lambda one: one.at, reverse=True)[:limit]
+
+
+def _handed_on(ticket: Ticket, *, limit: int) -> list[Explanation]:
+    """By people, and back into the queue by itself: with what was said."""
+    by_hand = Q(actor_type__in=("agent", "api")) | Q(particulars__cause__in=list(TAKEN_BACK))
+    events = list(Event.objects.filter(by_hand, ticket=ticket, kind="assigned").order_by("-id")[:limit])
+    names = fragments.names_of(events)
+    return [
+        Explanation(
+            at=event.at,
+            trigger=_("It was handed on") if event.actor_id else _("It was taken back"),
+            steps=[],
+            team="",
+            candidates=[],
+            outcome=fragments.said_of(event, names),
+        )
+        for event in events
+    ]
 
 
 def _ran(run: RuleRun, names: rules.Names) -> Explanation:

@@ -104,6 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ticket.tags", ("L", "T"), _("Edit tags"), TICKET),
     Command("ticket.incident", ("Shift+I",), _("Link to an incident"), TICKET),
     Command("ticket.follow", ("Shift+F",), _("Follow or unfollow the ticket"), TICKET),
+    Command("ticket.pin", ("Shift+P",), _("Pin or unpin a note"), TICKET),
     Command("ticket.macro", ("M",), _("Apply a macro"), TICKET),
     Command("ticket.more", (".",), _("More actions"), TICKET),
     Command("ticket.spam", ("!",), _("Mark as spam"), TICKET),

@@ -18,6 +18,7 @@ from tickets.followers import followers_of
 from tickets.models import Event, Follower, Message, ReadMark, Ticket
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
+from tickets.workspace.since import Since, since
 
 PAGE = 50  # messages
 MOST_LINES = 300  # of events on one page
@@ -26,16 +27,19 @@ MOST_LINES = 300  # of events on one page
 def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
     """The ticket with all that its head and properties show. Raises Http404 whether it does not exist or is not theirs.
 
-    Adds `has_merged` (others were merged into it), `read_up_to` (this agent's mark), and `is_followed` (by this agent).
+    Adds `has_merged` (others were merged into it), `read_up_to` and `read_at` (this agent's mark), and `is_followed` (by
+    this agent).
     """
+    mark = ReadMark.objects.filter(agent=agent, ticket=OuterRef("pk"))
     ticket = (
         tickets_for(agent)
         .for_rows()
-        .select_related("brand", "merged_into", "incident")
+        .select_related("brand", "merged_into", "incident", "pinned_note__agent")
         .annotate(
             has_merged=Exists(Ticket.objects.filter(merged_into=OuterRef("pk"))),
             is_followed=Exists(Follower.objects.filter(agent=agent, ticket=OuterRef("pk"))),
-            read_up_to=Subquery(ReadMark.objects.filter(agent=agent, ticket=OuterRef("pk")).values("message_id")[:1]),
+            read_up_to=Subquery(mark.values("message_id")[:1]),
+            read_at=Subquery(mark.values("at")[:1]),
         )
         .filter(pk=ticket_id)
         .first()
@@ -47,15 +51,22 @@ def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
 
 @dataclass(frozen=True)
 class ThreadPage:
-    """One page of a thread, oldest first. `earlier` is the address of the page before, "" at the beginning."""
+    """One page of a thread, oldest first. `earlier` is the address of the page before, "" at the beginning.
+
+    `since`: what its reader has missed; its line stands among the items.
+    """
 
     items: list[tuple[str, dict[str, Any]]]
     earlier: str
     newest_message_id: int | None
+    since: Since | None = None
 
 
-def page_of(ticket: Ticket, *, before: int | None = None) -> ThreadPage:
-    """The last messages (before message id `before`) of the whole family, with the lines that fall between them."""
+def page_of(ticket: Ticket, *, before: int | None = None, reader: Agent | None = None) -> ThreadPage:
+    """The last messages (before message id `before`) of the whole family, with the lines that fall between them.
+
+    With a `reader` it says what they have missed, for a ticket that came from `ticket_on_screen`.
+    """
     family = ticket.family_ids() if getattr(ticket, "has_merged", True) else [ticket.pk]
     messages = Message.objects.filter(ticket__in=family, moved_to__isnull=True)
     events = Event.objects.filter(ticket__in=family, kind__in=fragments.SHOWN_KINDS)
@@ -73,11 +84,25 @@ def page_of(ticket: Ticket, *, before: int | None = None) -> ThreadPage:
         events = events.filter(at__gte=oldest.created_at)
     lines = list(events.order_by("-pk")[:MOST_LINES])
     names = fragments.names_of(lines)
+    items = fragments.sorted_by_time(
+        (fragments.bubble_facts(message) for message in shown if fragments.is_bubble(message)),
+        (fragments.line_facts(event, names) for event in lines),
+    )
+    missed = reader and since(
+        shown[::-1],
+        lines[::-1],
+        names,
+        reader=reader,
+        read_up_to=ticket.read_up_to,  # type: ignore[attr-defined]
+        at=ticket.read_at,  # type: ignore[attr-defined]
+        more=bool(rest),
+    )
+    if missed:
+        place = next(n for n, (kind, item) in enumerate(items) if (kind, item["id"]) == missed.first)
+        items.insert(place, ("since", {}))
     return ThreadPage(
-        items=fragments.sorted_by_time(
-            (fragments.bubble_facts(message) for message in shown if fragments.is_bubble(message)),
-            (fragments.line_facts(event, names) for event in lines),
-        ),
+        items=items,
+        since=missed or None,
         earlier=f"{reverse('earlier', args=[ticket.pk])}?before={oldest.pk}" if rest and oldest else "",
         newest_message_id=max((message.pk for message in shown), default=None),
     )
@@ -110,6 +135,7 @@ def assignee_property(ticket: Ticket) -> dict[str, Any]:
         none=_("Nobody"),
         options_url=reverse("people"),
         command="ticket.assign",
+        reason=True,
     )
 
 
@@ -124,6 +150,7 @@ def team_property(ticket: Ticket) -> dict[str, Any]:
         none=_("No team"),
         options_url=reverse("teams"),
         command="ticket.team",
+        reason=True,
     )
 
 
@@ -207,6 +234,14 @@ def _property(ticket: Ticket, name: str, **facts: Any) -> dict[str, Any]:
 def followers(ticket: Ticket) -> dict[str, Any]:
     """What `workspace/followers.html` shows of a ticket that came from `ticket_on_screen`."""
     return {"names": [agent.name for agent in followers_of(ticket)], "mine": ticket.is_followed}  # type: ignore[attr-defined]
+
+
+def pinned(ticket: Ticket) -> dict[str, Any] | None:
+    """What `workspace/pinned.html` shows of a ticket that came from `ticket_on_screen`."""
+    note = ticket.pinned_note
+    if note is None or note.deleted_at:
+        return None
+    return {"id": note.pk, "author": fragments.author_name(note), "text": note.text}
 
 
 def head(ticket: Ticket, *, now: datetime) -> dict[str, Any]:

@@ -89,6 +89,7 @@ urlpatterns = [
     path("tickets/<int:pk>/solution/", properties.solution, name="solution"),
     path("incidents/", incidents.options, name="incident_options"),
     path("tickets/<int:pk>/incident/", properties.incident, name="ticket_incident"),
+    path("tickets/<int:pk>/pin/", properties.pin, name="pin"),
     path("tickets/<int:pk>/priority/", properties.priority, name="priority"),
     path("tickets/<int:pk>/tags/", properties.tags, name="ticket_tags"),
     path("tickets/<int:pk>/subject/", properties.subject, name="subject"),

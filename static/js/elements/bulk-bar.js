@@ -28,8 +28,8 @@ class BulkBar extends HTMLElement {
       const { value } = event.target;
       event.target.value = menu.hasAttribute("multiple") ? "" : NOTHING;
       for (const option of menu.options) option.ariaSelected = "false";
-      if (value) this.run(menu.dataset.do, value);
-      else if (!menu.hasAttribute("multiple")) this.run(menu.dataset.do, "");
+      const reason = menu.reason?.value ?? "";
+      if (value || !menu.hasAttribute("multiple")) this.run(menu.dataset.do, value, { ...this.#chosen, reason });
     });
     this.addEventListener("beforetoggle", (event) => {
       if (event.newState === "open" && event.target.id === "bulk-merge-menu") this.#offerSurvivors();
@@ -46,8 +46,8 @@ class BulkBar extends HTMLElement {
   }
 
   /** `chosen`: what is selected, or else one ticket. */
-  async run(deed, value, { ids, everything = false } = this.#chosen) {
-    const form = everything ? { everything: "1" } : { ids: ids.join(",") };
+  async run(deed, value, { ids, everything = false, reason = "" } = this.#chosen) {
+    const form = { ...(everything ? { everything: "1" } : { ids: ids.join(",") }), ...(reason ? { reason } : {}) };
     const place = this.list.facts.place;
     this.list.selection.none();
     const answer = await send("POST", `${this.dataset.url}${place ? `?${place}` : ""}`, { form: { do: deed, value, ...form } }).catch(() => null);

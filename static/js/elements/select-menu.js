@@ -11,9 +11,11 @@ class SelectMenu extends HTMLElement {
     this.popup = this.querySelector("[popover]");
     if (!this.popup) return;
     this.filter = this.popup.querySelector("[role=combobox]");
+    this.reason = this.popup.querySelector("[data-reason]");
     this.popup.addEventListener("toggle", (event) => (event.newState === "open" ? this.#opened() : this.#closed()));
     this.popup.addEventListener("click", (event) => this.#choose(event.target.closest("[role=option]")));
     this.popup.addEventListener("keydown", (event) => this.#key(event));
+    this.popup.addEventListener("change", (event) => event.stopPropagation()); // what is typed in it is no choice
     this.filter?.addEventListener("input", () => this.#narrow());
   }
 
@@ -43,7 +45,7 @@ class SelectMenu extends HTMLElement {
   }
 
   #closed() {
-    if (this.filter) this.filter.value = ""; // here and not on opening: what is typed at once must not be lost
+    for (const field of [this.filter, this.reason]) if (field) field.value = ""; // here and not on opening: what is typed at once must not be lost
     if (this.hasAttribute("multiple") && this.#changed) this.#tell();
     this.#changed = false;
   }
@@ -75,8 +77,12 @@ class SelectMenu extends HTMLElement {
 
   #key(event) {
     if (event.isComposing || event.keyCode === 229) return;
-    const to = { ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, Home: 0, End: this.shown.length - 1 }[event.key];
-    if (to !== undefined) {
+    const inReason = this.reason && event.target === this.reason;
+    const to = { ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, ...(inReason ? {} : { Home: 0, End: this.shown.length - 1 }) }[event.key];
+    if (event.key === "Tab" && this.reason) {
+      event.preventDefault();
+      (inReason ? this.filter : this.reason).focus();
+    } else if (to !== undefined) {
       event.preventDefault();
       this.#go(to);
     } else if (event.key === "Enter") {

@@ -19,17 +19,20 @@ class ThreadLog extends HTMLElement {
     this.#resizes.observe(this);
     this.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.addEventListener("click", (event) => this.#mailTool(event.target.closest("[data-pictures], [data-mail-dark]")));
+    this.addEventListener("click", (event) => this.#jump(event.target.closest("[data-jump]")));
     this.addEventListener("htmx:beforeSwap", () => { this.kept = this.scroll.scrollHeight - this.scroll.scrollTop; });
     this.addEventListener("htmx:afterSettle", () => this.#earlierCame());
     this.#tidy();
     this.#unreadLine();
     this.#frames();
     this.#follows = true;
+    this.toEnd();
     const line = this.querySelector("#unread-line");
-    if (line && this.scroll.scrollHeight > this.scroll.clientHeight * 2) {
+    const isAbove = line && line.getBoundingClientRect().top < this.scroll.getBoundingClientRect().top;
+    if (isAbove && (this.querySelector("#since") || this.scroll.scrollHeight > this.scroll.clientHeight * 2)) {
       line.scrollIntoView({ block: "start" });
       this.#follows = this.isAtEnd;
-    } else this.toEnd();
+    }
   }
 
   disconnectedCallback() {
@@ -44,6 +47,11 @@ class ThreadLog extends HTMLElement {
 
   get newest() {
     return Math.max(0, ...[...this.querySelectorAll(".message[id]")].map((message) => Number(message.id.slice("message-".length))));
+  }
+
+  /** When the last piece that is shown happened, in milliseconds. */
+  get newestAt() {
+    return Number([...this.querySelectorAll(":scope > [data-at]")].at(-1)?.dataset.at ?? 0);
   }
 
   toEnd() {
@@ -126,7 +134,21 @@ class ThreadLog extends HTMLElement {
     }
   }
 
+  #jump(button) {
+    const message = button && document.getElementById(button.dataset.jump);
+    if (!message) return;
+    message.tabIndex = -1;
+    message.focus({ preventScroll: true });
+    message.scrollIntoView({ block: "start" });
+    this.#follows = this.isAtEnd;
+  }
+
   #unreadLine() {
+    const since = this.querySelector("#since");
+    if (since) {
+      since.before(fromTemplate("unread-line-template"));
+      return;
+    }
     const read = Number(this.ticket.dataset.read);
     if (!read) return;
     const first = [...this.querySelectorAll(":scope > .message[data-direction='in']")].find((message) => Number(message.id.slice("message-".length)) > read);

@@ -84,7 +84,7 @@ export class Router {
       const fresh = nodes(await text(`/tickets/${id}/`));
       if (this.ticket !== id) return;
       const [thread, side] = [fresh.find((node) => node.id === "ticket"), fresh.find((node) => node.id === "side-content")];
-      for (const part of ["thread-log", `head-${id}`]) {
+      for (const part of ["thread-log", `head-${id}`, `pinned-${id}`]) {
         const place = byId(part);
         const from = thread.querySelector(`#${part}`);
         if (place && from) replace(place, from);

@@ -26,7 +26,7 @@ MOST_CHOSEN = 1000  # tickets named one by one
 @login_required
 @require_POST
 def jobs(request: HttpRequest) -> HttpResponse:
-    """`do` and `value`, on `ids=1,2,3` or with `everything=1` on the list that the address names (`?view=mine&q=`).
+    """`do` and `value` (and `reason`, where they are handed on), on `ids=1,2,3` or with `everything=1` on the list that the address names (`?view=mine&q=`).
 
     202 `{"job", "total", ..., "words", "undo"}`; 422 `{"words"}` when it cannot be done; 403 for light agents.
     """
@@ -35,7 +35,9 @@ def jobs(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=403)
     do = request.POST.get("do", "")
     try:
-        value = bulk.value_of(do, request.POST.get("value", ""), agent=agent, now=now)
+        value = bulk.value_of(
+            do, request.POST.get("value", ""), agent=agent, now=now, reason=request.POST.get("reason", "").strip()
+        )
     except bulk.Invalid as problem:
         return JsonResponse({"words": str(problem)}, status=422)
     try:

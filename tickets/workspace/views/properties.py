@@ -35,8 +35,8 @@ Verb = Callable[[Ticket, Actor, datetime], Event | None]
 @login_required
 @require_POST
 def assignee(request: HttpRequest, pk: int) -> HttpResponse:
-    """`assignee`: an agent's id, "me", or "" for nobody. The team stays."""
-    agent, chosen = agent_of(request), request.POST.get("assignee", "")
+    """`assignee`: an agent's id, "me", or "" for nobody. The team stays. `reason`: why, for whoever gets it."""
+    agent, reason, chosen = agent_of(request), request.POST.get("reason", ""), request.POST.get("assignee", "")
     person = agent if chosen == "me" else _row(Agent.objects.filter(is_active=True), chosen)
     if chosen and person is None:
         return HttpResponse(status=422)
@@ -45,7 +45,9 @@ def assignee(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         pk,
         words,
-        lambda ticket, by, now: actions.assign(ticket, assignee=person, team=ticket.team, by=by, now=now),
+        lambda ticket, by, now: actions.assign(
+            ticket, assignee=person, team=ticket.team, by=by, now=now, reason=reason
+        ),
         shows=thread.assignee_property,
     )
 
@@ -53,8 +55,11 @@ def assignee(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_POST
 def team(request: HttpRequest, pk: int) -> HttpResponse:
-    """`team`: a team's id or "". The assignee stays if they are in the team, else routing finds another."""
-    chosen = request.POST.get("team", "")
+    """`team`: a team's id or "". The assignee stays if they are in the team, else routing finds another.
+
+    `reason`: why, for whoever gets it.
+    """
+    chosen, reason = request.POST.get("team", ""), request.POST.get("reason", "")
     group = _row(Team.objects.all(), chosen)
     if chosen and group is None:
         return HttpResponse(status=422)
@@ -63,7 +68,7 @@ def team(request: HttpRequest, pk: int) -> HttpResponse:
         stays = ticket.assignee
         if stays and group and not stays.memberships.filter(team=group).exists():
             stays = None
-        return actions.assign(ticket, assignee=stays, team=group, by=by, now=now)
+        return actions.assign(ticket, assignee=stays, team=group, by=by, now=now, reason=reason)
 
     words = _("Team: %(name)s.") % {"name": group.name} if group else _("No team now.")
     return _do(request, pk, words, give, shows=thread.team_property)
@@ -156,6 +161,25 @@ def incident(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
+def pin(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST `note`, its id or "" for the newest: it stands above the thread. DELETE: nothing does."""
+    if request.method == "DELETE":
+        return _do(request, pk, _("Unpinned."), lambda ticket, by, now: actions.pin(ticket, None, by=by, now=now))
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST", "DELETE"])
+    chosen = request.POST.get("note", "")
+
+    def pin_it(ticket: Ticket, by: Actor, now: datetime) -> Event | None:
+        notes = Message.objects.filter(ticket__in=ticket.family_ids(), kind=Message.Kind.NOTE, deleted_at__isnull=True)
+        note = _row(notes, chosen) if chosen else notes.order_by("-id").first()
+        if note is None:
+            raise actions.NotAllowed(_("There is no note here that could be pinned."))
+        return actions.pin(ticket, note, by=by, now=now)
+
+    return _do(request, pk, _("Pinned for everybody."), pin_it)
+
+
+@login_required
 @require_POST
 def subject(request: HttpRequest, pk: int) -> HttpResponse:
     words = request.POST.get("subject", "")
@@ -214,7 +238,7 @@ def mark(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=422)
     if not Message.objects.filter(pk=int(number), ticket__in=family).exists():
         return HttpResponse(status=422)
-    actions.mark_read(shown, agent=agent, message_id=int(number))
+    actions.mark_read(shown, agent=agent, message_id=int(number), now=timezone.now())
     return HttpResponse(status=204)
 
 
@@ -331,6 +355,7 @@ def _do(
     context = {
         "ticket": shown,
         "head": thread.head(shown, now=now),
+        "pinned": thread.pinned(shown),
         "property": shows(shown) if shows and request.headers.get("HX-Target", "").startswith("property-") else None,
         "others": [] if shows is None else [one for one in thread.properties(shown) if one["id"] in _FOLLOW],
     }

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from agents.models import Agent
 from tickets import live
 from tickets.models import Ticket
 from tickets.workspace import lists, thread
@@ -26,7 +27,7 @@ def ticket(request: HttpRequest, pk: int) -> HttpResponse:
     agent = agent_of(request)
     after = live.newest_id()
     shown = thread.ticket_on_screen(agent, pk)
-    context = ticket_context(shown) | {"after": after}
+    context = ticket_context(shown, reader=agent) | {"after": after}
     if wants_fragment(request):
         return render(request, "workspace/ticket.html", context)
     named = lists.list_named(request.GET.get("view", "inbox"), agent=agent) or lists.STANDARD[0]
@@ -56,8 +57,9 @@ def properties(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "workspace/properties.html", properties_context(shown))
 
 
-def ticket_context(shown: Ticket) -> dict[str, Any]:
-    return properties_context(shown) | {"thread": thread.page_of(shown)}
+def ticket_context(shown: Ticket, *, reader: Agent) -> dict[str, Any]:
+    page = thread.page_of(shown, reader=reader)
+    return properties_context(shown) | {"thread": page, "since": page.since}
 
 
 def properties_context(shown: Ticket) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def properties_context(shown: Ticket) -> dict[str, Any]:
     return {
         "ticket": shown,
         "head": thread.head(shown, now=now),
+        "pinned": thread.pinned(shown),
         "properties": thread.properties(shown),
         "clocks": thread.clocks(shown),
         "followers": thread.followers(shown),
