@@ -13,7 +13,7 @@ from agents.models import Agent
 from tests import cast as people
 from tests.workspace import scene
 from tickets import actions
-from tickets.models import BulkJob, SavedView, SlaClock, SlaPolicy, Ticket
+from tickets.models import BulkJob, SavedView, SlaClock, SlaPolicy, SlaTarget, Ticket
 from tickets.models.event import by_agent
 
 
@@ -136,6 +136,34 @@ def test_row_11_the_open_ticket_does_not_run_away_when_it_is_answered(crew, scre
     page.keyboard.press("j")
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     expect_order(page, bo, cleo, ara)  # nobody waits for an answer there any more
+
+
+def test_row_11_paused_and_business_time_are_explained(crew, screen):
+    policy = SlaPolicy.objects.create(name="Promise", pauses_in=["pending"])
+    SlaTarget.objects.create(policy=policy, metric="first_reply", priority=2, seconds=7200, business=True)
+    SlaTarget.objects.create(policy=policy, metric="resolution", priority=2, seconds=86_400, business=False)
+    (ara,) = queue(crew, "Ara", minutes=30)
+    me, now = by_agent(crew.agent), timezone.now()
+    page = screen(crew.agent, f"/tickets/{ara.pk}/")
+    clocks = page.locator(".clock")
+    expect(clocks).to_have_count(2)
+    expect(clocks.filter(has_text="First reply")).to_contain_text("Counts business hours only.")
+    expect(clocks.filter(has_text="First reply").locator(".sla")).to_have_attribute(
+        "title", re.compile("counts business hours")
+    )
+    expect(clocks.filter(has_text="Resolution")).not_to_contain_text("business hours")
+    scene.answers(ara, crew.agent, "Which colour?", at=now - timedelta(minutes=20))
+    actions.set_status(ara, "pending", by=me, now=now - timedelta(minutes=10))
+    expect(clocks).to_have_count(1)
+    expect(clocks).to_contain_text("Stands still while the ticket is “Pending”.")
+    chip = row(page, ara).locator(".sla")
+    expect(chip).to_have_attribute("data-state", "paused")
+    expect(chip).to_have_attribute("title", "paused: the time stands still")
+    page.get_by_role("link", name="Why here?").first.click()
+    pieces = page.locator("#explanation-body .why__clock", has_text="Resolution").locator("tbody tr")
+    expect(pieces.filter(has=page.locator("td[data-kind=paused]"))).to_contain_text("10m")
+    expect(page.locator("#explanation-body .why__clock", has_text="Resolution")).to_contain_text("around the clock")
+    assert page.errors == []
 
 
 # -- Row 20: saved views ------------------------------------------------------------------------------------------------
@@ -318,6 +346,22 @@ def test_row_27_a_row_is_as_high_as_its_density_says(crew, screen):
     Agent.objects.filter(pk=crew.agent.pk).update(density="compact")
     page.reload()
     assert row(page, ara).bounding_box()["height"] == 44
+
+
+def test_row_27_a_pane_is_as_wide_as_one_left_it_on_every_device(crew, screen):
+    page = screen(crew.agent)
+    grip = page.locator("pane-splitter[data-pane=list]")
+    expect(grip).to_have_attribute("aria-valuenow", "344")
+    grip.focus()
+    with page.expect_response("**/me/panes/"):
+        page.keyboard.press("Shift+ArrowRight")
+    elsewhere = screen(crew.agent)
+    assert elsewhere.locator("#list").bounding_box()["width"] == 344 + 64
+    grip = elsewhere.locator("pane-splitter[data-pane=list]")
+    with elsewhere.expect_response("**/me/panes/"):
+        grip.dblclick()
+    elsewhere.reload()
+    assert elsewhere.locator("#list").bounding_box()["width"] == 344
 
 
 def test_row_27_a_long_list_loads_as_one_scrolls_and_each_row_once(crew, screen):

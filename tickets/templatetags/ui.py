@@ -254,6 +254,7 @@ def js_words(context: Any) -> SafeString:
         "typing": _("typing…"),
         "due": _("due %(at)s"),
         "businessHours": _("counts business hours"),
+        "standsStill": _("paused: the time stands still"),
         "late": _("%(time)s late"),
         "left": _("%(time)s left"),
     }

@@ -15,7 +15,7 @@ from agents.models import Agent
 from tickets import fragments
 from tickets.access import tickets_for
 from tickets.followers import followers_of
-from tickets.models import Event, Follower, Message, ReadMark, Ticket
+from tickets.models import Event, Follower, Message, ReadMark, SlaClock, Ticket
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.workspace.since import Since, since
@@ -257,5 +257,14 @@ def head(ticket: Ticket, *, now: datetime) -> dict[str, Any]:
 
 
 def clocks(ticket: Ticket) -> list[dict[str, Any]]:
-    """The running promises, the nearest first. Needs `live_clocks`."""
-    return [fragments.sla_facts(clock) for clock in ticket.live_clocks]  # type: ignore[attr-defined]
+    """The running promises, the nearest first, with what is special about their time. Needs `live_clocks`."""
+    return [
+        fragments.sla_facts(clock) | {"note": _about_time(clock, ticket)}
+        for clock in ticket.live_clocks  # type: ignore[attr-defined]
+    ]
+
+
+def _about_time(clock: SlaClock, ticket: Ticket) -> str:
+    if clock.state == SlaClock.State.PAUSED:
+        return _("Stands still while the ticket is “%(status)s”.") % {"status": labels_of_status()[ticket.status]}
+    return _("Counts business hours only.") if clock.business else ""

@@ -78,6 +78,7 @@ function writeTime(element, now) {
 }
 
 function writeSla(chip, now) {
+  if (chip.dataset.state === "paused") chip.title = word("standsStill");
   if (["met", "paused"].includes(chip.dataset.state)) return;
   const due = new Date(chip.dataset.due);
   const target = Number(chip.dataset.target) || 0;
