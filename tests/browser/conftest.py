@@ -42,12 +42,13 @@ def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
         width: int = 1440,
         language: str = "",
         own_clock: bool = False,
+        touch: bool = False,
     ) -> Page:
         if language:
             Agent.objects.filter(pk=agent.pk).update(language=language)
         client = Client()
         client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
-        context = new_context()
+        context = new_context(has_touch=True) if touch else new_context()
         context.add_cookies(
             [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": str(live_server)}]
         )

@@ -67,10 +67,12 @@ def test_row_14_one_writes_by_another_way_of_the_same_customer(crew, screen):
     now = timezone.now()
     who = scene.sender("Ara", phone="+821055550000", email="ara@example.org")
     ticket = scene.says(crew.sms, who, "Hello?", at=now - timedelta(minutes=2)).ticket
+    scene.says(crew.whatsapp, who, "Here too", at=now, window_until=now + timedelta(hours=5, minutes=1))
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")
     routes = page.locator(".routes > button")
     expect(routes).to_contain_text("+821055550000")
     routes.click()
+    expect(page.locator("#route-menu [role=option][data-kind=whatsapp]")).to_contain_text("Window closes in 5\xa0hours")
     page.locator("#route-menu [role=option][data-kind=email]").click()
     expect(routes).to_contain_text("ara@example.org")
     composer(page).fill("By mail, with more room.")

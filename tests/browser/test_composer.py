@@ -45,15 +45,25 @@ def answers() -> Any:
 
 def test_row_8_a_mail_can_be_taken_back_with_z_and_nothing_has_left(crew, screen):
     Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
-    page = opened(screen, crew.agent, mails(crew))
-    sends(page, "It leaves tomorrow.")
+    ticket = mails(crew)
+    page = opened(screen, crew.agent, ticket)
+    page.locator("[data-files]").set_input_files({"name": "label.png", "mimeType": "image/png", "buffer": PNG})
+    files = page.locator("#composer-files [data-state=stored]")
+    expect(files).to_contain_text("label.png")
+    composer(page).fill("It leaves tomorrow.")
+    page.keyboard.press("Control+Shift+Enter")  # and it solves the ticket when it leaves
     expect(page.locator("#thread-log [data-waiting]")).to_contain_text(re.compile(r"Sending in \d+ s"))
     expect(composer(page)).to_have_value("")
+    expect(files).to_have_count(0)
     assert page.evaluate("document.activeElement.id") == "thread-log"  # E and J work at once
     page.keyboard.press("z")
     expect(composer(page)).to_have_value("It leaves tomorrow.")
     expect(page.locator("#thread-log [data-waiting]")).to_have_count(0)
+    expect(files).to_contain_text("label.png")
+    expect(page.locator("#property-status-button")).to_contain_text("New")
     assert Draft.objects.get().send_at is None
+    ticket.refresh_from_db()
+    assert (ticket.status, ticket.assignee) == ("new", None)
     assert replies.release_due(now=timezone.now() + timedelta(hours=1)) == 0
     assert not answers().exists() and page.errors == []
 
@@ -217,6 +227,21 @@ def test_row_24_a_failed_answer_comes_back_into_the_composer_and_goes_another_wa
     expect(page.locator(".message--out[id^=message]")).to_have_count(2)
     assert answers().order_by("-pk").first().channel == crew.email
     assert Message.objects.get(pk=message.pk).state == "failed" and page.errors == []
+
+
+def test_row_24_an_answer_of_which_nobody_knows_is_settled_by_one_click(crew, screen):
+    ticket = says(crew, "Hello?").ticket
+    message = scene.answers(ticket, crew.agent, "On its way.", at=timezone.now())
+    DeliveryPart.objects.update(state="uncertain")
+    Message.objects.filter(pk=message.pk).update(state="uncertain")
+    page = opened(screen, crew.agent, ticket)
+    delivery = page.locator(f"#delivery-{message.pk}")
+    expect(delivery).to_contain_text("Unconfirmed")
+    delivery.get_by_role("button", name="It arrived").click()
+    expect(delivery).not_to_contain_text("Unconfirmed")
+    expect(delivery.get_by_role("button")).to_have_count(0)
+    message.refresh_from_db()
+    assert message.state in ("sent", "delivered") and page.errors == []
 
 
 def test_row_23_files_show_how_far_they_are_and_can_be_cancelled(crew, screen):

@@ -1,12 +1,15 @@
-"""Row 25: the bell, one sounding tab of all, the desktop, and how one chooses, in real browsers."""
+"""Rows 25 and 26: the bell, one sounding tab of all, the desktop, and how one chooses, in real browsers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
@@ -15,8 +18,9 @@ from agents.models import Agent
 from tests import cast as people
 from tests.conftest import wait_until
 from tests.workspace import scene
-from tickets import actions, notifications, notifying
-from tickets.models import NotificationHours, Ticket
+from tickets import actions, mail_answers, notification_mail, notifications, notifying
+from tickets.contract import Identifier, InboundMessage, Sender
+from tickets.models import NotificationHours, NotificationMail, Outbox, Ticket
 from tickets.models.event import by_agent
 
 JIWOO = scene.sender("Jiwoo", phone="+821011112222")
@@ -117,6 +121,37 @@ def test_row_25_the_bell_counts_live_lists_opens_and_forgets(crew, screen):
     assert notifications.unread(crew.agent) == 0 and page.errors == []
 
 
+def test_row_26_a_mention_is_answered_by_mail_and_the_answer_stands_in_the_thread(crew, screen):
+    ticket = scene.says(crew.sms, JIWOO, "Where is my parcel?", at=timezone.now()).ticket
+    theo = screen(crew.teammate, f"/tickets/{ticket.pk}/")
+    expect(theo.locator("#composer-text")).to_be_visible()
+    theo.keyboard.press("n")
+    expect(theo.locator("#composer-note")).to_be_focused()
+    theo.keyboard.type("@Mina have you seen it? ")
+    theo.keyboard.press("Control+Enter")
+    notes = theo.locator(".message--note[id^=message]")
+    expect(notes).to_have_count(1)
+    notifying.drain()
+    Outbox.objects.filter(kind=notifying.MAIL).update(next_attempt_at=timezone.now() - timedelta(days=1))
+    notification_mail.drain()
+    (sent,) = mail.outbox
+    assert sent.to == [crew.agent.email] and "have you seen it?" in sent.body
+
+    answer = InboundMessage(
+        external_message_id="by-mail",
+        sender=Sender((Identifier("email", "", crew.agent.email, True, "dmarc"),)),
+        sent_at=timezone.now(),
+        text="Yes, it is on my desk.",
+        reply_tokens=(NotificationMail.objects.get(ticket=ticket).token,),
+    )
+    with transaction.atomic():
+        mail_answers.take(crew.email, answer, raw_event_id=1, now=timezone.now())
+    expect(notes).to_have_count(2)
+    expect(notes.last).to_contain_text("Yes, it is on my desk.")
+    expect(notes.last).to_contain_text("Mina")
+    assert theo.errors == []
+
+
 def test_row_25_all_are_marked_read_and_the_list_goes_on_below(crew, screen):
     page = screen(crew.agent)
     for n in range(notifications.PAGE + 3):
@@ -151,7 +186,9 @@ def test_row_25_of_two_tabs_one_sounds_and_the_other_takes_over_when_it_goes(cre
     wait_until(lambda: second.evaluate(LEADS))
     says(crew, "Still there?")
     wait_until(lambda: second.evaluate("window.sounds.length === 1"))
-    actions.mark_read(ticket, agent=crew.agent, message_id=Ticket.objects.get(pk=ticket.pk).last_message_id)
+    actions.mark_read(
+        ticket, agent=crew.agent, message_id=Ticket.objects.get(pk=ticket.pk).last_message_id, now=timezone.now()
+    )
     expect(bell(second)).to_be_hidden()
     assert second.errors == []
 

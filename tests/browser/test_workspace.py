@@ -266,7 +266,7 @@ def test_row_35_why_here_is_answered_beside_the_ticket_and_more_can_be_done_by_o
     page.keyboard.press("ArrowUp")
     expect(items.last).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#explanation-body details").first).to_be_visible()
+    expect(page.locator("#explanation-body .why__decision").first).to_be_visible()
     assert page.url.endswith(f"/tickets/{ticket.pk}/")
     page.keyboard.press("Escape")
     expect(page.locator("#explanation")).to_be_hidden()
