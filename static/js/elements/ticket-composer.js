@@ -29,6 +29,9 @@ class TicketComposer extends HTMLElement {
       event.preventDefault();
       this.send(event.submitter?.name === "then" ? event.submitter.value : "");
     });
+    this.form.addEventListener("mousedown", (event) => { // on a phone a composer without the focus folds, away from under the thumb
+      if (event.target.closest(".segments label, .composer__tools label")) event.preventDefault();
+    });
     this.form.addEventListener("change", (event) => {
       if (event.target.name === "kind") this.field.focus();
       if (event.target.name === "route") this.address();
