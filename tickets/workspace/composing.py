@@ -146,6 +146,7 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "disabled": not choice.reachable,
         "limit": choice.limit,
         "unit": capabilities_of(choice.channel.kind).text_unit,
+        "segments": capabilities_of(choice.channel.kind).segment is not None,
         **_whom(choice),
         "template": choice.reason == "template_only",
         "signed": capabilities_of(choice.channel.kind).signature,

@@ -67,6 +67,10 @@ class TicketComposer extends HTMLElement {
     return this.querySelector(`.routes [data-value="${CSS.escape(route ?? "")}"]`);
   }
 
+  get #isBilledByPart() {
+    return this.#option?.dataset.segments !== undefined;
+  }
+
   /** To and Cc: as given, else whom the chosen route reaches by itself. */
   address({ to = "", cc = "" } = this.#option?.dataset ?? {}) {
     Object.assign(this.form.elements.to, { value: to });
@@ -122,8 +126,8 @@ class TicketComposer extends HTMLElement {
     const place = this.querySelector("#composer-count");
     const { limit = 0, unit } = this.#option?.dataset ?? {};
     for (const name of ["to", "signed", "template"]) this.form.toggleAttribute(`data-${name}`, name in (this.#option?.dataset ?? {}));
-    if (unit === "gsm7") { // the server counts: see counted
-      place.removeAttribute("data-over");
+    if (this.#isBilledByPart) { // the server counts: see counted
+      place.toggleAttribute("data-over", Boolean(Number(limit)) && lengthOf(this.reply.value, unit) > limit);
       if (!this.reply.value.trim()) place.textContent = "";
       return;
     }
@@ -134,7 +138,7 @@ class TicketComposer extends HTMLElement {
 
   /** Text messages are billed by segments: the words of the server, which cuts the text as it is sent. */
   set counted(words) {
-    if (this.#option?.dataset.unit === "gsm7" && this.kind === "reply") this.querySelector("#composer-count").textContent = words;
+    if (this.#isBilledByPart && this.kind === "reply") this.querySelector("#composer-count").textContent = words;
   }
 
   #grow(field) {
