@@ -343,6 +343,7 @@ RULES: Mapping[str, Rule] = {
             "tickets/workspace/views/customers.py::peek": "of the ticket that access gave",
             "tickets/workspace/views/palette.py::found": "among those that access gave",
             "tickets/workspace/views/properties.py::mark": "of the family of the ticket that access gave",
+            "tickets/workspace/views/properties.py::pin": "notes of the family of the ticket that access gave",
             "tickets/workspace/views/properties.py::undo": "of the ticket that access gave",
             "tickets/workspace/views/properties.py::_load": "how many open tickets each colleague has: a number",
             "channels_in/views/dead_letters.py::_replies": "of tickets that access gave",
