@@ -346,6 +346,61 @@ def test_row_31_on_a_phone_one_pane_at_a_time(crew, screen):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360 and page.errors == []
 
 
+def test_row_31_everything_that_triage_needs_is_done_with_a_thumb_at_360_px(crew, screen):
+    first, second, third = three_tickets(crew)
+    page = screen(crew.agent, width=360, touch=True)
+
+    def choose(name: str, option: str) -> None:
+        page.locator(f"#property-{name}-button").tap()
+        page.locator(f"#property-{name}-menu").get_by_role("option", name=option).first.tap()
+        expect(page.locator(f"#property-{name}-button")).to_contain_text(option)
+
+    page.locator(f"#ticket-row-{first.pk} a").tap()
+    expect(page.locator("#thread-log")).to_contain_text("I am Ara")
+    page.locator("#ticket [data-fold=side]").tap()
+    choose("assignee", "Mina")
+    choose("team", "Billing")
+    choose("priority", "Urgent")
+    page.locator("#property-tags-button").tap()
+    page.locator("#property-tags-menu [role=combobox]").fill("vip")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator("#property-tags-button")).to_contain_text("vip")
+    choose("status", "Pending")
+    page.locator(".side__bar [data-fold=side]").tap()
+    composer(page).tap()
+    composer(page).fill("I will look after it.")
+    page.locator("[data-send][data-command='composer.send']").tap()
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("I will look after it.")
+    composer(page).tap()  # it had folded itself to a line
+    page.locator("label:has([name=kind][value=note])").tap()
+    page.locator("#composer-note").fill("Ask the courier.")
+    page.get_by_role("button", name="Add note").tap()
+    expect(page.locator(".message--note[id^=message] .text")).to_have_text("Ask the courier.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+    page.locator("[data-back]").tap()
+    page.locator(f"#ticket-row-{second.pk} a").tap()
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    page.locator("[popovertarget=snooze-menu]").tap()
+    page.locator("#snooze-times [role=option]").first.tap()
+    expect(page.locator(f"#head-{second.pk} .chip")).to_be_visible()
+    page.locator("[data-back]").tap()
+    page.locator(f"#ticket-row-{third.pk} a").tap()
+    expect(page.locator("#thread-log")).to_contain_text("I am Cleo")
+    page.locator("#ticket .btn--solve").tap()
+    expect(page.locator(f"#ticket-row-{third.pk}")).to_have_count(0)
+    page.locator(".toast", has_text="Solved.").locator("[data-undo]").tap()
+    expect(page.locator(f"#ticket-row-{third.pk}")).to_have_count(1)
+
+    for ticket in (first, second, third):
+        ticket.refresh_from_db()
+    assert (first.assignee, first.team, first.priority, first.status) == (crew.agent, crew.billing, 4, "pending")
+    assert [tag.name for tag in first.tags.all()] == ["vip"]
+    assert second.snoozed_until is not None and third.status == "new"
+    assert page.errors == []
+
+
 def test_a_mail_runs_nothing_fetches_nothing_and_hears_our_keys(crew, screen):
     first, _second, _third = three_tickets(crew)
     message = first.messages.get()
