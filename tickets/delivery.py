@@ -267,7 +267,7 @@ def _thread_of(part: DeliveryPart) -> tuple[str, tuple[str, ...]]:
     if not part.rfc_message_id:
         return "", ()
     message = part.message
-    earlier = Message.objects.filter(route=message.route_id, id__lt=message.pk, kind=Message.Kind.PUBLIC)
+    earlier = Message.objects.filter(route=message.route_id, id__lt=message.pk, kind=message.kind)
     chain: list[tuple[int, int, str]] = []
     received = list(
         earlier.filter(direction=Message.Direction.IN)

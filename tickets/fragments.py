@@ -154,6 +154,7 @@ def bubble_facts(message: Message) -> dict[str, Any]:
     failed = next((part for part in parts if part.state == "failed"), None)
     channel = message.channel
     has_page = bool(message.html) and not deleted
+    side = message.kind == Message.Kind.SIDE
     return {
         "id": message.pk,
         "seq": message.seq,
@@ -184,8 +185,11 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "edited": message.edited_at is not None and not deleted,
         "automatic": message.automatic,
         "reactions": list(_reactions(message.meta)),
-        "to": ", ".join(message.to) if message.cc or _others_in_to(message) else "",
+        "to": ", ".join(message.to) if message.cc or side or _others_in_to(message) else "",
         "cc": ", ".join(message.cc),
+        "answer_url": f"{reverse('forwards', args=[message.ticket_id])}?answers={message.pk}"
+        if side and message.direction == Message.Direction.IN
+        else "",
     }
 
 
@@ -203,7 +207,7 @@ def _failure(message: Message, part: DeliveryPart) -> dict[str, str]:
         opted_out=bool(identity and identity.opted_out_at),
         bad_address=bool(identity and identity.failed_at),
     )
-    takes_up = message.author_type == Message.Author.AGENT and "template" not in message.meta
+    takes_up = message.is_human_reply and "template" not in message.meta
     return {
         "reason": failure_in_words(part.error_code, part.last_error),
         "advice": advice,

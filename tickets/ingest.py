@@ -94,6 +94,9 @@ def receive(
     crash_here("ingest.customer")
     if who.customer.blocked:
         raise Suppress("blocked")
+    if found.route and _is_of_side(found.route, who):
+        here = {"raw_event_id": raw_event_id, "part": part}
+        return _receive_side(found.route, channel, message, who, **here, received_at=received_at, now=now)
     opted = _opt(who.identity, message, channel, now=now)
     if message.opt and not _open_tickets(who.customer, channel):
         live.announce(*opted)
@@ -115,6 +118,47 @@ def receive(
     if decision.ticket_id is None and not (message.is_echo or message.is_auto_reply or message.no_auto_reply):
         _owe_answer(said, now=now)
     crash_here("ingest.events")
+    live.announce(*events)
+    return said
+
+
+def _is_of_side(route: Route, who: identities.Resolved) -> bool:
+    """Whether this is somebody of a side conversation: whom we wrote to there. A stranger with its token is none."""
+    if not route.side:
+        return False
+    written_to = {route.identity.value.lower(), *(address.lower() for address in route.cc)}
+    return who.identity.kind == route.identity.kind and who.identity.value.lower() in written_to
+
+
+def _receive_side(
+    route: Route,
+    channel: Channel,
+    message: InboundMessage,
+    who: identities.Resolved,
+    *,
+    raw_event_id: int,
+    part: int,
+    received_at: datetime,
+    now: datetime,
+) -> Message:
+    """What somebody else answers stays beside the conversation: the customer's clocks, their wait and their address are
+    not touched. It opens what was on hold for it. Who takes part is ours to say, so what stands in its Cc adds nobody."""
+    ticket = lock_survivor(route.ticket_id)
+    said = _write(
+        ticket, channel, who, route, message, raw_event_id=raw_event_id, part=part, received_at=received_at, now=now,
+        kind=Message.Kind.SIDE, author=Message.Author.OTHER,
+    )  # fmt: skip
+    _attach(said, message.files, now=now)
+    Route.objects.filter(pk=route.pk).update(last_inbound_id=said.pk, last_used_at=now)
+    ticket.last_message_id, ticket.last_message_at, ticket.updated_at = said.pk, now, now
+    ticket.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+    events: list[Event | None] = [
+        ticket.record("side_received", by=CUSTOMER, now=now, message_id=said.pk, channel=channel.pk)
+    ]
+    if ticket.status == Ticket.Status.ON_HOLD and not message.is_auto_reply:
+        events.append(ticket.change_status(Ticket.Status.OPEN, by=SYSTEM, now=now, cause="side_answered"))
+        clocks.status_changed(ticket, now=now)
+        routing.status_changed(ticket, now=now)
     live.announce(*events)
     return said
 
@@ -305,8 +349,8 @@ def _candidates(customer: Customer, channel: Channel) -> dict[int, matching.Cand
     rows = (
         Ticket.objects.filter(customer=customer, brand=channel.brand_id)
         .annotate(
-            here_at=Max(Case(When(routes__channel=channel.pk, then=used))),
-            elsewhere_at=Max(Case(When(~Q(routes__channel=channel.pk), then=used))),
+            here_at=Max(Case(When(routes__channel=channel.pk, routes__side=False, then=used))),
+            elsewhere_at=Max(Case(When(~Q(routes__channel=channel.pk), routes__side=False, then=used))),
         )
         .order_by("-id")
         .values_list("id", "status", "solved_at", "merged_into_id", "here_at", "elsewhere_at")[:MOST_CANDIDATES]
@@ -393,6 +437,7 @@ def _new_ticket(
 # -- What is written --------------------------------------------------------------------------------------------------
 
 _ROUTE_FIELDS = [
+    "side",
     "remote_thread_id",
     "reply_address",
     "cc",
@@ -424,6 +469,7 @@ def _route_of(
                 "route_added", by=CUSTOMER, now=now, channel=channel.pk, name=channel.name, identity=identity.pk
             )
             events.append(event)
+    route.side = False  # an address of a side conversation that is the customer's own by now
     if message.external_conversation_id:
         route.remote_thread_id = message.external_conversation_id[:250]
     if not message.is_echo:
@@ -449,6 +495,8 @@ def _write(
     part: int,
     received_at: datetime,
     now: datetime,
+    kind: str = Message.Kind.PUBLIC,
+    author: str = Message.Author.CUSTOMER,
 ) -> Message:
     ticket.last_seq += 1
     outgoing = message.is_echo
@@ -459,8 +507,8 @@ def _write(
         ticket=ticket,
         seq=ticket.last_seq,
         direction=Message.Direction.OUT if outgoing else Message.Direction.IN,
-        kind=Message.Kind.PUBLIC,
-        author_type=Message.Author.AGENT if outgoing else Message.Author.CUSTOMER,
+        kind=kind,
+        author_type=Message.Author.AGENT if outgoing else author,
         customer=None if outgoing else who.customer,
         author_name=str(meta.pop("author", ""))[:200] if outgoing else (message.sender.name or who.customer.name)[:200],
         author_address="" if outgoing else who.identity.value,

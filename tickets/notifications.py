@@ -293,6 +293,8 @@ def _title(row: Notification, ticket: Ticket | None, message: Message | None) ->
             return _("Your answer was not sent")
         case "undelivered":
             return _("Your answer was not delivered")
+        case "reply" if message and message.author_type == Message.Author.OTHER:
+            return _("%(who)s answered in a side conversation") % {"who": message.author_name or message.author_address}
         case "reply" if who and message and message.kind == Message.Kind.NOTE:
             return _("%(who)s wrote a note") % {"who": who}
         case "reply" if who:

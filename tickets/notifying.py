@@ -272,7 +272,7 @@ def _concerned(event: Event, scene: _Scene) -> Iterator[tuple[str, int | None]]:
             yield "assigned", facts["to"]["assignee"]
         case "routed" if facts.get("outcome") == "queued" and ticket and _waits_in_team(ticket):
             yield from (("team_new", agent) for agent in scene.members(ticket.team_id))
-        case "message_received" | "reply_posted" | "note_posted":
+        case "message_received" | "reply_posted" | "note_posted" | "side_received":
             named = scene.mentioned.get(event.message_id or 0, set())
             people = [scene.assignee(event), *scene.followers(event)]
             yield from (("reply", agent) for agent in people if agent not in named)

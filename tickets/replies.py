@@ -13,18 +13,20 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import actions, deeds, files, followers, live, mentions, parts, reply_tokens, signatures
+from tickets import actions, deeds, files, followers, identities, live, mentions, parts, reply_tokens, signatures
 from tickets.access import tickets_for
 from tickets.channels import capabilities_of
 from tickets.contract import Capabilities
 from tickets.crash import crash_here
-from tickets.identities import BY_AGENT
 from tickets.models import (
     Attachment,
     Channel,
@@ -40,7 +42,7 @@ from tickets.models import (
 from tickets.models.event import RULE, SYSTEM, by_agent
 from tickets.models.message import DeliveryState
 from tickets.models.ticket import lock_survivor
-from tickets.recipients import Recipients, of_route
+from tickets.recipients import BadAddress, Recipients, of_route
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
@@ -180,6 +182,85 @@ def note(
         return message
 
 
+def forward(
+    ticket: Ticket,
+    *,
+    agent: Agent,
+    channel: Channel,
+    recipients: Recipients,
+    text: str,
+    quoting: Iterable[Message] = (),
+    client_uuid: UUID,
+    now: datetime,
+) -> Message:
+    """A mail to somebody else about this ticket, what was said quoted below, with its files. The same `client_uuid` gives
+    the same message.
+
+    The customer takes no part in it, and it answers nobody: no clock, no status, no assignee. What comes back is theirs
+    (`ingest`), and the next forward to the same address goes on with the same talk. Raises BadAddress for the customer's
+    own address or one of ours, Unreachable, and ValueError: nothing to say, a note or a foreign message to be quoted.
+    """
+    with transaction.atomic():
+        locked = lock_survivor(ticket.pk)
+        if known := _posted(client_uuid, agent=agent, ticket=locked):
+            return known
+        said = sorted(quoting, key=lambda message: message.pk)
+        spoken = (Message.Kind.PUBLIC, Message.Kind.SIDE)
+        if any(one.ticket_id not in locked.family_ids() or one.kind not in spoken or one.deleted_at for one in said):
+            raise ValueError("this cannot be forwarded")
+        if not text.strip() and not said:
+            raise ValueError("nothing to say")
+        used = _side_route_of(locked, channel, recipients, agent=agent, now=now)
+        capabilities = capabilities_of(channel.kind)
+        _check(channel, used.identity, None, capabilities, template=None, now=now)
+        talked = Message.objects.filter(route=used).exists()
+        subject = locked.subject or locked.brand.name
+        message = _write(
+            locked,
+            kind=Message.Kind.SIDE,
+            author_type=Message.Author.AGENT,
+            agent=agent,
+            author_name=agent.name,
+            text=text,
+            quoted_text="\n\n".join(_quoted(one, agent=agent) for one in said),
+            subject=f"{'Re' if talked else 'Fwd'}: {subject}"[:300],
+            signature=signatures.text_for(locked, agent=agent, now=now) if capabilities.signature else "",
+            route=used,
+            recipients=recipients,
+            client_uuid=client_uuid,
+            now=now,
+        )
+        stored = Attachment.objects.filter(message__in=said, state=Attachment.State.STORED).order_by("pk")
+        attachments = files.copies(stored, agent=agent)
+        _attach(attachments, message, agent=agent)
+        _queue_parts(message, used, attachments, capabilities, below=message.quoted_text)
+        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
+        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+        _has_read(agent, locked, message)
+        live.announce(locked.record("message_forwarded", by=by_agent(agent), now=now, message_id=message.pk))
+        _wake_delivery(channel)
+        return message
+
+
+def forwardable(ticket: Ticket, *, most: int) -> list[Message]:
+    """What was said to or by the outside on this ticket and can be quoted, the latest first, with its files."""
+    spoken = Message.objects.filter(
+        ticket__in=ticket.family_ids(),
+        kind__in=[Message.Kind.PUBLIC, Message.Kind.SIDE],
+        deleted_at=None,
+        moved_to=None,
+    )
+    return list(spoken.select_related("agent", "customer").prefetch_related("attachments").order_by("-pk")[:most])
+
+
+def side_channels(ticket: Ticket) -> list[Channel]:
+    """The mailboxes of the ticket's brand from which one can write to somebody else; that of the conversation first."""
+    used = set(Route.objects.filter(ticket__in=ticket.family_ids()).values_list("channel", flat=True))
+    channels = Channel.objects.filter(brand=ticket.brand_id, active=True, disconnected_at=None).select_related("brand")
+    mail = [one for one in channels.order_by("id") if capabilities_of(one.kind).cc and capabilities_of(one.kind).begins]
+    return sorted(mail, key=lambda one: one.pk not in used)
+
+
 def automatic(
     ticket: Ticket,
     *,
@@ -251,7 +332,7 @@ def routes_for(ticket: Ticket, *, now: datetime) -> list[RouteChoice]:
     ticket = _survivor(ticket)
     choices: dict[tuple[int, int], RouteChoice] = {}
     known = (
-        Route.objects.filter(ticket__in=ticket.family_ids())
+        Route.objects.filter(ticket__in=ticket.family_ids(), side=False)
         .select_related("channel__brand", "identity", "ticket")
         .order_by("-last_used_at", "-id")
     )
@@ -260,24 +341,24 @@ def routes_for(ticket: Ticket, *, now: datetime) -> list[RouteChoice]:
         if pair not in choices:
             choices[pair] = _choice(route.channel, route.identity, route, route.window_expires_at, now=now)
     served = {(choice.channel.kind, choice.identity.pk) for choice in choices.values()}
-    identities = [
+    addresses = [
         identity
         for identity in Identity.objects.filter(customer=ticket.customer_id).order_by("-last_seen_at", "-id")
         # a claim is a suggestion: what somebody typed never receives what we say to somebody else
-        if identity.verified or identity.evidence == BY_AGENT
+        if identity.verified or identity.evidence == identities.BY_AGENT
     ]
     channels = list(Channel.objects.filter(brand=ticket.brand_id, active=True).select_related("brand").order_by("id"))
     elsewhere = {
         (channel, identity): window
-        for channel, identity, window in Route.objects.filter(identity__customer=ticket.customer_id)
+        for channel, identity, window in Route.objects.filter(identity__customer=ticket.customer_id, side=False)
         .order_by("last_used_at")
         .values_list("channel", "identity", "window_expires_at")
     }
-    for identity in identities:
+    for identity in addresses:
         fitting = [
             channel
             for channel in channels
-            if _fits(channel, identity) and not _better_known(channel, identity, identities, choices.values())
+            if _fits(channel, identity) and not _better_known(channel, identity, addresses, choices.values())
         ]
         fitting.sort(key=lambda channel: (channel.pk, identity.pk) not in elsewhere)
         for channel in fitting:
@@ -761,7 +842,7 @@ def _unseen(ticket: Ticket, *, agent: Agent, seen_message_id: int | None) -> lis
     newer = Message.objects.filter(
         ticket__in=ticket.family_ids(),
         id__gt=seen_message_id,
-        kind__in=[Message.Kind.PUBLIC, Message.Kind.NOTE],
+        kind__in=[Message.Kind.PUBLIC, Message.Kind.NOTE, Message.Kind.SIDE],
     )
     return list(newer.exclude(agent=agent).exclude(author_type=Message.Author.BOT).order_by("id"))
 
@@ -796,6 +877,8 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
     route = Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=known.pk)
     if route.ticket_id != ticket.pk and route.ticket_id not in ticket.family_ids():
         raise ValueError("this route belongs to another ticket")
+    if route.side:
+        raise ValueError("this route leads to somebody else")
     if route.identity.customer.blocked:
         raise Unreachable("blocked", sentence_of("blocked"))
     fields = ["last_used_at"]
@@ -805,6 +888,48 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
         fields.append("reply_token")
     route.save(update_fields=fields)
     return route
+
+
+def _side_route_of(ticket: Ticket, channel: Channel, recipients: Recipients, *, agent: Agent, now: datetime) -> Route:
+    """The way to somebody else; raises BadAddress where it would reach the customer, or come back to ourselves."""
+    if channel not in side_channels(ticket):
+        raise ValueError("this channel cannot forward this ticket")
+    family = ticket.family_ids()
+    everybody = [address.lower() for address in recipients.everybody]
+    ours = Channel.objects.filter(kind=channel.kind, address__in=everybody).values_list("address", flat=True)
+    if own := ours.first():
+        raise BadAddress(_("%(address)s is our own address.") % {"address": own})
+    customers = Q(customer=ticket.customer_id) | Q(routes__ticket__in=family, routes__side=False)
+    theirs = Identity.objects.filter(customers, kind="email", value__in=everybody).values_list("value", flat=True)
+    in_copy = Route.objects.filter(ticket__in=family, side=False, reply_address__in=everybody)
+    if taken := theirs.first() or in_copy.values_list("reply_address", flat=True).first():
+        raise BadAddress(_("%(address)s belongs to the customer. Reply instead of forwarding.") % {"address": taken})
+    by = by_agent(agent)
+    identity = identities.typed("email", recipients.to[0].lower(), name="", by=by, now=now)
+    if identity.customer.blocked:
+        raise Unreachable("blocked", sentence_of("blocked"))
+    route, _made = Route.objects.get_or_create(
+        ticket=ticket,
+        channel=channel,
+        identity=identity,
+        defaults={
+            "side": True,
+            "reply_token": reply_tokens.route_token(ticket, identity, channel),
+            "last_used_at": now,
+        },
+    )
+    Route.objects.filter(pk=route.pk).update(last_used_at=now)
+    return Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=route.pk)
+
+
+def _quoted(message: Message, *, agent: Agent) -> str:
+    """As mail programs quote what they forward."""
+    who = " ".join(filter(None, [message.author_name, f"<{message.author_address}>" if message.author_address else ""]))
+    when = date_format(message.created_at.astimezone(ZoneInfo(agent.time_zone)), "DATETIME_FORMAT")
+    facts = [(_("From"), who), (_("Sent at"), when), (_("Subject"), message.subject)]
+    lines = [f"{label}: {value}" for label, value in facts if value]
+    title = _("Forwarded message")
+    return "\n".join([f"---------- {title} ----------", *lines, "", message.text.strip()])
 
 
 def _better_known(
@@ -899,7 +1024,7 @@ def _write(
             "author_address": route.channel.address,
             "to": to,
             "cc": [] if alone else cc,
-            "subject": _subject(ticket, route.channel) if capabilities.subject else "",
+            "subject": columns.get("subject") or (_subject(ticket, route.channel) if capabilities.subject else ""),
             "state": DeliveryState.QUEUED,
             "state_at": now,
         }
@@ -917,7 +1042,8 @@ def _write(
 def _subject(ticket: Ticket, channel: Channel) -> str:
     subject = ticket.subject or ticket.brand.name
     # "Re:" answers a mail of theirs; to a customer who wrote by chat so far, ours is the first.
-    is_first = not Message.objects.filter(ticket=ticket, channel=channel, direction=Message.Direction.IN).exists()
+    said = Message.objects.filter(ticket=ticket, channel=channel, direction=Message.Direction.IN)
+    is_first = not said.public().exists()
     return (subject if is_first or subject.lower().startswith("re:") else f"Re: {subject}")[:300]
 
 
@@ -940,14 +1066,16 @@ def _queue_parts(
     capabilities: Capabilities,
     *,
     template: Mapping[str, Any] | None = None,
+    below: str = "",
 ) -> int:
-    """Cut the answer by what the provider takes. Every id is fixed here, before the first attempt."""
+    """Cut the answer by what the provider takes; `below` stands under everything. Every id is fixed here, before the first attempt."""
     taken = [item for item in attachments if parts.takes(item, capabilities)]
     linked = [item for item in attachments if not parts.takes(item, capabilities)]
     links = [f"{item.name}: {files.signed_url(item, seconds=LINK_LIFE)}" for item in linked]
     text = "\n\n".join(filter(None, [message.text.strip(), "\n".join(links)]))
     if message.signature:
         text += signatures.DELIMITER + message.signature
+    text = "\n\n".join(filter(None, [text, below]))
     pieces = [parts.Piece(message.text, ())] if template else parts.cut(text, taken, capabilities)
     domain = (
         route.channel.brand.domain or route.channel.address.rpartition("@")[2] or urlsplit(settings.SITE_URL).hostname

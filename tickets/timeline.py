@@ -30,6 +30,8 @@ KINDS: Mapping[str, Kind] = {
         "The customer wrote; `reason` says why it landed on this ticket", shown=False, notifies=True
     ),
     "reply_posted": Kind("An agent's answer left the composer", shown=False, notifies=True),
+    "message_forwarded": Kind("An agent wrote to somebody else about the ticket, in a side conversation", shown=False),
+    "side_received": Kind("Somebody else answered in a side conversation", shown=False, notifies=True),
     "note_posted": Kind("An internal note was written", shown=False, notifies=True),
     "mentioned": Kind("A note names `agents` and `teams`", shown=False, notifies=True),
     "followers_changed": Kind("`added` follow the ticket, `removed` do no longer", shown=False),

@@ -397,7 +397,7 @@ async function hushed(coming) {
   const hush = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
   addEventListener("keydown", hush, true);
   try {
-    await coming;
+    return await coming;
   } finally {
     removeEventListener("keydown", hush, true);
   }
@@ -457,6 +457,9 @@ for (const [command, selector] of [["assign", "#property-assignee-button"], ["te
   keys.on(`ticket.${command}`, () => { press(selector); }, isMeant);
 }
 for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, { when: () => Boolean(meant()) && !document.querySelector("ticket-composer") });
+keys.on("ticket.forward", async () => {
+  if (await hushed(router.open(meant()))) keys.run("ticket.forward");
+}, { when: () => !router.ticket && Boolean(meant()) });
 document.addEventListener("click", (event) => {
   // Buttons of the head stand for a key of ours.
   const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='ticket.unread'], [data-command='ticket.pin'], [data-command='play.start']");
@@ -475,6 +478,12 @@ document.body.addEventListener("view:saved", ({ detail }) => {
   if (detail.url) router.showList(detail.url);
   else if (router.list?.name === `view-${detail.left}`) router.showList("/");
 });
+byId("forward").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+  event.preventDefault();
+  event.target.closest("form")?.requestSubmit();
+});
+document.body.addEventListener("forward:sent", () => byId("forward").close());
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
 document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(); });
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from agents.models import Agent
 from tests.browser.desk import composer, says, three_tickets
 from tests.cast import make_customer
+from tests.workspace import scene
 from tickets.workspace.keymap import COMMANDS
 
 TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
@@ -258,4 +259,23 @@ def test_row_4_a_new_ticket_is_begun_by_keys_alone(crew, screen):
     page.keyboard.press("Control+Enter")
     expect(page.locator("[data-waiting] .text")).to_have_text("It leaves today.")
     expect(page.locator("[data-waiting] [data-take-back]")).to_be_visible()
+    assert page.errors == []
+
+
+def test_row_4_a_message_is_forwarded_by_keys_alone(crew, screen):
+    """F in Hangul mode: to whom, and it stands in the thread as what it is; the customer's composer is not touched."""
+    asked = scene.says(crew.email, scene.sender("Jiwoo", email="jiwoo@example.org"), "Where is it?", at=timezone.now())
+    page = screen(crew.agent, f"/tickets/{asked.ticket_id}/")
+    expect(composer(page)).to_be_visible()
+    page.evaluate(PRESS.replace("return window.diary.splice(0);", ""), strokes_of("F", "hangul"))
+    expect(page.locator("#forward-to")).to_be_focused()
+    page.keyboard.type("desk@courier.example")
+    page.locator("#forward-text").focus()
+    page.keyboard.type("Can you find it?")
+    page.keyboard.press("Control+Enter")
+    sent = page.locator("#thread-log .message--side")
+    expect(sent).to_contain_text("Can you find it?")
+    expect(sent).to_contain_text("To somebody else, not to the customer")
+    expect(page.locator("#forward")).to_be_hidden()
+    expect(composer(page)).to_have_value("")
     assert page.errors == []

@@ -72,7 +72,7 @@ class TicketOut(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_channels(self, ticket: Ticket) -> list[str]:
-        return sorted({route.channel.slug for route in ticket.routes.all()})
+        return sorted({route.channel.slug for route in ticket.routes.all() if not route.side})
 
 
 class AttachmentOut(serializers.ModelSerializer):

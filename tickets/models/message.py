@@ -47,6 +47,7 @@ class Message(models.Model):
     class Kind(models.TextChoices):
         PUBLIC = "public"
         NOTE = "note"
+        SIDE = "side"  # a talk with somebody else about the ticket: the customer takes no part in it
         SYSTEM = "system"
 
     class Author(models.TextChoices):
@@ -54,6 +55,7 @@ class Message(models.Model):
         AGENT = "agent"
         BOT = "bot"  # surveys, auto-replies
         SYSTEM = "system"
+        OTHER = "other"  # of a side conversation: neither the customer nor one of us
 
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="messages")
     seq = models.PositiveBigIntegerField()

@@ -410,6 +410,7 @@ class TicketLink(models.Model):
 class Route(models.Model):
     """How to reach this customer on this ticket: a channel, an identity, the provider's own thread.
 
+    With `side` it leads to somebody else, in a side conversation: what is meant for one never goes to the other.
     `reply_token` is a 128-bit HMAC over (ticket, recipient, purpose), looked up here and then checked.
     """
 
@@ -423,6 +424,7 @@ class Route(models.Model):
     window_expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(db_default=Now())
     last_inbound_id = models.BigIntegerField(null=True)  # the customer's newest message on this route
+    side = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [

@@ -259,7 +259,7 @@ def _route(ticket: Ticket, key: str) -> Any:
     channel, _dash, identity = key.partition("-")
     if not (channel.isascii() and channel.isdigit() and identity.isascii() and identity.isdigit()):
         return None
-    return ticket.routes.filter(channel=int(channel), identity=int(identity)).first()
+    return ticket.routes.filter(channel=int(channel), identity=int(identity), side=False).first()
 
 
 def _count(ticket: Ticket, written: dict[str, Any]) -> str:
@@ -350,7 +350,7 @@ def again(request: HttpRequest, pk: int) -> HttpResponse:
     if not agent.may_reply:
         return HttpResponse(status=403)
     message = message_for(agent, pk)
-    if message.state != DeliveryState.FAILED or message.author_type != Message.Author.AGENT:
+    if message.state != DeliveryState.FAILED or not message.is_human_reply:
         return HttpResponse(status=409)
     for part in message.parts.filter(state=DeliveryState.FAILED, resolved_at__isnull=True):
         delivery.resolve(part, "failed", by=by_agent(agent), now=now)
