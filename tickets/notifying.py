@@ -221,7 +221,7 @@ class _Scene:
         routed = [event.ticket_id for event in self.of("assigned", "routed") if event.actor_type == RULE.type]
         by_hand = Event.objects.filter(ticket__in=routed, kind="assigned", actor_type="agent")
         last = by_hand.order_by("ticket", "-id").distinct("ticket").values_list("ticket", "particulars")
-        return {ticket: facts.get("reason", "") for ticket, facts in last if not facts["to"]["assignee"]}
+        return {ticket or 0: facts.get("reason", "") for ticket, facts in last if not facts["to"]["assignee"]}
 
     @cached_property
     def brands(self) -> dict[int, int]:

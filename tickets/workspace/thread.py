@@ -88,21 +88,25 @@ def page_of(ticket: Ticket, *, before: int | None = None, reader: Agent | None =
         (fragments.bubble_facts(message) for message in shown if fragments.is_bubble(message)),
         (fragments.line_facts(event, names) for event in lines),
     )
-    missed = reader and since(
-        shown[::-1],
-        lines[::-1],
-        names,
-        reader=reader,
-        read_up_to=ticket.read_up_to,  # type: ignore[attr-defined]
-        at=ticket.read_at,  # type: ignore[attr-defined]
-        more=bool(rest),
+    missed = (
+        since(
+            shown[::-1],
+            lines[::-1],
+            names,
+            reader=reader,
+            read_up_to=ticket.read_up_to,  # type: ignore[attr-defined]
+            at=ticket.read_at,  # type: ignore[attr-defined]
+            more=bool(rest),
+        )
+        if reader
+        else None
     )
     if missed:
         place = next(n for n, (kind, item) in enumerate(items) if (kind, item["id"]) == missed.first)
         items.insert(place, ("since", {}))
     return ThreadPage(
         items=items,
-        since=missed or None,
+        since=missed,
         earlier=f"{reverse('earlier', args=[ticket.pk])}?before={oldest.pk}" if rest and oldest else "",
         newest_message_id=max((message.pk for message in shown), default=None),
     )
