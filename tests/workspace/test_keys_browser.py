@@ -267,7 +267,7 @@ def test_nothing_is_wider_than_the_screen(page, live_server, settings):
 
 
 @pytest.mark.csp_report  # axe itself adds a style element
-@pytest.mark.parametrize("part", ["", "workspace", "reports"])
+@pytest.mark.parametrize("part", ["", "workspace", "reports", "states"])
 def test_axe_finds_nothing(page, live_server, settings, part):
     from axe_playwright_python.sync_playwright import Axe
 

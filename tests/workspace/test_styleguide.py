@@ -13,7 +13,7 @@ from tickets.workspace.keymap import COMMANDS
 from tickets.workspace.views.styleguide import styleguide
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("", "workspace", "reports")
+PARTS = ("", "workspace", "reports", "states")
 
 
 def page(settings, part="", language="en"):

@@ -10,11 +10,18 @@ from django.shortcuts import render
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
+from tickets.workspace import building
+
 TOKENS = (
     "canvas", "surface", "raised", "sunken", "border", "border-strong", "text", "text-2", "text-3", "accent", "accent-hover",
     "on-accent", "accent-soft", "accent-text", "ok", "ok-soft", "warn", "warn-soft", "bad", "bad-soft", "violet", "violet-soft",
     "note", "note-edge", "note-text",
 )  # fmt: skip
+
+
+PARTS = ("workspace", "reports", "states")
+TYPE_SIZES = ("t11", "t12", "t13", "t14", "t16", "t18", "t22", "t28")
+ROW_STATES = ("unread", "cursor", "current", "selected", "draft", "typing")
 
 
 class SampleForm(forms.Form):
@@ -32,15 +39,13 @@ class SampleForm(forms.Form):
 
 
 def styleguide(request: HttpRequest) -> HttpResponse:
-    """`?part=workspace` shows the panes, `settings` and `reports` their pages; without it, everything one by one."""
+    """`?part=workspace` shows the panes, `reports` a page of numbers, `states` each part in its states; without it, all one by one."""
     if not (settings.DEBUG or getattr(settings, "DEMO", False)):
         raise Http404
     if request.method == "POST":
         return HttpResponse(status=204)  # the samples post like the real ones; nothing is kept
     part = request.GET.get("part", "")
-    template = {"workspace": "styleguide_workspace.html", "reports": "styleguide_reports.html"}.get(
-        part, "styleguide.html"
-    )
+    template = f"styleguide_{part}.html" if part in PARTS else "styleguide.html"
     language = request.GET.get("language")
     if language in dict(settings.LANGUAGES):
         with translation.override(language):
@@ -54,7 +59,7 @@ def samples(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     pane = request.GET.get("pane", "list")
     return {
         "section": "inbox", "pane": pane if pane in ("list", "thread", "side") else "list", "tokens": TOKENS, "form": form,
-        "rows": _rows(now), "messages_in_thread": _messages(now), "at": now, "composer": _composer(),
+        "rows": _rows(now), "messages_in_thread": _messages(now), "at": now, "composer": _composer(request.GET.get("kind", "")),
         "tabs": [
             {"text": _("Open"), "url": "?tab=open", "current": True, "count": "24"},
             {"text": _("Waiting"), "url": "?tab=waiting", "count": "7"},
@@ -75,6 +80,46 @@ def samples(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
         ],
         "statuses": ["new", "open", "pending", "on_hold", "solved", "closed"], "priorities": [1, 2, 3, 4],
         "states": ["queued", "sent", "delivered", "read"], "kinds": ["email", "sms", "webchat", "whatsapp", "kakao", "unheard-of"],
+        **(_in_their_states(now) if request.GET.get("part") == "states" else {}),
+    }  # fmt: skip
+
+
+def _in_their_states(now: datetime) -> dict[str, Any]:
+    refused = _("The number refuses messages from us (21610). Answer by email, or ask for another number.")
+    rows = _rows(now)[: len(ROW_STATES)]
+    leaves = [
+        {"field": "channel", "op": "is", "value": ["email"]},
+        {"field": "text", "op": "contains", "value": ["refund"]},
+    ]
+    return {
+        "sheets": ["css/components/notices.css", "css/pages/rules.css"], "type_sizes": TYPE_SIZES, "row_states": ROW_STATES,
+        "state_rows": rows, "compact_rows": [{**row, "id": row["id"] + 5000} for row in rows], "list": {"query": ""},
+        "deliveries": [
+            {"id": "a", "state": "queued"}, {"id": "b", "state": "sending"}, {"id": "c", "state": "sent"}, {"id": "d", "state": "delivered"},
+            {"id": "e", "state": "read"}, {"id": "f", "state": "failed", "reason": refused, "retry_url": "#", "again_url": "#"},
+            {"id": "g", "state": "uncertain", "resolve_url": "#"},
+        ],
+        "uploads": [
+            {"name": "screen.png", "size": 920_000, "content_type": "image/png", "state": "uploading", "progress": 64},
+            {"name": "contract-final-signed-2026-11-30.pdf", "size": 1_184_320, "content_type": "application/pdf", "url": "#", "state": "stored"},
+            {"name": "voice.amr", "size": 0, "content_type": "audio/amr", "state": "failed"},
+        ],
+        "newest": {"pk": 1, "subject": "", "text": "재발송 접수했어요. 송장번호는 곧 문자로 보내드릴게요."}, "deeds": [_("Solved"), "+refund"],
+        "notices": [
+            {"row": {"pk": 1, "read_at": None, "count": 3, "at": now - timedelta(minutes=4)}, "url": "#", "icon": "message-circle", "title": _("Assigned to you"), "subject": "#1042", "snippet": "언제쯤 받을 수 있을까요?"},
+            {"row": {"pk": 2, "read_at": now, "count": 1, "at": now - timedelta(hours=3)}, "url": "#", "icon": "user-round", "title": _("Assigned to you"), "subject": "#1041 Refund for order 58213"},
+        ], "nothing": [],
+        "tones": [("", "info"), ("info", "info"), ("ok", "circle-check"), ("warn", "triangle-alert"), ("bad", "circle-alert")],
+        "banners": [
+            ("warn", "wifi-off", _("Reconnecting")), ("bad", "circle-alert", _("Offline, drafts are safe")),
+            ("ok", "circle-check", _("Back, nothing was missed")), ("info", "merge", _("This ticket was merged.")),
+        ],
+        "choices": [("1", _("Refunds")), ("2", _("Orders"))], "builder": building.context({"all": leaves}),
+        "team_rows": [(_("Refunds"), 5, 9, 2), (_("Orders"), 1, 15, 0)],
+        "empties": [
+            ("coffee", _("Nothing waiting"), _("3 are snoozed until tomorrow.")), ("search-x", _("Nothing matches"), _("No ticket of this list fits the query.")),
+            ("mail-check", _("Nothing waits here"), _("Everything that came in was read, and everything that had to go out was sent.")),
+        ],
     }  # fmt: skip
 
 
@@ -131,9 +176,9 @@ def _messages(now: datetime) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _composer() -> dict[str, Any]:
+def _composer(kind: str) -> dict[str, Any]:
     return {
-        "url": "", "kind": "reply", "client_uuid": "00000000-0000-4000-8000-000000000000", "last_seen": 7, "ticket_id": 1042, "upload_url": "#",
+        "url": "", "kind": "note" if kind == "note" else "reply", "client_uuid": "00000000-0000-4000-8000-000000000000", "last_seen": 7, "ticket_id": 1042, "upload_url": "#",
         "routes": [
             {"id": "1", "kind": "sms", "address": "+82 10-1234-5678"},
             {"id": "2", "kind": "email", "address": "seoyeon@example.com"},
