@@ -24,6 +24,7 @@ startDialogs();
 startPanes();
 startTooltips(keys);
 labelControls();
+document.querySelector(".pages__nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));
 navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // a private window may refuse it

@@ -59,7 +59,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "waiting": waiting(held, now=now) if held else None,
         "stopped_reason": replies.sentence_of(reply.stopped) if reply and reply.stopped else "",
         "stopped_words": _("Your reply was not sent: the thread has moved on. It is a draft again."),
-        "later": snoozing.presets(ZoneInfo(agent.time_zone), now=now, hours=snoozing.hours_of(ticket)),
+        "later": snoozing.offered(ZoneInfo(agent.time_zone), now=now, hours=snoozing.hours_of(ticket)),
         "upload_url": reverse("uploads"),
         "statuses": [
             {"value": value, "label": _("Send, then: %(status)s") % {"status": labels[value]}}

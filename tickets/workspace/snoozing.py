@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
@@ -50,6 +50,14 @@ def hours_of(ticket: Ticket | None) -> Hours | None:
     calendar = ticket.team.calendar if ticket and ticket.team else None
     calendar = calendar or Calendar.objects.filter(is_default=True).first()
     return calendar.hours() if calendar else None
+
+
+def offered(zone: ZoneInfo, *, now: datetime, hours: Hours | None = None) -> list[dict[str, Any]]:
+    """The presets as a menu shows them, each with the moment that it means."""
+    return [
+        {"label": offer.label, "until": offer.until, "words": in_words(offer.until, zone, now=now)}
+        for offer in presets(zone, now=now, hours=hours)
+    ]
 
 
 def in_words(until: datetime, zone: ZoneInfo, *, now: datetime) -> str:

@@ -9,8 +9,7 @@ const DAY = 24 * HOUR;
 const korean = language.startsWith("ko");
 const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const format = (options) => new Intl.DateTimeFormat(language, options);
-const clock = format(korean ? { hour: "numeric", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const rowClock = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const clock = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const weekday = format({ weekday: "short" });
 const monthDay = format(korean ? { month: "numeric", day: "numeric" } : { month: "short", day: "numeric" });
 const dayDate = format(korean ? { month: "numeric", day: "numeric", weekday: "short" } : { month: "short", day: "numeric", weekday: "short" });
@@ -41,7 +40,7 @@ const STYLES = {
   datetime: (then) => `${dayDate.format(then)} ${clock.format(then)}`,
   row(then, now) {
     const days = Math.abs(daysBetween(then, now));
-    if (days === 0) return rowClock.format(then);
+    if (days === 0) return clock.format(then);
     if (days < 7) return weekday.format(then);
     return then.getFullYear() === now.getFullYear() ? monthDay.format(then) : yearDate.format(then);
   },
@@ -54,7 +53,7 @@ const STYLES = {
 
 /** A length in the two largest units that matter: "2d 4h", "3h 05m", "12m". */
 export function shortLength(ms) {
-  const minutes = Math.max(0, Math.round(Math.abs(ms) / MINUTE));
+  const minutes = Math.max(1, Math.round(Math.abs(ms) / MINUTE));
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60), minutes % 60];
   const unit = korean ? ["일", "시간", "분"] : ["d", "h", "m"];
   if (days) return `${days}${unit[0]} ${hours}${unit[1]}`;

@@ -210,12 +210,8 @@ def _snooze_times(request: HttpRequest, pk: int) -> HttpResponse:
     shown, zone = ticket_for(agent, pk), ZoneInfo(agent.time_zone)
     said = request.GET.get("said", "").strip()
     moment = moments.parse(said, now=now, zone=zone, language=get_language() or "en")
-    offers = snoozing.presets(zone, now=now, hours=snoozing.hours_of(shown))
-    times = [
-        {"label": offer.label, "until": offer.until, "words": snoozing.in_words(offer.until, zone, now=now)}
-        for offer in offers
-        if not moment and said.casefold() in offer.label.casefold()
-    ]
+    offers = snoozing.offered(zone, now=now, hours=snoozing.hours_of(shown))
+    times = [offer for offer in offers if not moment and said.casefold() in offer["label"].casefold()]
     if moment:
         times = [{"label": said, "until": moment.at, "words": snoozing.in_words(moment.at, zone, now=now)}]
     asleep = not said and shown.snoozed_until is not None and shown.snoozed_until > now
