@@ -7,7 +7,10 @@ const POLL_MS = 5000;
 const FORGET_MS = 180_000;
 const VIEW_MS = 15_000;
 const RETRY_MS = 10_000; // at most, with full jitter: after a deploy not all of us come back in the same moment
+const QUIET_MS = 17_000; // a heartbeat is late: what it would have told is asked for
 const SILENT_MS = 40_000; // two heartbeats and a half: the socket is dead although it says that it is open
+const FRESH_MS = 5000; // heard of the server so shortly ago that nothing can be missed
+const LONGEST_MS = 10_000; // a request that the network has swallowed must not keep the next one waiting
 export const SIGNED_OUT = 4401;
 
 /** FNV-1a, 32 bit, over "1,2,3"; tickets/live.py computes the same. */
@@ -37,6 +40,7 @@ export class Feed {
   start() {
     this.#connect();
     this.#timers.view = setInterval(() => this.#renew(), VIEW_MS);
+    this.#timers.poll = setInterval(() => { if (!this.#hears(QUIET_MS)) this.catchUp(); }, POLL_MS);
     for (const name of ["online", "focus"]) addEventListener(name, () => this.#wake());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#wake(); });
     addEventListener("pagehide", () => this.#socket?.close());
@@ -55,7 +59,7 @@ export class Feed {
   }
 
   #renew() {
-    if (this.state === "live" && Date.now() - this.#heard > SILENT_MS) this.#socket.close();
+    if (this.#socket?.readyState === WebSocket.OPEN && Date.now() - this.#heard > SILENT_MS) this.#socket.close();
     else if (!document.hidden || this.#view.ticket === null) this.#say({ type: "view", ...this.#view });
   }
 
@@ -87,14 +91,9 @@ export class Feed {
     }
     this.#turn("away");
     this.#timers.connect = setTimeout(() => this.#connect(), Math.random() * RETRY_MS);
-    this.#timers.poll ??= setInterval(() => this.catchUp(), POLL_MS);
   }
 
   #turn(state) {
-    if (state === "live") {
-      clearInterval(this.#timers.poll);
-      this.#timers.poll = null;
-    }
     if (this.state === state) return;
     this.state = state;
     this.on.state(state);
@@ -102,13 +101,14 @@ export class Feed {
 
   /** Open, focused, online, visible: ask at once for what was missed, over HTTP if the socket is not back yet. */
   #wake() {
-    if (this.state === "live" && Date.now() - this.#heard < SILENT_MS) {
-      this.#renew();
-      return;
-    }
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close();
-    else if (!this.#socket) this.#connect();
-    this.catchUp();
+    if (!this.#socket) this.#connect();
+    else this.#renew();
+    if (!this.#hears(FRESH_MS)) this.catchUp();
+  }
+
+  /** Whether the socket is there and has said something within so many milliseconds. */
+  #hears(within) {
+    return this.state === "live" && Date.now() - this.#heard < within;
   }
 
   #hear(frame) {
@@ -174,7 +174,7 @@ export class Feed {
     const address = new URL(this.url, location.href);
     address.searchParams.set("after", this.after);
     if (this.ticket()) address.searchParams.set("ticket", this.ticket());
-    this.#catching = fetch(address, { headers: { Accept: "application/json" }, redirect: "manual" })
+    this.#catching = fetch(address, { headers: { Accept: "application/json" }, redirect: "manual", signal: AbortSignal.timeout(LONGEST_MS) })
       .then(async (answer) => {
         if (answer.type === "opaqueredirect" || answer.status === 401) return this.on.signedOut();
         return answer.ok ? this.#applyAll(await answer.json()) : 0;
