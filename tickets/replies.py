@@ -433,6 +433,7 @@ def save_draft(
     text: str,
     client_uuid: UUID,
     revision: int,
+    base: int | None = None,
     route: Route | None = None,
     to: list[str] | None = None,
     cc: list[str] | None = None,
@@ -444,8 +445,10 @@ def save_draft(
 ) -> Draft | None:
     """Keep what is being written. The author's browser counts `revision`; a late save of an older one changes nothing.
 
-    Returns the draft as it now is (of a newer revision, or waiting to be sent, if this save lost), or None when its
-    message was posted already, so that a late save never brings a sent draft back.
+    `base` is the newest save that this composer has seen: what another composer of the same author (a second tab, a
+    phone) has saved since is not overwritten either. Returns the draft as it now is (of a newer revision, of another
+    `client_uuid`, or waiting to be sent, if this save lost), or None when its message was posted already, so that a
+    late save never brings a sent draft back.
     """
     with transaction.atomic():
         if Message.objects.filter(client_uuid=client_uuid).exists():
@@ -454,6 +457,8 @@ def save_draft(
             ticket=ticket, agent=agent, kind=kind, defaults={"client_uuid": client_uuid, "revision": 0}
         )
         if draft.send_at is not None or (not made and draft.revision >= revision):
+            return draft
+        if draft.text and draft.client_uuid != client_uuid and base is not None and draft.revision > base:
             return draft
         if seen_message_id and seen_message_id > (draft.seen_message_id or 0):
             draft.stopped = ""
@@ -466,10 +471,21 @@ def save_draft(
         return draft
 
 
-def discard_draft(ticket: Ticket, *, agent: Agent, kind: str, revision: int, now: datetime) -> None:
+def discard_draft(
+    ticket: Ticket,
+    *,
+    agent: Agent,
+    kind: str,
+    revision: int,
+    base: int | None = None,
+    client_uuid: UUID | None = None,
+    now: datetime,
+) -> None:
     """Empty it. The row stays with its revision, so that a save that is still on its way does not bring it back."""
-    # What waits to be sent is not emptied.
+    # What waits to be sent is not emptied, nor what another composer has saved since (see save_draft).
     unsent = Draft.objects.filter(ticket=ticket, agent=agent, kind=kind, send_at__isnull=True)
+    if base is not None:
+        unsent = unsent.filter(Q(client_uuid=client_uuid) | Q(revision__lte=base))
     unsent.filter(revision__lte=revision).update(
         text="",
         template=None,

@@ -28,8 +28,8 @@ function start() {
     said(state) { saved.textContent = saved.dataset[state] ?? ""; },
   });
 
-  const rescued = keeper.rescued();
-  if (rescued && rescued !== fields.text.value) {
+  const rescued = keeper.rescued(fields.text.value);
+  if (rescued) {
     fields.text.value = rescued;
     keeper.changed();
   }

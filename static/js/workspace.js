@@ -60,7 +60,10 @@ const feed = new Feed({
     newBuild: () => banner.newBuild(),
     async state(state) {
       document.body.dataset.live = state;
-      if (state === "live") queue.flush();
+      if (state === "live") {
+        queue.flush();
+        desk?.flush();
+      }
       const loaded = state === "live" ? await feed.catchUp() : 0;
       if (feed.state === state) banner.show(state, loaded); // it may be away again by now
     },
@@ -80,6 +83,10 @@ const queue = new SendQueue({
       if (ticket === router.ticket) thread()?.apply([html]);
       else router.cache.drop(ticket);
       feed.nudge();
+    },
+    held({ ticket }, html) {
+      router.cache.drop(ticket); // its composer shows it
+      if (desk?.ticket === ticket) desk.held.show(nodes(html)[0]);
     },
     refused(entry, status, html) {
       if (desk?.ticket === entry.ticket) desk.giveBack(entry, status, html);

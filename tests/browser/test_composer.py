@@ -293,3 +293,21 @@ def test_row_14_after_its_window_whatsapp_takes_a_template(crew, screen):
     expect(page.locator("#template-dialog")).to_be_hidden()
     expect(page.locator(".message--out[id^=message] .text")).to_have_text("Hello Jiwoo, it arrives on Friday.")
     assert answers().get().meta["template"]["variables"] == ["Jiwoo", "Friday"] and page.errors == []
+
+
+def test_row_5_two_tabs_of_one_person_lose_nothing_of_each_other(crew, screen):
+    ticket = says(crew, "Hello?").ticket
+    page = opened(screen, crew.agent, ticket)
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(composer(other)).to_be_visible()
+    composer(page).fill("Written in the first tab.")
+    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
+    composer(other).press_sequentially("And in the second")
+    expect(composer(other)).to_have_value("Written in the first tab.\n\nAnd in the second")
+    expect(other.locator("#composer-saved")).to_have_text("Draft saved")
+    composer(other).press_sequentially(" one")  # one goes on where one was
+    expect(other.locator("#composer-saved")).to_have_text("Draft saved")
+    page.close()
+    other.reload()
+    expect(composer(other)).to_have_value("Written in the first tab.\n\nAnd in the second one")

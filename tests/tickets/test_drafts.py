@@ -95,6 +95,26 @@ def test_a_late_discard_does_not_empty_a_newer_draft(stage):
     assert Draft.objects.get().text == "It arrives"
 
 
+def test_what_another_tab_has_saved_is_neither_overwritten_nor_emptied(stage):
+    other = uuid4()
+    save(stage, text="in the first tab", revision=3, base=0)
+    lost = save(stage, text="in the second", revision=9, base=0, client_uuid=other)
+    assert (lost.text, lost.client_uuid, lost.revision) == ("in the first tab", UUID, 3)
+    who = {"agent": stage.mina, "kind": "reply", "now": stage.now}
+    replies.discard_draft(stage.ticket, revision=9, base=0, client_uuid=other, **who)
+    assert Draft.objects.get().text == "in the first tab"
+    both = save(stage, text="in the first tab, in the second", revision=10, base=3, client_uuid=other)
+    assert both.text == "in the first tab, in the second"
+    assert save(stage, text="in the first tab too", revision=4, base=3).text == "in the first tab, in the second"
+    replies.discard_draft(stage.ticket, revision=11, base=3, client_uuid=other, **who)
+    assert Draft.objects.get().text == ""
+
+
+def test_a_save_whose_answer_was_lost_is_followed_by_the_next(stage):
+    save(stage, text="It", revision=2, base=0)
+    assert save(stage, text="It arrives", revision=5, base=0).text == "It arrives"
+
+
 def test_a_save_does_not_change_what_waits_to_be_sent(stage):
     scheduled(stage)
     assert save(stage, text="changed", revision=9).text == "It arrives tomorrow."

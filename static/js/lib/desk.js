@@ -94,7 +94,15 @@ export class Desk {
         ...(kind === "reply" ? this.composer.changedRecipients : {}),
       }),
       said: (state, count) => this.#say(state, count),
+      join: (theirs) => this.#join(kind, theirs),
     });
+  }
+
+  /** Another tab of one's own has written here: nothing of either is lost. Where one writes stays where it is. */
+  #join(kind, theirs) {
+    const field = kind === "note" ? this.fields.note : this.fields.text;
+    if (!field.value.includes(theirs.trim())) field.setRangeText(`${theirs}\n\n`, 0, 0, "preserve");
+    this.#keepers[kind].changed();
   }
 
   #say(state, count) {
@@ -106,7 +114,7 @@ export class Desk {
   /** What this device kept and the server never got. */
   #rescue() {
     for (const [kind, field] of [["reply", this.fields.text], ["note", this.fields.note]]) {
-      const text = this.#keepers[kind].rescued();
+      const text = this.#keepers[kind].rescued(field.value);
       if (this.queue.of(this.ticket).some((entry) => entry.kind === kind && [text, field.value].includes(entry.text))) {
         field.value = ""; // it waits to be sent
         continue;
@@ -233,7 +241,7 @@ export class Desk {
     this.composer.show("reply");
     this.composer.address(to === undefined ? undefined : { to, cc });
     this.#insert?.give(this.macro);
-    this.#keepers.reply.revision = Math.max(this.#keepers.reply.revision, revision);
+    this.#keepers.reply.continue(revision);
     this.#keepers.reply.changed();
   }
 

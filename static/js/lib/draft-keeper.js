@@ -6,22 +6,37 @@
 import { send } from "./request.js";
 
 const PAUSE_MS = 500;
+const LONGEST_MS = 15_000; // a save that the network has swallowed must not keep the next one waiting
 
 export class DraftKeeper {
   #timer = null;
   #saving = Promise.resolve();
   #dirty = false;
+  #sent = -1; // what was written up to this revision has been sent
 
-  /** `read()` gives {text, route, files, seen, client_uuid}; `said(state, count)` hears saving, saved or kept (on this device only), and how
-   * long the provider finds the text, in words, where the server counts that. `isEmpty(words)`: nothing is worth keeping. */
-  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length }) {
-    Object.assign(this, { url, revision, name, read, said, isEmpty });
+  /**
+   * `read()` gives {text, route, files, seen, client_uuid}; `said(state, count)` hears saving, saved or kept (on this device only), and how
+   * long the provider finds the text, in words, where the server counts that. `isEmpty(words)`: nothing is worth keeping. `join(text)` hears
+   * what another tab or device of this person has saved since this composer was opened, and puts it beside what is written here.
+   */
+  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length, join = () => {} }) {
+    Object.assign(this, { url, revision, name, read, said, isEmpty, join });
+    this.base = revision; // the newest save on the server that this text continues
   }
 
-  /** What this device kept and the server has not; null if the server's draft is the newest. */
-  rescued() {
+  /** What the field has to show where this device kept what the server never got; null if `saved`, the server's text, has it all. */
+  rescued(saved) {
     const kept = this.#local();
-    return kept && kept.revision > this.revision && kept.text ? kept.text : null;
+    if (!kept?.text || kept.text === saved) return null;
+    const continues = kept.revision > this.revision && (kept.base ?? this.revision) >= this.revision;
+    if (continues || kept.text.includes(saved.trim())) return kept.text;
+    return saved.includes(kept.text.trim()) ? null : `${saved}\n\n${kept.text}`;
+  }
+
+  /** What stands here goes on from this save of the server's. */
+  continue(revision) {
+    this.base = Math.max(this.base, revision);
+    this.revision = Math.max(this.revision, revision);
   }
 
   changed() {
@@ -45,24 +60,34 @@ export class DraftKeeper {
 
   async #save(words, keepalive) {
     this.said("saving");
+    const { base } = this;
     const isEmpty = this.isEmpty(words);
+    const how = { keepalive, signal: AbortSignal.timeout(LONGEST_MS) };
     const answer = await (isEmpty
-      ? send("DELETE", `${this.url}?revision=${words.revision}`, { keepalive })
-      : send("PUT", this.url, { json: words, keepalive })
+      ? send("DELETE", `${this.url}?${new URLSearchParams({ revision: words.revision, base, uuid: words.client_uuid })}`, how)
+      : send("PUT", this.url, { json: { ...words, base }, ...how })
     ).catch(() => null);
-    if (answer?.ok) {
-      this.said(isEmpty ? "" : "saved", isEmpty ? "" : (await answer.json()).count);
-      if (this.revision === words.revision) this.#forgetHere();
-    } else {
+    if (!answer?.ok) {
       this.#dirty ||= this.revision === words.revision;
       this.said("kept");
+      return;
     }
+    const kept = isEmpty ? null : await answer.json();
+    if (kept?.overtaken) {
+      this.continue(kept.revision);
+      if (this.#sent < words.revision) this.join(kept.text);
+      return;
+    }
+    this.continue(words.revision);
+    this.said(kept ? "saved" : "", kept ? kept.count : "");
+    if (this.revision === words.revision) this.#forgetHere();
   }
 
   /** It was sent: nothing is to be saved any more. */
   sent() {
     clearTimeout(this.#timer);
     this.#dirty = false;
+    this.#sent = this.revision;
     this.revision += 1;
     this.#forgetHere();
     this.said("");
@@ -79,7 +104,7 @@ export class DraftKeeper {
 
   #keepHere() {
     try {
-      localStorage.setItem(this.name, JSON.stringify({ text: this.read().text, revision: this.revision, at: Date.now() }));
+      localStorage.setItem(this.name, JSON.stringify({ text: this.read().text, revision: this.revision, base: this.base, at: Date.now() }));
     } catch { /* a full or forbidden store: the server's copy remains */ }
   }
 

@@ -11,7 +11,7 @@ export class SendQueue {
   #busy = false;
   #timer = null;
 
-  /** `on`: {changed(entries), sent(entry, html), refused(entry, status, html)}. */
+  /** `on`: {changed(entries), sent(entry, html), held(entry, html), refused(entry, status, html)}; held: the server sends it in a moment. */
   constructor({ name, on }) {
     this.name = name;
     this.on = on;
@@ -48,10 +48,11 @@ export class SendQueue {
         const form = new FormData();
         for (const [name, value] of entry.fields) form.append(name, value);
         const answer = await send("POST", entry.url, { form }).catch(() => null);
-        if (!answer || ![201, 403, 404, 409, 422].includes(answer.status)) break;
+        if (!answer || ![201, 202, 403, 404, 409, 422].includes(answer.status)) break;
         const html = await answer.text();
         this.#write(this.entries.filter((other) => idOf(other) !== idOf(entry)));
         if (answer.status === 201) this.on.sent(entry, html);
+        else if (answer.status === 202) this.on.held(entry, html);
         else this.on.refused(entry, answer.status, html);
       }
     } finally {

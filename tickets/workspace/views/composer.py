@@ -186,9 +186,10 @@ def notes_of(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
-    """PUT keeps what is being written (JSON: text, route, files, client_uuid, revision, seen), DELETE empties it.
+    """PUT keeps what is being written (JSON: text, route, files, client_uuid, revision, base, seen), DELETE empties it.
 
-    Answers `{"revision"}`; a save that comes late changes nothing and learns the newer one with its text.
+    Answers `{"revision"}`; a save that comes late changes nothing and learns the newer one with its text: `overtaken`
+    where that is of another tab or device.
     """
     agent, now = agent_of(request), timezone.now()
     shown = ticket_for(agent, pk)
@@ -198,8 +199,10 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         kept = Draft.objects.filter(ticket=shown, agent=agent, kind=kind).first()
         return JsonResponse(_returned(request, kept) if kept else _draft_facts(kept))
     if request.method == "DELETE":
-        revision = _number(request.GET.get("revision"))
-        replies.discard_draft(shown, agent=agent, kind=kind, revision=revision or 0, now=now)
+        asked = _discarded(request)
+        if asked is None:
+            return HttpResponse(status=422)
+        replies.discard_draft(shown, agent=agent, kind=kind, now=now, **asked)
         replies.tell_draft(agent_id=agent.pk, ticket_id=shown.pk)
         return HttpResponse(status=204)
     if request.method not in ("PUT", "POST"):  # POST: a beacon while the page is being left
@@ -219,7 +222,20 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     if kept and kept.send_at and kept.client_uuid != written["words"]["client_uuid"]:
         return HttpResponse(status=409)  # the answer before it is on its way: this one stays on its device until then
     replies.tell_draft(agent_id=agent.pk, ticket_id=shown.pk)
-    return JsonResponse(_draft_facts(kept) | ({"count": _count(shown, written)} if kept else {}))
+    if kept is None:
+        return JsonResponse(_draft_facts(kept))
+    overtaken = kept.client_uuid != written["words"]["client_uuid"]
+    return JsonResponse(_draft_facts(kept) | {"count": _count(shown, written), "overtaken": overtaken})
+
+
+def _discarded(request: HttpRequest) -> dict[str, Any] | None:
+    """Which draft a composer empties; None when it does not say it rightly."""
+    base, said = _number(request.GET.get("base")), request.GET.get("uuid")
+    try:
+        client_uuid = UUID(said) if said else None
+    except ValueError:
+        return None
+    return {"revision": _number(request.GET.get("revision")) or 0, "base": base, "client_uuid": client_uuid}
 
 
 def _written(request: HttpRequest) -> dict[str, Any] | None:
@@ -237,6 +253,7 @@ def _written(request: HttpRequest) -> dict[str, Any] | None:
                 "text": str(said.get("text") or "")[:LONGEST_TEXT],
                 "client_uuid": UUID(str(said["client_uuid"])),
                 "revision": max(0, min(int(said["revision"]), 2**62)),
+                "base": int(said["base"]) if said.get("base") is not None else None,
                 "attachment_ids": [int(number) for number in said.get("files", [])][:20],
                 "seen_message_id": int(said["seen"]) if said.get("seen") else None,
                 "to": _typed(said.get("to")),
