@@ -496,7 +496,10 @@ document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(
 
 document.querySelector("command-palette")?.sources.push(async (query, signal) => {
   const found = JSON.parse(await text(`/palette/?q=${encodeURIComponent(query)}`, { signal }));
-  return found.tickets.map(({ label, hint, url }) => ({ label, hint, run: () => router.open(Number(/\d+/.exec(url)[0])) }));
+  return [
+    ...found.tickets.map(({ label, hint, url }) => ({ label, hint, run: () => router.open(Number(/\d+/.exec(url)[0])) })),
+    ...found.customers.map(({ label, hint, url }) => ({ label, hint, run: () => location.assign(url) })),
+  ];
 });
 
 startMenus();

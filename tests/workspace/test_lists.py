@@ -160,7 +160,10 @@ def test_the_palette_finds_by_number_and_by_words(cast, mina, now, give_to_suppo
     for words in (f"#{ticket.number}", "jiw"):
         found = mina.get("/palette/", {"q": words}).json()["tickets"]
         assert [one["url"] for one in found] == [reverse("ticket", args=[ticket.pk])], words
-    assert mina.get("/palette/", {"q": "zz"}).json() == {"tickets": []}
+    for words in ("jiw", "1111-2222"):
+        (who,) = mina.get("/palette/", {"q": words}).json()["customers"]
+        assert who == {"label": "Jiwoo", "hint": "+821011112222", "url": f"/customers/{ticket.customer_id}/"}, words
+    assert mina.get("/palette/", {"q": "zz"}).json() == {"tickets": [], "customers": []}
 
 
 def test_the_facts_of_a_list_are_plain(cast, mina):

@@ -6,23 +6,27 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from tickets.access import tickets_for
-from tickets.models import Ticket
+from agents.models import Agent
+from tickets import customers, search
+from tickets.access import customers_for, tickets_for
+from tickets.models import Customer, Ticket
 from tickets.workspace.answers import agent_of
 
 RECENT = 2000  # tickets that a word is looked for in
-MOST = 8
+MOST, FEW = 8, 5
 
 
 @login_required
 @require_safe
 def found(request: HttpRequest) -> HttpResponse:
-    """Tickets for the palette: by number exactly, by words in subject or customer among the most recent ones.
+    """For the palette, `{"tickets": [{"label", "hint", "number", "url"}], "customers": [{"label", "hint", "url"}]}`.
 
-    `{"tickets": [{"label", "hint", "number", "url"}]}`
+    Tickets by number exactly, or by words in subject or customer among the most recent ones; customers by a part of
+    their name, address or telephone number.
     """
     query = request.GET.get("q", "").strip()[:100]
-    mine = tickets_for(agent_of(request)).survivors()
+    agent = agent_of(request)
+    mine = tickets_for(agent).survivors()
     number = query.lstrip("#")
     if number.isascii() and number.isdigit() and len(number) < 19:
         tickets = mine.filter(number=int(number))
@@ -43,6 +47,24 @@ def found(request: HttpRequest) -> HttpResponse:
                     "url": reverse("ticket", args=[ticket.pk]),
                 }
                 for ticket in rows
-            ]
+            ],
+            "customers": [
+                {
+                    "label": str(customer),
+                    "hint": next((identity.value for identity in customer.identities.all()), ""),
+                    "url": reverse("customer", args=[customer.pk]),
+                }
+                for customer in (_customers(agent, query) if len(query) > 1 else ())
+            ],
         }
     )
+
+
+def _customers(agent: Agent, query: str) -> list[Customer]:
+    """None where a part of a name would be looked for too long: one is typing on."""
+    try:
+        with search.limited():
+            found = customers_for(agent).filter(customers.like(query), joined_into__isnull=True)
+            return list(found.prefetch_related("identities").order_by("-pk")[:FEW])
+    except search.TooSlow:
+        return []
