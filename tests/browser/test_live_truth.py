@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import threading
 import uuid
@@ -16,7 +19,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 from agents.models import Agent
 from helpdesk import embedded
@@ -36,6 +39,7 @@ window.WebSocket = class extends WebSocket {
   constructor(...how) { super(...how); window.sockets.push(this); }
 };
 """
+SOON = "Math.random = () => 0.2;"  # of the ten seconds within which a tab comes back
 NO_SOCKETS = """
 window.WebSocket = class extends EventTarget {
   static OPEN = 1;
@@ -206,6 +210,21 @@ def test_row_7_catching_up_after_sleep_takes_no_two_seconds_of_waiting(crew, new
     expect(page.locator("#thread-log")).to_contain_text("While it slept")
 
 
+def test_row_7_a_socket_that_says_nothing_is_asked_about(crew, new_context, live_server):
+    """Neither closed nor heard of: what a heartbeat would have told is fetched; on coming back to the tab, at once."""
+    ticket = says(crew, "Before").ticket
+    page = enter(new_context, live_server, crew.agent, f"/tickets/{ticket.pk}/", script=PLAYED_SOCKET, own_clock=True)
+    expect(page.locator("body")).to_have_attribute("data-live", "live")
+    says(crew, "Nobody told")
+    page.clock.fast_forward(20_000)
+    expect(page.locator("#thread-log")).to_contain_text("Nobody told")
+    page.evaluate('window.wire.say({ type: "whisper", topic: "none", payload: {} })')
+    page.clock.pause_at(page.evaluate("Date.now() + 6000"))
+    says(crew, "While one was elsewhere")
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.locator("#thread-log")).to_contain_text("While one was elsewhere")
+
+
 def test_row_7_a_new_version_is_told_and_never_reloads_over_a_draft(crew, new_context, live_server, monkeypatch):
     monkeypatch.setattr(live, "build", lambda: "first")
     ticket = says(crew, "Hello").ticket
@@ -280,6 +299,25 @@ def test_row_34_what_waited_is_not_sent_into_a_thread_that_moved_on(crew, screen
     assert answers_of(ticket) == ["Done already"]
 
 
+def test_row_34_a_mail_that_waited_is_held_once_and_can_still_be_taken_back(crew, screen):
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
+    who = scene.sender("Ara", email="ara@example.org")
+    ticket = scene.says(crew.email, who, "Where is it?", at=timezone.now()).ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    composer(page).fill("On its way")
+    page.context.set_offline(True)
+    composer(page).press("Control+Enter")
+    expect(page.locator("#thread-log [data-waits]")).to_have_count(1)
+    page.context.set_offline(False)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#thread-log [data-waiting]")).to_contain_text("On its way")
+    expect(page.locator("#thread-log [data-waits]")).to_have_count(0)
+    assert page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('queue:'))") == []
+    page.locator("#thread-log [data-take-back]").click()
+    expect(composer(page)).to_have_value("On its way")
+    assert Draft.objects.get().send_at is None and page.errors == []
+
+
 # -- Show 3: everything dies ----------------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +351,10 @@ class Web:
         self.process = self.start_process(f"web-{self.count}", *argv, **env)
         self.process.wait_for("running on")
 
+    def kill_redis(self) -> None:
+        os.kill(self.redis.pid, signal.SIGKILL)
+        self.redis.process.wait(10)
+
     def start_redis(self) -> None:
         self.redis = embedded.start_valkey(self.folder, durable=False)
         self.redis_url = embedded.valkey_url(self.folder)
@@ -328,11 +370,25 @@ def web(start_process: Any, tmp_path_factory: Any, transactional_db: None, setti
     live._redis.cache_clear()
 
 
+def compose(page: Page, syllable: str) -> None:
+    """Leave this syllable open in the field, as an input method does before the next key."""
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Input.imeSetComposition", {"text": syllable, "selectionStart": 1, "selectionEnd": 1})
+    expect(composer(page)).to_have_value(re.compile(f"{syllable}$"))
+
+
+def kill_tab(page: Page) -> None:
+    """Its process ends as by kill -9: nothing of the page runs any more, no leaving, no last request."""
+    with page.expect_event("crash"), contextlib.suppress(Error):
+        page.goto("chrome://crash")
+    page.close()
+
+
 def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_character(web, new_context):
     crew = people.assemble()
     Agent.objects.update(sight="all")
     ticket = says(crew, "Question").ticket
-    page = enter(new_context, web.url, crew.agent, f"/tickets/{ticket.pk}/", script=WATCH_SOCKETS)
+    page = enter(new_context, web.url, crew.agent, f"/tickets/{ticket.pk}/", script=WATCH_SOCKETS + SOON)
     expect(page.locator("body")).to_have_attribute("data-live", "live")
     composer(page).click()
     written = ""
@@ -352,7 +408,9 @@ def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_characte
         waiting = set(Ticket.objects.filter(status__in=("new", "open")).values_list("pk", flat=True))
         rows = page.locator("#list-content .row")
         expect(rows).to_have_count(len(waiting))
-        assert set(rows.evaluate_all("all => all.map((one) => Number(one.dataset.ticket))")) == waiting
+        last_words = dict(Ticket.objects.filter(pk__in=waiting).values_list("pk", "snippet"))
+        for pk, words in last_words.items():
+            expect(page.locator(f"#ticket-row-{pk}")).to_contain_text(words)
         expect(composer(page)).to_have_value(written)
 
     type_on("안녕하세요, the socket")
@@ -371,7 +429,7 @@ def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_characte
     compare("after the web")
 
     type_on(", Redis")
-    web.redis.stop()
+    web.kill_redis()
     type_on(" dies")
     says(crew, "without redis")
     compare("without redis")
@@ -379,11 +437,18 @@ def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_characte
     says(crew, "redis is back")
     compare("redis is back")
 
-    type_on(", the tab dies")
-    page.close()
+    type_on(", and all of them at once: ")
+    web.process.kill()
+    web.kill_redis()
+    compose(page, "한")  # a syllable that is not finished yet
+    written += "한"
+    kill_tab(page)
+    says(crew, "while nothing was there")
+    web.start_redis()
+    web.start()
     page = page.context.new_page()
     page.goto(f"{web.url}/tickets/{ticket.pk}/")
-    compare("redis is back")
+    compare("while nothing was there")
     wait_until(lambda: Draft.objects.filter(ticket=ticket, text=written).exists(), what="the draft on the server")
 
 
@@ -440,8 +505,8 @@ def test_show_7_five_thousand_events_grow_a_tab_by_less_than_thirty_megabytes(cr
     assert page.errors == []
 
 
-def enter(new_context: Any, server: Any, agent: Any, path: str, *, script: str = "") -> Page:
-    """This agent's browser, with a script that runs before all others."""
+def enter(new_context: Any, server: Any, agent: Any, path: str, *, script: str = "", own_clock: bool = False) -> Page:
+    """This agent's browser, with a script that runs before all others. With `own_clock` the test turns the time."""
     client = Client()
     client.force_login(agent, backend="django.contrib.auth.backends.ModelBackend")
     context = new_context()
@@ -449,6 +514,8 @@ def enter(new_context: Any, server: Any, agent: Any, path: str, *, script: str =
     if script:
         context.add_init_script(script)
     page = context.new_page()
+    if own_clock:
+        page.clock.install()
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(f"{server}{path}")
