@@ -16,7 +16,6 @@ import { keys, labelControls } from "./lib/keyboard.js";
 import { startMenus } from "./lib/menus.js";
 import { nodes, replace } from "./lib/nodes.js";
 import { phrase } from "./lib/phrases.js";
-import { Play } from "./lib/play.js";
 import { act, send, text } from "./lib/request.js";
 import { Router } from "./lib/router.js";
 import { SendQueue } from "./lib/send-queue.js";
@@ -37,6 +36,7 @@ const thread = () => document.querySelector("thread-log");
 const banner = document.querySelector("live-feed");
 
 let desk = null;
+let play = null;
 let timers = {};
 
 const later = (name, ms, run) => {
@@ -125,7 +125,7 @@ document.addEventListener("reload:asked", async () => {
 
 function happened(event) {
   const open = router.ticket;
-  play.isMine = event.actor === me;
+  if (play) play.isMine = event.actor === me;
   if (event.html?.row) list()?.apply(event.html.row);
   if (event.absorbed) list()?.gone(event.absorbed); // it is shown with the ticket that it was merged into
   if (event.ticket === open && event.html?.items) {
@@ -432,7 +432,7 @@ keys.on("list.extend_down", () => list()?.extendSelected(1) ?? false);
 keys.on("list.extend_up", () => list()?.extendSelected(-1) ?? false);
 keys.on("list.select_all", () => list()?.selection.all());
 keys.on("list.select_none", () => list()?.selection.none());
-keys.on("play.start", () => play.toggle());
+keys.on("play.start", () => { playOn(); });
 keys.on("go.view", (event) => {
   const link = nav()?.numbered(/\d/.exec(event?.key ?? "")?.[0] ?? "");
   if (!link) return false;
@@ -478,7 +478,11 @@ startReverting(() => refreshHead());
 
 // -- Views and deeds on many ---------------------------------------------------------------------------------------------------
 
-const play = new Play({ list, open: (id) => router.open(id, { focus: "title" }), end: (said) => router.close({ said }), current: () => router.ticket });
+async function playOn() {
+  const { Play } = await import("./lib/play.js"); // when somebody plays
+  play ??= new Play({ list, open: (id) => router.open(id, { focus: "title" }), end: (said) => router.close({ said }), current: () => router.ticket });
+  play.toggle();
+}
 
 document.body.addEventListener("view:saved", ({ detail }) => {
   byId("view-dialog").close();
