@@ -384,6 +384,7 @@ def kill_tab(page: Page) -> None:
     page.close()
 
 
+@pytest.mark.timeout(300)
 def test_show_3_killing_tab_socket_web_and_redis_in_mid_typing_loses_no_character(web, new_context):
     crew = people.assemble()
     Agent.objects.update(sight="all")
