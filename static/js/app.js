@@ -7,7 +7,6 @@ import { startTheme } from "./lib/theme.js";
 import { startTimes } from "./lib/time.js";
 import { undoLast } from "./lib/toast.js";
 import { startTooltips } from "./lib/tooltip.js";
-import "./elements/code-block.js";
 import "./elements/command-palette.js";
 import "./elements/pane-splitter.js";
 import "./elements/select-menu.js";
@@ -26,5 +25,6 @@ startTooltips(keys);
 labelControls();
 document.querySelector(".pages__nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");
+if (document.querySelector("code-block")) import("./elements/code-block.js");
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));
 navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // a private window may refuse it

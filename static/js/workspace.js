@@ -4,9 +4,7 @@ import "./elements/live-feed.js";
 import "./elements/ticket-nav.js";
 import { viewer } from "./elements/ticket-list.js";
 import { startBulkKeys } from "./elements/bulk-bar.js";
-import "./elements/bulk-job.js";
 import "./elements/query-box.js";
-import "./elements/snooze-menu.js";
 import "./elements/thread-log.js";
 import { showMine, showStatus, startReverting } from "./lib/at-once.js";
 import { startCustomer } from "./lib/customer.js";
@@ -43,6 +41,10 @@ const later = (name, ms, run) => {
   clearTimeout(timers[name]);
   timers[name] = setTimeout(run, ms);
 };
+
+// What nobody uses in their first second comes with the first key or touch.
+const startRest = () => { import("./elements/bulk-job.js"); import("./elements/snooze-menu.js"); };
+for (const type of ["keydown", "pointerdown"]) addEventListener(type, startRest, { capture: true, once: true });
 
 const router = new Router({ isLive: () => feed.state === "live" });
 const feed = new Feed({
@@ -161,7 +163,7 @@ function whispered(topic, it) {
   } else if (topic === "read") {
     list()?.mark(it.ticket, { read: it.message });
   } else if (topic === "bulk") {
-    document.querySelector("bulk-job")?.told(it);
+    import("./elements/bulk-job.js").then(() => document.querySelector("bulk-job")?.told(it));
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
     if (it.stopped && it.ticket === router.ticket) desk?.stopped();

@@ -205,7 +205,7 @@ def test_only_ways_in_which_one_may_write_first_are_offered(cast, mina, jiwoo, n
     cast.email.__class__.objects.filter(pk=cast.email.pk).update(disconnected_at=now)
     page = mina.get(NEW, {"customer": jiwoo.pk}).content.decode()
     assert page.count('name="way"') == 2 and f'value="{by(cast.sms, jiwoo)}"' in page
-    assert f"{cast.webchat.pk}-" not in page and f"{cast.whatsapp.pk}-" not in page
+    assert f'value="{cast.webchat.pk}-' not in page and f'value="{cast.whatsapp.pk}-' not in page
     assert "disconnected" in page
     refused = mina.post(NEW, wish(cast, customer=jiwoo.pk, way=by(cast.email, jiwoo)))
     assert refused.status_code == 422 and "reconnect" in refused.content.decode()

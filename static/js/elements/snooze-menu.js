@@ -26,6 +26,10 @@ class SnoozeMenu extends HTMLElement {
     this.input.addEventListener("keydown", (event) => this.#key(event));
     this.list.addEventListener("click", (event) => this.#choose(event.target.closest("[role=option]")));
     new EnterSends(this.input, { send: () => this.#enter() });
+    if (this.popup.matches(":popover-open")) { // the key that fetched this has opened it
+      this.#ask();
+      this.input.focus();
+    }
   }
 
   #toggled(isOpen) {
