@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 from datetime import date, time
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,8 +40,9 @@ class Calendar(models.Model):
         return self.name
 
     def hours(self) -> Hours:
-        """The pure form for `agents.hours`: two queries, kept per version in each process."""
-        return _hours_of(self.pk, self.version)
+        """The pure form for `agents.hours`: a few queries, kept per version in each process."""
+        kept = _KEPT.get((self.pk, self.version))
+        return kept or _keep(Calendar.objects.get(pk=self.pk))
 
     def touch(self) -> None:
         """Raise the version after an edit of windows or closings, in the same transaction."""
@@ -50,22 +50,36 @@ class Calendar(models.Model):
         self.refresh_from_db(fields=["version"])
 
 
-@lru_cache(maxsize=256)
-def _hours_of(calendar_id: int, version: int) -> Hours:
+_KEPT: dict[tuple[int, int], Hours] = {}  # of (calendar, version), in this process
+_MOST_KEPT = 256
+
+
+def with_hours(calendars: models.QuerySet[Calendar]) -> list[Calendar]:
+    """Their `hours()` ask nothing more: as many queries as for one."""
+    rows = list(calendars.prefetch_related("windows", "closings"))
+    for calendar in rows:
+        _keep(calendar)
+    return rows
+
+
+def _keep(calendar: Calendar) -> Hours:
     from holidays import country_holidays  # half a second of import that only what reads hours should pay
 
-    calendar = Calendar.objects.get(pk=calendar_id)
     windows: list[list[tuple[time, time]]] = [[] for _day in range(7)]
     for window in calendar.windows.all():
         windows[window.weekday].append((window.opens, window.closes))
-    return Hours(
+    if len(_KEPT) >= _MOST_KEPT:
+        _KEPT.clear()
+    hours = Hours(
         zone=ZoneInfo(calendar.time_zone),
         windows=tuple(tuple(sorted(day)) for day in windows),
         closings=_Closings(
-            days=frozenset(calendar.closings.values_list("date", flat=True)),
+            days=frozenset(closing.date for closing in calendar.closings.all()),
             public=country_holidays(calendar.holiday_country) if calendar.holiday_country else None,
         ),
     )
+    _KEPT[calendar.pk, calendar.version] = hours
+    return hours
 
 
 class _Closings:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from agents import hours, presence
 from agents.accounts import invitation
 from agents.forms import AgentForm, CalendarForm, ProfileForm, SkillForm, TeamForm
-from agents.models import Agent, AgentSkill, AuditEntry, Calendar, Membership, Skill, Team
+from agents.models import Agent, AgentSkill, AuditEntry, Calendar, Membership, Skill, Team, with_hours
 from agents.permissions import admins_only, agent_of, people_for
 
 
@@ -155,7 +155,9 @@ def skill_removal(request: HttpRequest, skill_id: int) -> HttpResponse:
 @require_GET
 def calendars(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    rows = [_calendar_row(calendar, now=now) for calendar in Calendar.objects.order_by("-is_default", "name")]
+    rows = [
+        _calendar_row(calendar, now=now) for calendar in with_hours(Calendar.objects.order_by("-is_default", "name"))
+    ]
     return render(request, "agents/calendars.html", {"page": "hours", "rows": rows})
 
 

@@ -6,7 +6,7 @@ still belongs here, and where. A view is a list narrowed by a query: of that the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.cache import cache
+from django.db.models import IntegerField, Subquery
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -299,28 +300,36 @@ def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent,
     sight = sight_of(visibility)
     keys = {one.name: _key(one, sight, agent) for one in wanted}
     known = cache.get_many(keys.values())
-    fresh: dict[str, int] = {}
-    for one in wanted:
-        if keys[one.name] not in known:
-            fresh[keys[one.name]] = known[keys[one.name]] = _count(one, visibility, agent=agent, now=now)
-    views = {keys[one.name] for one in wanted if one.query}
-    for seconds, some in ((VIEW_COUNTED_FOR, views), (COUNTED_FOR, fresh.keys() - views)):
-        counted = {key: n for key, n in fresh.items() if key in some}
-        if counted:
-            cache.set_many(counted, seconds)
+    new = [one for one in wanted if keys[one.name] not in known]
+    for some, seconds in (
+        ([one for one in new if not one.query], COUNTED_FOR),
+        ([one for one in new if one.query], VIEW_COUNTED_FOR),
+    ):
+        if some:
+            numbers = _count(some, visibility, agent=agent, now=now)
+            fresh = {keys[one.name]: n for one, n in zip(some, numbers, strict=True)}
+            cache.set_many(fresh, seconds)
+            known |= fresh
     return {name: in_words(known[key]) for name, key in keys.items()}
 
 
-def _count(one: TicketList, visibility: Visibility, *, agent: Agent, now: datetime) -> int:
-    """Up to the cap; 0, which is shown as nothing, for a query that takes too long."""
-    capped = one.tickets(visibility, agent=agent, now=now).order_by().values("pk")[: MOST + 1]
-    if not one.query:
-        return capped.count()
+class _CountOf(Subquery):
+    """How many rows a query has, as a part of another one."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+
+def _count(some: Sequence[TicketList], visibility: Visibility, *, agent: Agent, now: datetime) -> Sequence[int]:
+    """Each up to the cap, in one statement. Where that takes too long one by one, and 0, shown as nothing, for whichever does."""
+    capped = [one.tickets(visibility, agent=agent, now=now).order_by().values("pk")[: MOST + 1] for one in some]
     try:
         with search.limited():
-            return capped.count()
+            return Agent.objects.filter(pk=agent.pk).values_list(*map(_CountOf, capped)).get()
     except search.TooSlow:
-        return 0
+        if len(some) == 1:
+            return [0]
+        return [n for one in some for n in _count([one], visibility, agent=agent, now=now)]
 
 
 def _key(one: TicketList, sight: str, agent: Agent) -> str:

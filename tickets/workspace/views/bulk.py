@@ -87,8 +87,8 @@ def macro_options(request: HttpRequest) -> HttpResponse:
     """The macros that do something besides answering."""
     known = macros.macros_for(agent_of(request)).exclude(deeds=[]).order_by("title", "pk")[: macros.MOST]
     options = [
-        {"value": str(macro.pk), "label": macro.title, "kind": "plain", "note": " · ".join(deeds.say(macro.deeds))}
-        for macro in known
+        {"value": str(macro.pk), "label": macro.title, "kind": "plain", "note": " · ".join(done)}
+        for macro, done in deeds.say_each(known)
     ]
     return render(request, "workspace/options.html", {"options": options})
 

@@ -46,8 +46,7 @@ def macro_list(request: HttpRequest) -> HttpResponse:
         .prefetch_related("files")
         .order_by("folder", "title", "pk")[: macros.MOST]
     )
-    words = iter(deeds.say([deed for macro in rows for deed in macro.deeds]))
-    shown: list[dict[str, Any]] = [{"macro": macro, "deeds": [next(words) for _deed in macro.deeds]} for macro in rows]
+    shown: list[dict[str, Any]] = [{"macro": macro, "deeds": done} for macro, done in deeds.say_each(rows)]
     folders = [
         {"name": name, "rows": list(group)} for name, group in groupby(shown, key=lambda row: row["macro"].folder)
     ]

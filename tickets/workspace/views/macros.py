@@ -30,10 +30,7 @@ def menu(request: HttpRequest) -> HttpResponse:
     used = macros.favourites(agent, now=timezone.now())
     known = list(macros.macros_for(agent).prefetch_related("files").order_by("title", "pk")[: macros.MOST])
     known.sort(key=lambda macro: -used.get(macro.pk, 0))
-    words = deeds.say([deed for macro in known for deed in macro.deeds])
-    told = iter(words)
-    facts = [_in_menu(macro, [next(told) for _deed in macro.deeds]) for macro in known]
-    return JsonResponse({"macros": facts})
+    return JsonResponse({"macros": [_in_menu(macro, done) for macro, done in deeds.say_each(known)]})
 
 
 def _in_menu(macro: Macro, done: list[str]) -> dict[str, Any]:
