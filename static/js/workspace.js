@@ -42,9 +42,9 @@ const later = (name, ms, run) => {
   timers[name] = setTimeout(run, ms);
 };
 
-// What nobody uses in their first second comes with the first key or touch.
-const startRest = () => { import("./elements/bulk-job.js"); import("./elements/snooze-menu.js"); };
-for (const type of ["keydown", "pointerdown"]) addEventListener(type, startRest, { capture: true, once: true });
+// What nobody uses in their first second comes when all else is there.
+import("./elements/bulk-job.js");
+import("./elements/snooze-menu.js");
 
 const router = new Router({ isLive: () => feed.state === "live" });
 const feed = new Feed({

@@ -19,6 +19,8 @@ REQUESTS = 12
 LATER = (
     "notification-bell.",
     "badge.",
+    "bulk-job.",
+    "snooze-menu.",
     "sound.",
     "tab-leader.",
     "insert-menu.",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from agents.models import Calendar, CalendarClosing, CalendarWindow
@@ -154,7 +154,13 @@ def test_an_edit_of_the_promise_or_its_priority_counts_all_of_the_time_anew(
     assert scene.due_at() == expected((shop, minutes), (shop, then), start, edit, spans)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes a second, so that shrinking takes minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@example(HOURS[5], 101_180, 1, 144, [144, 2])  # missed, and paused while the hours are edited
 @given(
     st.sampled_from(HOURS), st.integers(0, 300 * 1440), st.integers(1, 400), st.integers(1, 900),
     st.lists(st.integers(2, 600), max_size=4),

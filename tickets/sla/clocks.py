@@ -500,13 +500,17 @@ def _forget_last_stretch(clock: SlaClock, *, since: datetime, now: datetime) -> 
 
 
 def _reckon(clock: SlaClock, *, now: datetime) -> None:
-    """Deadline and warnings from the stretches that the clock has. One that could never be kept is cancelled."""
+    """Deadline and warnings from the stretches that the clock has. One that could never be kept is cancelled.
+
+    A deadline that was missed stays where it was, whatever the hours say by now.
+    """
     stretches = _stretches(clock)
-    try:
-        due = arithmetic.due_at(stretches, clock.seconds, hours_of(clock))
-    except NeverOpens:
-        return _close(clock, State.CANCELLED, now=now)
-    clock.due_at = due or clock.due_at
+    if clock.breached_at is None:
+        try:
+            due = arithmetic.due_at(stretches, clock.seconds, hours_of(clock))
+        except NeverOpens:
+            return _close(clock, State.CANCELLED, now=now)
+        clock.due_at = due or clock.due_at
     clock.version += 1
     clock.save()
     clock.warnings.filter(fired_at__isnull=True).delete()

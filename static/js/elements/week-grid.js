@@ -37,7 +37,10 @@ class WeekGrid extends HTMLElement {
     const line = document.createElement("tr");
     const head = document.createElement("th");
     head.scope = "row";
-    head.textContent = row % 2 ? "" : clock(row * STEP);
+    const label = document.createElement("span");
+    label.className = row % 2 ? "visually-hidden" : "";
+    label.textContent = clock(row * STEP);
+    head.append(label);
     line.append(head);
     for (const [day, field] of this.fields.entries()) {
       const cell = document.createElement("td");
