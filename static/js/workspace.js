@@ -195,6 +195,15 @@ function customerTyping(ticket, on) {
   if (on) later("typing", TYPING_MS, () => customerTyping(ticket, false));
 }
 
+/** Whether a menu is open in this place; what it would have shown comes when the menu closes. */
+function waitsForMenu(place) {
+  if (!place.querySelector(":popover-open")) return false;
+  place.addEventListener("toggle", () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
+  return true;
+}
+
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => { detail.shouldSwap &&= !waitsForMenu(detail.target); });
+
 async function refreshHead() {
   const id = router.ticket;
   if (!id) return;
@@ -204,10 +213,7 @@ async function refreshHead() {
     const place = byId(node.id);
     if (!place) continue;
     if (node.dataset.note !== undefined && node.dataset.note === place.dataset.note) continue; // the pinned note, as it was: folded or not
-    if (place.querySelector(":popover-open")) { // a menu is open in it: when it closes
-      place.addEventListener("toggle", () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
-      continue;
-    }
+    if (waitsForMenu(place)) continue;
     if (place.querySelector(".htmx-request")) { // what was chosen in it is on its way, and its answer says how to undo it
       later("head", CALM_MS, refreshHead);
       continue;
