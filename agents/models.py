@@ -68,8 +68,8 @@ def _keep(calendar: Calendar) -> Hours:
     windows: list[list[tuple[time, time]]] = [[] for _day in range(7)]
     for window in calendar.windows.all():
         windows[window.weekday].append((window.opens, window.closes))
-    if len(_KEPT) >= _MOST_KEPT:
-        _KEPT.clear()
+    while len(_KEPT) >= _MOST_KEPT:  # the one that was read first
+        _KEPT.pop(next(iter(_KEPT)), None)
     hours = Hours(
         zone=ZoneInfo(calendar.time_zone),
         windows=tuple(tuple(sorted(day)) for day in windows),
@@ -78,6 +78,7 @@ def _keep(calendar: Calendar) -> Hours:
             public=country_holidays(calendar.holiday_country) if calendar.holiday_country else None,
         ),
     )
+    _KEPT.pop((calendar.pk, calendar.version), None)
     _KEPT[calendar.pk, calendar.version] = hours
     return hours
 
