@@ -17,7 +17,7 @@ def cell(page: Page, name: str) -> Any:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_week_is_made_by_keyboard(crew: Cast, screen: Any) -> None:
-    page: Page = screen(crew.admin, "/settings/hours/new/", width=360)
+    page: Page = screen(crew.admin, "/settings/hours/new/", width=360, live=False)
     page.get_by_label("Name").fill("Office")
     monday, friday = page.locator("[data-weekday=Monday]"), page.locator("[data-weekday=Friday]")
     expect(monday).to_have_value("09:00-18:00")
