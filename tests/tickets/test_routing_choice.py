@@ -135,6 +135,12 @@ def test_what_nobody_there_can_do_keeps_nothing() -> None:
     assert [one.reserved for one in reserve([person(1, load=450)], [Claim(100, {})])] == [0]
 
 
+def test_who_helps_out_keeps_room_only_for_what_they_help_with() -> None:
+    people = [person(1, load=500), person(2, helps_out=True)]
+    assert [one.reserved for one in reserve(people, [Claim(100, {})])] == [0, 0]
+    assert [one.reserved for one in reserve(people, [Claim(100, {}, is_helped=True)])] == [0, 100]
+
+
 @given(
     loads=st.lists(st.integers(0, 500), min_size=1, max_size=5),
     weights=st.lists(st.sampled_from([30, 50, 100]), max_size=12),

@@ -46,10 +46,11 @@ class Person:
 
 
 class Claim(NamedTuple):
-    """A ticket that comes first and has nobody yet."""
+    """A ticket that comes first and has nobody yet. `is_helped`: it has waited for so long that others help out."""
 
     weight: int
     skills: Mapping[int, int]
+    is_helped: bool = False
 
 
 class Choice(NamedTuple):
@@ -84,6 +85,7 @@ def reserve(people: Sequence[Person], ahead: Sequence[Claim]) -> list[Person]:
             one.agent_id
             for one in people
             if room.get(one.agent_id, 0) >= claim.weight
+            and (claim.is_helped or not one.helps_out)
             and all(one.skills.get(skill, 0) >= level for skill, level in claim.skills.items())
         ]
         if fit:
