@@ -62,9 +62,9 @@ def _redis() -> redis.Redis:
 
 def announce(*events: Event | None) -> None:
     """After the commit, tell the socket processes the ids of these events. Whatever Redis drops, the heartbeat finds."""
-    ids = [event.pk for event in events if event is not None]
-    if ids:
-        transaction.on_commit(lambda: _publish({"events": ids}), robust=True)
+    told = [event for event in events if event is not None]
+    if told:  # some of them get their id no earlier than at the end of the transaction
+        transaction.on_commit(lambda: _publish({"events": [event.pk for event in told]}), robust=True)
 
 
 def whisper(topic: str, payload: dict[str, Any]) -> None:

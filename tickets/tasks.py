@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
@@ -22,6 +24,7 @@ from tickets.routing import assign, staffing, trial
 from tickets.sla import clocks
 from tickets.sla import trial as sla_trial
 from tickets.sla.guard import ClockGuard
+from tickets.wake import wake
 
 # Seconds until a drain that calls others gives its slot back: clocks and routing must not wait for a slow provider.
 TURN = 5
@@ -31,10 +34,13 @@ _guard = ClockGuard()
 
 @shared_task
 def route() -> None:
-    """Take back what nobody accepted or whose agent has gone, and pay the routing that is owed."""
-    now = timezone.now()
-    assign.take_back(now=now)
-    assign.drain(now=now)
+    """Take back what nobody accepted or whose agent has gone, and pay the routing that is owed: what comes meanwhile too."""
+    assign.take_back(now=timezone.now())
+    until = monotonic() + TURN
+    while assign.drain(now=timezone.now()):
+        if monotonic() > until:
+            wake("tickets.tasks.route")
+            break
 
 
 @shared_task

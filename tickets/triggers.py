@@ -146,6 +146,7 @@ def _run(
         run.rules = [{"too_often": MOST_RUNS}]
     else:
         run.rules = rules.run(ticket, when=when, event=event, only=only, promise=promise, now=now)
+        rules.count([(ticket, run.rules)], now=now)
         run.acted = any(step.get("did") or step.get("later") for step in run.rules)
         if any(step.get("did") for step in run.rules):
             _follow(ticket, now=now)

@@ -15,10 +15,23 @@ from agents.models import Agent, AgentSkill, Calendar, Membership, Skill
 from tests import cast
 from tests.cast import Cast
 from tickets import actions
-from tickets.models import Customer, Event, Message, ReadMark, RoutingDecision, Rule, Ticket, TicketSkill
+from tickets.models import (
+    Customer,
+    Event,
+    Message,
+    ReadMark,
+    RoutingDecision,
+    Rule,
+    SlaPolicy,
+    SlaTarget,
+    Ticket,
+    TicketSkill,
+)
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.ticket import next_number
-from tickets.routing import assign, rules
+from tickets.routing import assign, decide, rules
+from tickets.routing.decide import BATCH
+from tickets.sla import clocks
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
@@ -150,13 +163,13 @@ def test_what_nobody_present_can_take_holds_up_nobody_behind_it(people: Cast, mo
     later = NOW + timedelta(seconds=20)
     come_online(people.agent, at=later)
     asked: list[int] = []
-    real = assign.assign
+    real = assign.decide
 
-    def decide(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
-        asked.append(ticket_id)
-        return real(ticket_id, now=now)
+    def decide(ticket_ids: list[int], **kwargs: Any) -> Any:
+        asked.extend(ticket_ids)
+        return real(ticket_ids, **kwargs)
 
-    monkeypatch.setattr(assign, "assign", decide)
+    monkeypatch.setattr(assign, "decide", decide)
     assert assign.drain(now=later) == 2
     assert asked == [one.pk for one in plain[:2]]
     assert list(people.agent.tickets.order_by("id")) == plain[:2]
@@ -257,6 +270,69 @@ def test_a_ticket_that_fails_does_not_hold_up_the_ones_behind_it(people: Cast, m
     second.refresh_from_db()
     assert second.assignee == people.agent
     assert first.routing_due_at is not None and first.routing_due_at > NOW
+
+
+def test_each_of_a_batch_counts_for_those_behind_it_and_says_so(people: Cast) -> None:
+    Agent.objects.filter(pk__in=[people.agent.pk, people.teammate.pk]).update(capacity=2)
+    come_online(people.agent, people.teammate)
+    tickets = [new_ticket(people, team=people.support) for _n in range(5)]
+    assert assign.drain(now=NOW) == 5
+    decisions = [ticket.routing_decisions.get() for ticket in tickets]
+    assert [one.agent for one in decisions] == [people.agent, people.teammate, people.agent, people.teammate, None]
+    assert [[told["load"] for told in one.candidates] for one in decisions] == [[0, 0], [1, 0], [1, 1], [2, 1], [2, 2]]
+    assert [one.tie_breaker for one in decisions] == ["by_id", "fewest_open", "longest_since_last", "only_one", ""]
+    assert {told["skipped"] for told in decisions[-1].candidates} == {"at_capacity"}
+
+
+def test_a_batch_is_written_whole_or_not_at_all(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    come_online(people.agent)
+    tickets = [new_ticket(people, team=people.support) for _n in range(3)]
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(decide, "_let_go", fail)
+        assign.drain(now=NOW)
+    assert not RoutingDecision.objects.exists()
+    assert not Event.objects.filter(kind__in=["assigned", "routed"]).exists()
+    assert set(Ticket.objects.values_list("assignee", "routing_due_at")) == {(None, NOW)}
+    assert assign.drain(now=NOW) == len(tickets)
+    assert Event.objects.filter(kind="routed").count() == len(tickets)
+
+
+def test_a_drain_leaves_it_to_the_one_that_is_at_work(people: Cast) -> None:
+    come_online(people.agent)
+    new_ticket(people, team=people.support)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended('routing', 0))")
+            assert assign.drain(now=NOW) == 0
+            cursor.execute("SELECT pg_advisory_unlock(hashtextextended('routing', 0))")
+    finally:
+        other.close()
+    assert assign.drain(now=NOW) == 1
+
+
+def test_many_cost_few_statements_each(people: Cast) -> None:
+    """Of a team with a rule, a skill and clocks: what they have in common is read once."""
+    Agent.objects.update(capacity=40)
+    come_online(people.agent, people.teammate)
+    french = Skill.objects.create(name="French")
+    AgentSkill.objects.create(agent=people.agent, skill=french, level=2)
+    policy = SlaPolicy.objects.create(name="All")
+    SlaTarget.objects.create(policy=policy, metric="first_reply", priority=2, seconds=3600, business=False)
+    need = {"do": "skill", "skill": french.pk, "level": 1, "required": True}
+    Rule.objects.create(name="All", actions=[{"do": "team", "team": people.support.pk}, need])
+    spent = []
+    for count in (1, BATCH):
+        for _n in range(count):
+            clocks.customer_wrote(new_ticket(people), now=NOW)
+        with CaptureQueriesContext(connection) as asked:
+            assert assign.drain(now=NOW) == count
+        spent.append(len(asked))
+    assert (spent[1] - spent[0]) / (BATCH - 1) < 10, spent
 
 
 def test_an_assigned_ticket_keeps_its_person_when_the_customer_writes_again(people: Cast) -> None:
@@ -474,11 +550,16 @@ def test_vips_come_first_then_priorities_then_the_next_breach_then_the_longest_w
     ]  # fmt: skip
 
 
-def test_a_long_queue_is_looked_at_once_when_nobody_is_there(people: Cast) -> None:
+def test_a_long_queue_is_looked_at_once_when_nobody_is_there(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+    real = decide.choose
+    monkeypatch.setattr(decide, "choose", lambda there, **facts: looked.append(facts) or real(there, **facts))
     tickets = [new_ticket(people, team=people.support) for _n in range(6)]
     assert assign.drain(now=NOW) == 6
+    looked.clear()
     later = NOW + assign.LOOK_AGAIN
-    assert assign.drain(now=later) == 1
+    assert assign.drain(now=later) == 0
+    assert len(looked) == 1
     due = set(Ticket.objects.filter(pk__in=[one.pk for one in tickets]).values_list("routing_due_at", flat=True))
     assert due == {later + assign.LOOK_AGAIN}
     assert assign.drain(now=later) == 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +31,8 @@ CUSTOMER = Actor("customer")
 RULE = Actor("rule")
 
 RULES = "rules"  # the kind of the outbox rows that make rules run
+
+_held: ContextVar[list[Event] | None] = ContextVar("held", default=None)  # what waits for the end of `together`
 
 
 def by_agent(agent: Agent) -> Actor:
@@ -130,15 +134,36 @@ def record(
         message_id=message_id,
         particulars=particulars or {},
     )
-    _append([event])
+    _enter([event])
     return event
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What is recorded inside is appended at its end, in that order: as many statements as for one. Until then it has no
+    id. Nothing is appended when it is left by an error. Encloses no other one, and stands inside a transaction."""
+    held: list[Event] = []
+    token = _held.set(held)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+    _append(held)
 
 
 def record_all(kind: str, found: Iterable[tuple[Ticket, dict[str, Any]]], *, by: Actor, now: datetime) -> list[Event]:
     """`record` for the same kind of thing on many tickets, each with its particulars: as many statements as for one."""
     events = [_entry(kind, ticket=ticket, by=by, now=now, particulars=particulars) for ticket, particulars in found]
-    _append(events)
+    _enter(events)
     return events
+
+
+def _enter(events: list[Event]) -> None:
+    held = _held.get()
+    if held is None:
+        _append(events)
+    else:
+        held += events
 
 
 def _entry(

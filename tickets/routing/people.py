@@ -18,13 +18,13 @@ WORKED_ON = ("new", "open")  # statuses that fill an agent's capacity
 HAD_IT = timedelta(hours=1)  # how long one who let a ticket pass stands back from it
 
 
-def needs_of(ticket: Ticket, *, now: datetime) -> list[Need]:
-    """What the ticket needs at this moment: a requirement may have become a wish meanwhile."""
-    rows = TicketSkill.objects.filter(ticket=ticket).select_related("skill").order_by("id")
-    return [
-        Need(row.skill_id, row.skill.name, row.level, row.required and not (row.wished_from and row.wished_from <= now))
-        for row in rows
-    ]
+def needs_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, list[Need]]:
+    """What each of them needs at this moment: a requirement may have become a wish meanwhile."""
+    needs: dict[int, list[Need]] = defaultdict(list)
+    for row in TicketSkill.objects.filter(ticket__in=tickets).select_related("skill").order_by("id"):
+        required = row.required and not (row.wished_from and row.wished_from <= now)
+        needs[row.ticket_id].append(Need(row.skill_id, row.skill.name, row.level, required))
+    return needs
 
 
 def weight_of(ticket: Ticket) -> int:
@@ -33,40 +33,57 @@ def weight_of(ticket: Ticket) -> int:
     return channel.weight if channel else PLACE
 
 
-def considered(ticket: Ticket, *, team: Team, with_overflow: bool, now: datetime) -> list[Person]:
-    """The members of the team, and of its overflow team if that helps, by id. Locks their rows until the commit."""
-    teams = [team.pk, *([team.overflow_id] if with_overflow and team.overflow_id else [])]
-    members = Agent.objects.filter(memberships__team__in=teams, is_bot=False).distinct().order_by("id").values("pk")
-    locked = list(
-        Agent.objects.filter(pk__in=members)
-        .select_related("shift")
-        .prefetch_related("skills")
-        .order_by("id")
-        .select_for_update(of=("self",), no_key=True)
-    )
-    own = set(team.memberships.values_list("agent", flat=True))
-    loads, given = _loads(locked), _last_given(locked)
-    friend = _knows_customer(ticket, team=team, now=now)
-    passed = set(
-        RoutingDecision.objects.filter(
-            ticket=ticket, outcome=RoutingDecision.Outcome.ASSIGNED, at__gt=now - HAD_IT
-        ).values_list("agent", flat=True)
-    )
-    return [
-        Person(
-            agent_id=agent.pk,
-            name=agent.name,
-            load=loads[agent.pk],
-            capacity=agent.capacity * PLACE,
-            absent=_absent(agent, now=now),
-            skills={one.skill_id: one.level for one in agent.skills.all()},
-            last_given=given.get(agent.pk) or 0,
-            knows_customer=agent.pk == friend,
-            helps_out=agent.pk not in own,
-            had_it=agent.pk in passed,
+class Staff:
+    """The members of some teams, their rows locked until the commit. What is given to them meanwhile counts at once."""
+
+    def __init__(self, teams: Iterable[int], tickets: Iterable[Ticket], *, now: datetime) -> None:
+        members = Agent.objects.filter(memberships__team__in=teams, is_bot=False).distinct().order_by("id").values("pk")
+        locked = list(
+            Agent.objects.filter(pk__in=members)
+            .select_related("shift")
+            .prefetch_related("skills", "memberships")
+            .order_by("id")
+            .select_for_update(of=("self",), no_key=True)
         )
-        for agent in locked
-    ]
+        self.agents = {agent.pk: agent for agent in locked}
+        self._now = now
+        self._teams = {agent.pk: {one.team_id for one in agent.memberships.all()} for agent in locked}
+        self._skills = {agent.pk: {one.skill_id: one.level for one in agent.skills.all()} for agent in locked}
+        self._absent = {agent.pk: _absent(agent, now=now) for agent in locked}
+        self._loads = _loads(locked)
+        self._given = {pk: newest or 0 for pk, newest in _last_given(locked).items()}
+        passed = RoutingDecision.objects.filter(
+            ticket__in=tickets, outcome=RoutingDecision.Outcome.ASSIGNED, at__gt=now - HAD_IT
+        )
+        self._passed = set(passed.values_list("ticket", "agent"))
+
+    def considered(self, ticket: Ticket, *, team: Team, with_overflow: bool) -> list[Person]:
+        """The members of the team, and of its overflow team if that helps, by id."""
+        teams = {team.pk, team.overflow_id if with_overflow else None}
+        friend = _knows_customer(ticket, team=team, now=self._now)
+        return [
+            Person(
+                agent_id=pk,
+                name=agent.name,
+                load=self._loads[pk],
+                capacity=agent.capacity * PLACE,
+                absent=self._absent[pk],
+                skills=self._skills[pk],
+                last_given=self._given[pk],
+                knows_customer=pk == friend,
+                helps_out=team.pk not in self._teams[pk],
+                had_it=(ticket.pk, pk) in self._passed,
+            )
+            for pk, agent in self.agents.items()
+            if self._teams[pk] & teams
+        ]
+
+    def give(self, ticket: Ticket, agent_id: int) -> Agent:
+        """Let the ticket count as theirs, and as the latest that was given to anybody."""
+        self._given[agent_id] = max(self._given.values(), default=0) + 1
+        if ticket.status in WORKED_ON and ticket.snoozed_until is None:
+            self._loads[agent_id] += ticket.last_channel.weight if ticket.last_channel else PLACE
+        return self.agents[agent_id]
 
 
 @dataclass

@@ -102,6 +102,27 @@ _FITS: Mapping[Any, Callable[[Action], bool]] = {
 }
 
 
+class Book:
+    """What rules look up beyond the ticket, each kind of thing once. Of one moment: every batch has its own."""
+
+    def __init__(self) -> None:
+        self.policies = clocks.Policies()
+        self._ordered: dict[str, list[Rule]] = {}
+
+    def ordered(self, when: str) -> list[Rule]:
+        if when not in self._ordered:
+            self._ordered[when] = list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
+        return self._ordered[when]
+
+    @cached_property
+    def teams(self) -> Mapping[int, Team]:
+        return Team.objects.select_related("calendar").in_bulk()
+
+    @cached_property
+    def skills(self) -> frozenset[int]:
+        return frozenset(Skill.objects.values_list("pk", flat=True))
+
+
 def run(
     ticket: Ticket,
     *,
@@ -110,14 +131,17 @@ def run(
     event: Event | None = None,
     only: Rule | None = None,
     promise: str = "",
+    book: Book | None = None,
 ) -> list[dict[str, Any]]:
-    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock.
+    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock; call `count` with the
+    trace then.
 
     `promise` is the metric of the deadline that is near or missed, where that makes them run: then no other counts.
+    `book` is that of the batch, where rules run on several tickets.
     """
-    active = [only] if only else list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
+    book = book or Book()
+    active = [only] if only else book.ordered(when)
     trace: list[dict[str, Any]] = []
-    held: list[Rule] = []
     facts = conditions.facts_of(ticket, now=now) if active else {}
     if promise:
         facts["promise"] = {promise}
@@ -129,16 +153,20 @@ def run(
             continue
         step["matched"], step["failed"] = outcome.matched, outcome.failed
         if outcome.matched:
-            held.append(rule)
             at_once = [action for action in rule.actions if action.get("do") in NOW]
-            step["did"] = [done for action in at_once if (done := _do(ticket, action, when=when, now=now))]
+            step["did"] = [done for action in at_once if (done := _do(ticket, action, book, when=when, now=now))]
             if later := [action for action in rule.actions if action.get("do") in LATER]:
                 step["later"] = later
                 _owe(ticket, rule, later, event=event, now=now)
             if rule.stop:
                 step["stopped"] = True
-    RuleMatch.objects.bulk_create(RuleMatch(rule=rule, ticket=ticket, at=now) for rule in held)
     return trace
+
+
+def count(traces: Iterable[tuple[Ticket, list[dict[str, Any]]]], *, now: datetime) -> None:
+    """Keep that these rules held for these tickets."""
+    held = [(ticket, step["rule"]) for ticket, trace in traces for step in trace if step["matched"]]
+    RuleMatch.objects.bulk_create(RuleMatch(rule_id=rule, ticket=ticket, at=now) for ticket, rule in held)
 
 
 def _owe(ticket: Ticket, rule: Rule, later: list[Action], *, event: Event | None, now: datetime) -> None:
@@ -295,12 +323,12 @@ def _describe_skill(action: Action, names: Names) -> str:
     return _("Needed: %(skill)s (%(level)s)") % named
 
 
-def _do(ticket: Ticket, action: Action, *, when: str, now: datetime) -> Action | None:
+def _do(ticket: Ticket, action: Action, book: Book, *, when: str, now: datetime) -> Action | None:
     """The action, or None when it was so already or what it speaks of is gone."""
     event: Event | None = None
     match action.get("do"):
         case "team":
-            if team := Team.objects.filter(pk=action["team"]).first():
+            if team := book.teams.get(action["team"]):
                 assignee = _who_stays(ticket, team, when=when)
                 event = ticket.give_to(assignee=assignee, team=team, by=RULE, now=now)
                 clocks.given(ticket, event, now=now)
@@ -313,7 +341,7 @@ def _do(ticket: Ticket, action: Action, *, when: str, now: datetime) -> Action |
             added, removed = (tags_named(action.get(key, [])) for key in ("add", "remove"))
             event = ticket.change_tags(add=added, remove=removed, by=RULE, now=now)
         case "skill":
-            return action if _need(ticket, action, now=now) else None
+            return action if action["skill"] in book.skills and _need(ticket, action, now=now) else None
         case "sla":
             return action if _promise(ticket, action) else None
     live.announce(event)
@@ -338,17 +366,19 @@ def _promise(ticket: Ticket, action: Action) -> bool:
 
 
 def _need(ticket: Ticket, action: dict[str, Any], *, now: datetime) -> bool:
-    """Let the ticket need the skill. False when it is gone, or needed already in the same way."""
-    if not Skill.objects.filter(pk=action["skill"]).exists():
-        return False
+    """Let the ticket need the skill. False when it does already in the same way."""
     minutes = action.get("relax_minutes")
     facts = {
         "level": action["level"],
         "required": action["required"],
         "wished_from": now + timedelta(minutes=minutes) if minutes else None,
     }
-    same = {"level": action["level"], "required": action["required"], "wished_from__isnull": not minutes}
-    if TicketSkill.objects.filter(ticket=ticket, skill=action["skill"], **same).exists():
+    needs = TicketSkill.objects.filter(ticket=ticket, skill=action["skill"])
+    former = needs.first()
+    if former is None:
+        TicketSkill.objects.create(ticket=ticket, skill_id=action["skill"], **facts)
+        return True
+    if (former.level, former.required, bool(former.wished_from)) == (facts["level"], facts["required"], bool(minutes)):
         return False
-    TicketSkill.objects.update_or_create(ticket=ticket, skill_id=action["skill"], defaults=facts)
+    needs.update(**facts)
     return True

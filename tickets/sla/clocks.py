@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Max, Prefetch, QuerySet
+from django.db.models import Max, QuerySet
 
 from agents.hours import ALWAYS, Hours, NeverOpens
 from agents.models import Calendar
@@ -126,7 +127,8 @@ def given(ticket: Ticket, event: Event | None, *, now: datetime) -> None:
     """A team that hands a ticket on has acted, and the turn of the other begins. `event` is that of `give_to`."""
     if event is None or event.particulars["from"]["team"] == event.particulars["to"]["team"]:
         return
-    _end(ticket, [TEAM], State.MET, now=now)
+    if event.particulars["from"]["team"] is not None:
+        _end(ticket, [TEAM], State.MET, now=now)
     _start_turn(ticket, now=now)
 
 
@@ -154,19 +156,25 @@ def priority_changed(ticket: Ticket, *, now: datetime) -> None:
         _start(ticket, {**_waiting(ticket), SlaMetric.RESOLUTION: now}, now=now)
 
 
-def rules_ran(ticket: Ticket, *, now: datetime) -> None:
-    """Routing rules may have made it other promises: the clocks of an unanswered new ticket follow them."""
+def rules_ran(ticket: Ticket, *, now: datetime, policies: Policies | None = None) -> None:
+    """Routing rules may have made it other promises: the clocks of an unanswered new ticket follow them.
+
+    `policies` are those of the batch, where rules ran on several tickets.
+    """
     if ticket.first_reply_at is not None:
         return
     clocks = _live(ticket, [SlaMetric.FIRST_REPLY, SlaMetric.RESOLUTION])
-    promise = _promise_to(ticket, now=now)
+    promise = (policies or Policies()).promise_to(ticket, now=now)
     for clock in clocks:
         target = promise.targets.get(clock.metric) if promise else None
         if promise is None or target is None:
             _close(clock, State.CANCELLED, now=now)
         elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
             _promise_anew(clock, promise.policy, target, now=now)
-    priority_changed(ticket, now=now)  # and what was not promised before begins
+    if promise and ticket.is_unsolved:  # and what was not promised before begins
+        running = {clock.metric for clock in clocks if clock.ended_at is None}
+        wanted = {**_waiting(ticket), SlaMetric.RESOLUTION: now}
+        _start_promised(promise, ticket, {one: since for one, since in wanted.items() if one not in running}, now=now)
 
 
 def outdated(policy: SlaPolicy) -> int:
@@ -299,6 +307,32 @@ class _Promise(NamedTuple):
     targets: Mapping[str, SlaTarget]
 
 
+class Policies:
+    """The active policies with their targets, read once, when a ticket first needs them."""
+
+    @cached_property
+    def _ordered(self) -> list[SlaPolicy]:
+        active = SlaPolicy.objects.filter(active=True).select_related("calendar").prefetch_related("targets")
+        return list(active.order_by("position", "id"))
+
+    def promise_to(self, ticket: Ticket, *, now: datetime) -> _Promise | None:
+        """The policy that a rule has promised, else the first one that matches; its targets at the ticket's priority."""
+        own = [policy for policy in self._ordered if policy.pk == ticket.sla_policy_id]
+        policy = own[0] if own else self._first_that_holds(ticket, now=now)
+        if policy is None:
+            return None
+        at_priority = (target for target in policy.targets.all() if target.priority == ticket.priority)
+        return _Promise(policy, {target.metric: target for target in at_priority})
+
+    def _first_that_holds(self, ticket: Ticket, *, now: datetime) -> SlaPolicy | None:
+        facts = conditions.facts_of(ticket, now=now)
+        for policy in self._ordered:
+            outcome = conditions.outcome_of(policy.conditions, facts)
+            if outcome is not None and outcome.matched:
+                return policy
+        return None
+
+
 def _reply_metric(ticket: Ticket) -> SlaMetric:
     return SlaMetric.NEXT_REPLY if ticket.first_reply_at else SlaMetric.FIRST_REPLY
 
@@ -312,10 +346,14 @@ def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime
     """Start those of these clocks that do not live yet and for which there is a promise."""
     running = set(_live_rows(ticket, since).values_list("metric", flat=True))
     wanted = {metric: moment for metric, moment in since.items() if metric not in running}
-    promise = _promise_to(ticket, now=now) if wanted else None
-    if promise is None:
-        return
-    wanted = {metric: moment for metric, moment in wanted.items() if metric in promise.targets}
+    promise = Policies().promise_to(ticket, now=now) if wanted else None
+    if promise:
+        _start_promised(promise, ticket, wanted, now=now)
+
+
+def _start_promised(promise: _Promise, ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime) -> None:
+    """Start those of these clocks that it has a target for. None of them may live yet."""
+    wanted = {metric: moment for metric, moment in since.items() if metric in promise.targets}
     if not wanted:
         return
     former = SlaClock.objects.filter(ticket=ticket, metric__in=wanted).order_by().values("metric")
@@ -375,26 +413,6 @@ def _run(clock: SlaClock, *, status: str) -> None:
     SlaSegment.objects.create(clock=clock, kind=clock.state, starts_at=clock.started_at)
     if clock.state == State.RUNNING:
         _warn(clock, [running])
-
-
-def _promise_to(ticket: Ticket, *, now: datetime) -> _Promise | None:
-    """The policy that a rule has promised, else the first active one that matches; its targets at the ticket's priority."""
-    at_priority = Prefetch("targets", queryset=SlaTarget.objects.filter(priority=ticket.priority), to_attr="promised")
-    policies = list(
-        SlaPolicy.objects.filter(active=True)
-        .select_related("calendar")
-        .prefetch_related(at_priority)
-        .order_by("position", "id")
-    )
-    policies.sort(key=lambda policy: policy.pk != ticket.sla_policy_id)
-    facts = conditions.facts_of(ticket, now=now) if any(policy.conditions for policy in policies) else {}
-    for policy in policies:
-        if policy.pk == ticket.sla_policy_id:
-            return _Promise(policy, {target.metric: target for target in policy.promised})  # type: ignore[attr-defined]
-        outcome = conditions.outcome_of(policy.conditions, facts)
-        if outcome is not None and outcome.matched:
-            return _Promise(policy, {target.metric: target for target in policy.promised})  # type: ignore[attr-defined]
-    return None
 
 
 def _take_over(clock: SlaClock, policy: SlaPolicy, target: SlaTarget) -> None:
