@@ -43,13 +43,14 @@ FLAT = {"1": 0.9, "3": 1.2, "4": 1.2, "5": 1.2, "9": 1.2, "11": 1.2} | dict.from
 
 ROUTED = {"14": 10, "14b": 1000}  # row -> rules; from an accepted webhook to somebody, in milliseconds
 IN_CHROMIUM = {"B1", "B2", "B3", "B4", "B5"}  # bench/browser.py: what an agent waits for, in milliseconds
+MEMORY = "B6"  # and by how much a tab grows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     parser.add_argument("--sizes", default="10000,100000", help="tickets in the database, comma separated")
     parser.add_argument("--rounds", type=int, default=5)
-    every = [*TARGETS, *ROUTED, *IN_CHROMIUM]
+    every = [*TARGETS, *ROUTED, *sorted(IN_CHROMIUM), MEMORY]
     parser.add_argument(
         "--rows", default=",".join(every), help="rows to measure, comma separated; B1 to B5 come together"
     )
@@ -81,6 +82,8 @@ def main() -> None:
             if wanted & IN_CHROMIUM:
                 screens[size] = browser.measure(stage, facts["agents"][0])
                 missed |= browser.show(screens[size])
+            if MEMORY in wanted and size == max(sizes):
+                missed |= browser.show_grown(*browser.grown(stage, facts["agents"][0]))
             stage.quiet(on=False)
             results[size] = found
         flat(results)

@@ -1,7 +1,8 @@
 """What an agent waits for, in Chromium: from the key or the mouse to the picture, median and 75th percentile.
 
 Each time is taken inside the page: from the moment of the event itself to the first frame that was painted after the
-change. `T` is a trivial page of the same server, fetched by the same browser in the same run.
+change. `T` is a trivial page of the same server, fetched by the same browser in the same run. `B6` is what a day does
+to the memory of a tab.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import Agent
-from bench.stage import Stage
+from bench.stage import Stage, pss
+from tickets import actions
+from tickets.models import Ticket
+from tickets.models.event import by_agent
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 SAMPLES = 15
@@ -28,6 +34,7 @@ TARGETS = {  # row -> (what, milliseconds at the 75th percentile)
     "B5": ("a search: its first results", 250),
 }
 FLAT = 1.2  # the largest size against the smallest
+EVENTS, MOST_GROWTH = 5000, 30.0  # of B6: what passes while the tab stays open, and the MB by which it may grow
 
 # `__watch(type, done)`: the next event of this type starts the clock; a painted frame after done() is true stops it.
 CLOCK = """
@@ -47,12 +54,73 @@ window.__watch = (type, done) => new Promise((resolve, reject) => {
 """
 SOCKETS_ELSEWHERE = """
 const Socket = WebSocket;
-window.WebSocket = class extends Socket { constructor(url, ...more) { super(String(url).replace(":%(web)s/", ":%(live)s/"), ...more); } };
+window.__newest = 0;
+window.WebSocket = class extends Socket {
+  constructor(url, ...more) {
+    super(String(url).replace(":%(web)s/", ":%(live)s/"), ...more);
+    this.addEventListener("message", ({ data }) => { window.__newest = Math.max(window.__newest, Number(/^{"type":"event","id":(\\d+)/.exec(data)?.[1] ?? 0)); });
+  }
+};
 """
 
 
 def measure(stage: Stage, agent: Agent, *, samples: int = SAMPLES) -> dict[str, list[float]]:
     """Row -> its milliseconds, one for each sample; `T` is the trivial page."""
+    with desk(stage, agent) as page:
+        return {row: act(page, samples) for row, act in ACTS.items()}
+
+
+def grown(stage: Stage, agent: Agent, *, events: int = EVENTS) -> tuple[float, float]:
+    """MB by which a tab grows while so many events pass: its scripts' heap, and its whole process.
+
+    Each is a commit, told by the live process to this tab; every fiftieth is about the ticket that is open in it.
+    """
+    with desk(stage, agent) as page:
+        page.locator(".row__link").first.click()
+        page.wait_for_selector("#composer-text")
+        page.wait_for_load_state("networkidle")
+        opened = Ticket.objects.get(pk=int(page.evaluate("document.querySelector('#ticket').dataset.ticket")))
+        others = list(Ticket.objects.filter(status="open").order_by("-updated_at")[:200])
+        _pass(page, [opened, *others], by=agent, count=100)  # what is loaded once
+        heap, process = _memory(page)
+        _pass(page, [opened, *others], by=agent, count=events)
+        heap_after, process_after = _memory(page)
+        return heap_after - heap, process_after - process
+
+
+def _pass(page: Any, tickets: list[Ticket], *, by: Agent, count: int) -> None:
+    """So many changes of tickets, of which the first is on the screen; until the tab has heard of the last one."""
+    opened, *others = tickets
+    for n in range(count):
+        ticket = opened if n % 50 == 0 else others[n % len(others)]
+        event = actions.set_priority(ticket, 1 + ticket.priority % 4, by=by_agent(by), now=timezone.now())
+        ticket.priority = 1 + ticket.priority % 4
+    page.wait_for_function(f"() => window.__newest >= {event.pk}", timeout=120_000)
+    page.wait_for_timeout(1000)
+    page.wait_for_load_state("networkidle")
+
+
+def _memory(page: Any) -> tuple[float, float]:
+    """MB of the scripts' heap and of the tab's process, after a collection."""
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("HeapProfiler.collectGarbage")
+    cdp.send("Memory.simulatePressureNotification", {"level": "critical"})
+    page.wait_for_timeout(2000)
+    cdp.send("HeapProfiler.collectGarbage")
+    cdp.send("Performance.enable")
+    metrics = {one["name"]: one["value"] for one in cdp.send("Performance.getMetrics")["metrics"]}
+    cdp.detach()
+    whole = page.context.browser.new_browser_cdp_session()
+    processes = whole.send("SystemInfo.getProcessInfo")["processInfo"]
+    whole.detach()
+    return metrics["JSHeapUsedSize"] / 1024**2, sum(
+        pss(one["id"]) for one in processes if one["type"] == "renderer"
+    ) / 1024
+
+
+@contextmanager
+def desk(stage: Stage, agent: Agent) -> Iterator[Any]:
+    """A tab in which this agent looks at all tickets."""
     from playwright.sync_api import sync_playwright
 
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright runs a loop in this thread
@@ -70,10 +138,9 @@ def measure(stage: Stage, agent: Agent, *, samples: int = SAMPLES) -> dict[str, 
         page.goto(f"{stage.web}/views/all/")
         page.wait_for_selector("body[data-live=live]", state="attached")
         page.wait_for_load_state("networkidle")
-        found = {row: act(page, samples) for row, act in ACTS.items()}
+        yield page
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-    return found
 
 
 def _trivial(page: Any, samples: int) -> list[float]:
@@ -186,6 +253,15 @@ def show(found: dict[str, list[float]]) -> set[str]:
             f"  {statistics.median(values) / trivial:9.1f}  {what} (n = {len(values)}){verdict}"
         )
     return missed
+
+
+def show_grown(heap: float, process: float) -> set[str]:
+    """Print B6. Returns it when it misses its target."""
+    verdict = "" if max(heap, process) < MOST_GROWTH else "   MISSED"
+    _say(
+        f"  B6  scripts {heap:+.1f} MB, whole tab {process:+.1f} MB   (wanted < {MOST_GROWTH:g})  {EVENTS:,} events pass{verdict}"
+    )
+    return {"B6"} if verdict else set()
 
 
 def flat(small: dict[str, list[float]], large: dict[str, list[float]]) -> None:

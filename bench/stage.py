@@ -98,7 +98,7 @@ class Stage:
         roots = {name: process.pid for name, process in self.processes.items()}
         roots |= {service.name: service.pid for service in self.services}
         children = _children()
-        return {name: sum(_pss(pid) for pid in _family(pid, children)) / 1024 for name, pid in roots.items()}
+        return {name: sum(pss(pid) for pid in _family(pid, children)) / 1024 for name, pid in roots.items()}
 
     def _prepare(self) -> None:
         import django
@@ -152,7 +152,7 @@ def _family(pid: int, children: dict[int, list[int]]) -> list[int]:
     return [pid, *(member for child in children.get(pid, []) for member in _family(child, children))]
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
     """Kilobytes."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
