@@ -37,6 +37,35 @@ SIGNED_OUT, TOO_MUCH, TOO_SLOW = (
 BAD_JSON, UNKNOWN, NOT_FOUND = "bad_json", "unknown_type", "not_found"
 
 
+def enter(ticket_id: int, agent: Agent, *, screen: str, doing: str, before: str) -> list[dict[str, Any]]:
+    """This screen is on the ticket, and did `before` there until now: colleagues and the customer are told.
+    Returns who is there, as the whisper says it."""
+    there = presence.enter(ticket_id, agent, screen=screen, doing=doing, now=timezone.now())
+    if "replying" in (before, doing) or "noting" in (before, doing):
+        _whisper_typing(ticket_id, agent, doing=doing, before=before)
+    return _whisper_people(ticket_id, there)
+
+
+def leave(ticket_id: int, agent: Agent, *, screen: str, before: str) -> None:
+    there = presence.leave(ticket_id, screen=screen, now=timezone.now())
+    _whisper_people(ticket_id, there)
+    if before in ("replying", "noting"):
+        _whisper_typing(ticket_id, agent, doing="viewing", before=before)
+
+
+def _whisper_people(ticket_id: int, there: list[presence.Person]) -> list[dict[str, Any]]:
+    people = [person.as_json() for person in there]
+    live.whisper("presence", {"ticket": ticket_id, "people": people})
+    return people
+
+
+def _whisper_typing(ticket_id: int, agent: Agent, *, doing: str, before: str) -> None:
+    """Customers are told of replies by their own sockets; a note's typing is for colleagues only."""
+    writing = doing in ("replying", "noting")
+    kind = "note" if "noting" in (doing if writing else before,) else "reply"
+    live.whisper("typing", {"ticket": ticket_id, "agent": agent.pk, "kind": kind, "on": writing})
+
+
 class AgentSocket(AsyncWebsocketConsumer):
     """Frames in: hello {after, ticket}, view {ticket, doing}. Frames out: event, beat, caught_up, whisper, gone,
     resync, error {code}. Every one of them can also be had by GET (/live/, /marks/)."""
@@ -113,33 +142,12 @@ class AgentSocket(AsyncWebsocketConsumer):
         if ticket_id is None or self.agent is None:
             return
         before, self.ticket_id, self.doing = self.doing, ticket_id, doing
-        await asyncio.to_thread(self._enter, before)
-
-    def _enter(self, before: str) -> None:
-        assert self.agent is not None and self.ticket_id is not None
-        people = presence.enter(self.ticket_id, self.agent, screen=self.screen, doing=self.doing, now=timezone.now())
-        live.whisper("presence", {"ticket": self.ticket_id, "people": [person.as_json() for person in people]})
-        if "replying" in (before, self.doing) or "noting" in (before, self.doing):
-            self._whisper_typing(before)
-
-    def _whisper_typing(self, before: str) -> None:
-        """Customers are told of replies by their own sockets; a note's typing is for colleagues only."""
-        assert self.agent is not None
-        writing = self.doing in ("replying", "noting")
-        kind = "note" if "noting" in (self.doing if writing else before,) else "reply"
-        live.whisper("typing", {"ticket": self.ticket_id, "agent": self.agent.pk, "kind": kind, "on": writing})
+        await asyncio.to_thread(enter, ticket_id, self.agent, screen=self.screen, doing=doing, before=before)
 
     async def _leave(self) -> None:
-        if self.ticket_id is not None:
-            await asyncio.to_thread(self._gone_from, self.ticket_id)
+        if self.ticket_id is not None and self.agent is not None:
+            await asyncio.to_thread(leave, self.ticket_id, self.agent, screen=self.screen, before=self.doing)
         self.ticket_id, self.doing = None, ""
-
-    def _gone_from(self, ticket_id: int) -> None:
-        people = presence.leave(ticket_id, screen=self.screen, now=timezone.now())
-        live.whisper("presence", {"ticket": ticket_id, "people": [person.as_json() for person in people]})
-        if self.doing in ("replying", "noting"):
-            before, self.doing = self.doing, "viewing"
-            self._whisper_typing(before)
 
     # -- From the hub
 

@@ -60,6 +60,7 @@ const feed = new Feed({
     whisper: whispered,
     signedOut: () => location.reload(),
     newBuild: () => banner.newBuild(),
+    polled: () => list()?.ask(list().all.map((row) => row.dataset.ticket)),
     async state(state) {
       document.body.dataset.live = state;
       if (state === "live") {

@@ -165,6 +165,31 @@ def test_row_16_who_is_there_stands_in_the_list_and_in_the_thread(crew, screen):
     expect(theo.locator("#viewers")).not_to_contain_text("Mina")
 
 
+def test_row_16_without_a_socket_one_is_seen_and_sees_others(crew, new_context, live_server):
+    ticket = says(crew, "Anybody?").ticket
+    mina, theo = (
+        enter(new_context, live_server, agent, path, script=NO_SOCKETS, own_clock=True)
+        for agent, path in ((crew.agent, f"/tickets/{ticket.pk}/"), (crew.teammate, "/"))
+    )
+    for page in (mina, theo):
+        expect(page.locator("body")).to_have_attribute("data-live", "away")
+    expect(composer(mina)).to_be_visible()
+    with mina.expect_response(lambda answer: "presence" in answer.url):
+        mina.clock.run_for(5_000)
+    for _ in range(3):
+        theo.clock.run_for(5_000)
+    row = theo.locator(f"#ticket-row-{ticket.pk}")
+    expect(row.locator("[data-slot=viewers] .avatar").first).to_be_visible()
+    with mina.expect_response(lambda answer: "doing=replying" in answer.url):
+        composer(mina).press_sequentially("I am")
+    row.locator("a").click()
+    expect(theo.locator("#viewers")).to_contain_text("Mina is writing a reply")
+    theo.clock.run_for(5_000)
+    mina.clock.run_for(5_000)
+    expect(mina.locator("#viewers")).to_contain_text("Theo is here too")
+    assert mina.errors == theo.errors == []
+
+
 def test_row_16_going_online_colours_the_dot_in_the_rail(crew, screen):
     page = screen(crew.agent)
     page.locator("[popovertarget=presence-menu]").click()

@@ -474,3 +474,16 @@ def test_the_menu_of_people_shows_presence_and_load(cast, mina, ticket, now):
     page = mina.get("/people/").content.decode()
     assert page.index("Mina") < page.index("Theo") and "1 of 5" in page
     assert b"Billing" in mina.get("/teams/").content
+
+
+def test_without_a_socket_a_screen_says_where_it_is(cast, mina, sign_in, ticket):
+    url = f"/tickets/{ticket.pk}/presence/?screen=0123abcd"
+    said = mina.post(f"{url}&doing=replying").json()["people"]
+    assert [(one["name"], one["doing"]) for one in said] == [("Mina", "replying")]
+    theo = sign_in(cast.teammate)
+    assert [one["name"] for one in theo.post(f"{url}&doing=viewing").json()["people"]] == ["Mina", "Theo"]
+    assert theo.delete(url).status_code == 204
+    assert [one["name"] for one in mina.post(f"{url}&doing=viewing&before=replying").json()["people"]] == ["Mina"]
+    assert mina.post(f"{url}&doing=dancing").status_code == 400
+    assert mina.post(f"/tickets/{ticket.pk}/presence/?screen=x").status_code == 400
+    assert sign_in(cast.outsider).post(f"{url}&doing=viewing").status_code == 404

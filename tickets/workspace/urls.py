@@ -96,6 +96,7 @@ urlpatterns = [
     path("tickets/<int:pk>/subject/", properties.subject, name="subject"),
     path("tickets/<int:pk>/snooze/", properties.snooze, name="snooze"),
     path("tickets/<int:pk>/mark/", properties.mark, name="mark"),
+    path("tickets/<int:pk>/presence/", feed.attendance, name="presence"),
     path("tickets/<int:pk>/follower/", macros.follower, name="follower"),
     path("tickets/<int:pk>/nameable/", macros.nameable, name="nameable"),
     path("tickets/<int:pk>/macros/<int:macro_id>/", macros.preview, name="macro_preview"),

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
-from django.views.decorators.http import require_safe
+import re
 
-from tickets import live
-from tickets.access import visibility_of
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from tickets import consumers, live, presence
+from tickets.access import ticket_for, visibility_of
 from tickets.workspace.answers import agent_of
+
+_SCREEN = re.compile(r"[0-9a-f-]{8,36}")
 
 
 @login_required
@@ -22,6 +26,24 @@ def missed(request: HttpRequest) -> HttpResponse:
             now=timezone.now(),
         )
     )
+
+
+@login_required
+@require_http_methods(["POST", "DELETE"])
+def attendance(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the socket's `view` says, where there is none: `?screen=` of this tab, `doing` there and `before`, every few seconds.
+    DELETE: it has left. `{"people": [{"id", "name", "doing", "hue"}]}`"""
+    agent, asked = agent_of(request), request.GET
+    shown = ticket_for(agent, pk)
+    doing, before = (asked.get(name, "") for name in ("doing", "before"))
+    if not _SCREEN.fullmatch(asked.get("screen", "")) or not {doing, before} <= {"", *presence.DOINGS}:
+        return HttpResponseBadRequest()
+    screen = f"{agent.pk}-{asked['screen']}"  # nobody speaks for a screen of somebody else
+    if request.method == "DELETE":
+        consumers.leave(shown.pk, agent, screen=screen, before=before)
+        return HttpResponse(status=204)
+    people = consumers.enter(shown.pk, agent, screen=screen, doing=doing or "viewing", before=before)
+    return JsonResponse({"people": people})
 
 
 def _number(text: str | None) -> int | None:
