@@ -25,7 +25,7 @@ from channels_in import process
 from channels_in.email.pipe import keep_mail
 from channels_in.models import RawEvent
 from channels_in.sms import fake as sms
-from tickets import actions, replies
+from tickets import actions, replies, trials
 from tickets.models import Brand, Channel, Message, Rule, RuleTrial, Ticket
 from tickets.models.event import by_agent
 from tickets.routing import trial
@@ -282,7 +282,7 @@ def dry_run(admin: Agent, team: Team) -> float:
     while not RuleTrial.objects.filter(pk=begun.pk, finished_at__isnull=False).exists():
         trial.drain(now=timezone.now(), seconds=5)
     took = time.perf_counter() - began
-    if begun.total != trial.LAST:
+    if begun.total != trials.LAST:
         raise RuntimeError(f"it looked at {begun.total} tickets")
     return took
 

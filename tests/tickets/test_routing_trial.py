@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -13,6 +13,7 @@ from agents.models import AuditEntry
 from tests import cast, checksums
 from tests.cast import Cast
 from tests.workspace import scene
+from tickets import trials
 from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
 from tickets.routing import assign, trial
 
@@ -107,11 +108,72 @@ def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast)
             say(people, "refund", n)
         begun = trial.begin(a_rule(people), by=people.admin, now=NOW)
         with CaptureQueriesContext(connection) as asked:
-            assert trial._batch(begun.pk, now=NOW) == Ticket.objects.count()
+            assert trial._batch(begun.pk, NOW) == Ticket.objects.count()
         begun.delete()
         return len(asked)
 
     assert cost(3) == cost(9)
+
+
+def test_one_that_breaks_says_so_and_the_others_go_on(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(people, "I want a refund", 1)
+    broken, fine = (trial.begin(a_rule(people), by=people.admin, now=NOW) for _ in range(2))
+    batch, woken = trial._batch, []
+
+    def break_off(pk: int, now: datetime) -> int:
+        if pk == broken.pk:
+            raise KeyError("team")
+        return batch(pk, now)
+
+    monkeypatch.setattr(trial, "_batch", break_off)
+    monkeypatch.setattr(trials, "wake", woken.append)
+    assert trial.drain(now=NOW, seconds=60) == 1
+    broken.refresh_from_db()
+    fine.refresh_from_db()
+    assert (broken.finished_at, broken.problem, fine.finished_at, fine.problem) == (NOW, "data", NOW, "")
+    assert woken == [] and trial.drain(now=NOW, seconds=60) == 0
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(f"/settings/rules/trials/{broken.pk}/").content.decode()
+    assert "This trial was given up" in page and f"under number {broken.pk}" in page and "every 1s" not in page
+    assert "given up" not in client.get(f"/settings/rules/trials/{fine.pk}/").content.decode()
+
+
+def test_what_does_not_fit_into_a_turn_goes_on_with_the_next(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(people, "I want a refund", 1)
+    trial.begin(a_rule(people), by=people.admin, now=NOW)
+    woken: list[str] = []
+    monkeypatch.setattr(trials, "wake", woken.append)
+    assert trial.drain(now=NOW, seconds=0) == 0
+    assert woken == ["tickets.tasks.try_rules"]
+
+
+def test_what_the_database_breaks_off_is_tried_again_with_the_next_sweeps(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(people, "I want a refund", 1)
+    slow, woken = trial.begin(a_rule(people), by=people.admin, now=NOW), []
+
+    def break_off(pk: int, now: datetime) -> int:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    with monkeypatch.context() as away:
+        away.setattr(trial, "_batch", break_off)
+        away.setattr(trials, "wake", woken.append)
+        for _ in range(2):
+            trial.drain(now=NOW, seconds=60)
+            slow.refresh_from_db()
+            assert (slow.finished_at, slow.problem) == (None, "")
+    assert trial.drain(now=NOW, seconds=60) == 1
+    slow.refresh_from_db()
+    assert (slow.finished_at, slow.problem, slow.failures) == (NOW, "", 2)
+    slow = trial.begin(a_rule(people), by=people.admin, now=NOW)
+    monkeypatch.setattr(trial, "_batch", break_off)
+    for _ in range(3):
+        trial.drain(now=NOW, seconds=60)
+    slow.refresh_from_db()
+    assert (slow.finished_at, slow.problem) == (NOW, "database")
+    assert woken == []
 
 
 def test_an_admin_tries_the_rule_that_stands_in_the_form(people: Cast) -> None:
@@ -184,7 +246,7 @@ def test_the_tickets_of_a_month_are_more_than_the_last_ones(people: Cast, monkey
     for n in range(3):
         say(people, "Hello", n)
     Ticket.objects.filter(pk=Ticket.objects.earliest("pk").pk).update(created_at=NOW - timedelta(days=31))
-    monkeypatch.setattr(trial, "LAST", 1)
+    monkeypatch.setattr(trials, "LAST", 1)
     rule = a_rule(people)
     assert [trial.begin_set([rule], by=people.admin, days=days, now=NOW).total for days in (None, 30)] == [1, 2]
 

@@ -17,7 +17,7 @@ from agents.models import AuditEntry, Calendar, CalendarWindow
 from tests import cast, checksums
 from tests.cast import Cast
 from tests.workspace import scene
-from tickets import actions, delivery, undoing
+from tickets import actions, delivery, trials, undoing
 from tickets.models import Event, Rule, SlaClock, SlaPolicy, SlaTarget, SlaTrial, Ticket
 from tickets.models.event import by_agent
 from tickets.routing import assign
@@ -293,7 +293,7 @@ def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast,
             scene.answers(ticket, people.manager, "So.", at=MONDAY + timedelta(minutes=5))
         begun = trial.begin(standard, targets_of(standard), by=people.admin, span="last", now=NOW)
         with CaptureQueriesContext(connection) as asked:
-            assert trial._batch(begun.pk, now=NOW) == count
+            assert trial._batch(begun.pk, NOW) == count
         begun.delete()
         return len(asked)
 
@@ -303,13 +303,25 @@ def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast,
 def test_batches_follow_each_other_to_the_last_ticket(
     people: Cast, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "BATCH", 2)
-    monkeypatch.setattr(trial, "LAST", 4)
+    monkeypatch.setattr(trials, "BATCH", 2)
+    monkeypatch.setattr(trials, "LAST", 4)
     standard = a_policy(calendar)
     tickets = [say(people, "Hello", n, when=MONDAY) for n in range(6)]
     begun = tried(standard, people)
     assert (begun.seen, begun.total) == (4, 4)
     assert [row.ticket for row in begun.covered.order_by("pk")] == tickets[:1:-1]
+
+
+def test_one_that_breaks_says_so(people: Cast, calendar: Calendar, monkeypatch: pytest.MonkeyPatch) -> None:
+    standard = a_policy(calendar)
+    say(people, "Hello", 1, when=MONDAY)
+    begun = trial.begin(standard, targets_of(standard), by=people.admin, span="last", now=NOW)
+    monkeypatch.setattr(trial._Tickets, "deeds_of", lambda *_: {}["deeds"])
+    assert trial.drain(now=NOW, seconds=60) == 0
+    begun.refresh_from_db()
+    assert (begun.finished_at, begun.problem, begun.seen) == (NOW, "data", 0)
+    page = signed_in(people.admin).get(f"/settings/sla/trials/{begun.pk}/").content.decode()
+    assert "This trial was given up" in page and "every 1s" not in page
 
 
 def test_trials_of_more_than_a_month_ago_are_dropped_when_their_author_tries_again(

@@ -159,6 +159,25 @@ def test_one_whose_worker_died_is_played_by_another(people: Cast) -> None:
     assert staffing.drain(now=lambda: NOW) == 0
 
 
+def test_one_that_breaks_says_so_and_the_next_is_played(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, _fine = (staffing.begin(trial_of(people)) for _ in range(2))
+    play = staffing._play
+
+    def break_off(trial: StaffingTrial, **how: Any) -> None:
+        if trial == broken:
+            raise KeyError("weight")
+        play(trial, **how)
+
+    monkeypatch.setattr(staffing, "_play", break_off)
+    staffing.drain(now=lambda: NOW)
+    assert list(StaffingTrial.objects.order_by("pk").values_list("problem", "finished_at")) == [
+        ("data", NOW),
+        ("", NOW),
+    ]
+    page = client_of(people.manager).get(f"/board/staffing/{broken.pk}/").content.decode()
+    assert "This trial was given up" in page and "every 1s" not in page
+
+
 def test_reading_what_came_takes_as_many_queries_for_many_as_for_few(people: Cast) -> None:
     def ask() -> int:
         with CaptureQueriesContext(connection) as seen:

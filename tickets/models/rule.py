@@ -8,6 +8,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from tickets.models.trial import Trial
+
 
 class Rule(models.Model):
     """An ordered rule: when something happens and `conditions` hold, do `actions`.
@@ -162,20 +164,16 @@ class RoutingDecision(models.Model):
         ]
 
 
-class RuleTrial(models.Model):
-    """A rule among the others as they are, or a whole set, tried on past tickets. It reads, and changes nothing.
+class RuleTrial(Trial):
+    """A rule among the others as they are, or a whole set, tried on past tickets.
 
     `rules` holds all of them in order as they were when it began; `tried` is the place of the one that it is about, NULL
     where it is about the set.
     """
 
-    agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
     rule = models.ForeignKey(Rule, null=True, on_delete=models.CASCADE, related_name="trials")
     rules = models.JSONField()
     tried = models.PositiveIntegerField(null=True)
-    total = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(db_default=Now())
-    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["id"], condition=Q(finished_at__isnull=True), name="trial_running")]
@@ -202,7 +200,7 @@ class RuleTrialRow(models.Model):
         indexes = [models.Index(fields=["trial", "-ticket"], name="trial_row_in_order")]
 
 
-class StaffingTrial(models.Model):
+class StaffingTrial(Trial):
     """The queue of a team played again on what came between `since` and `until`, as it was and with `people` more.
 
     They are there from `begins` to `ends` (wall clock of the team) with `places` each and these skills. The same
@@ -211,7 +209,6 @@ class StaffingTrial(models.Model):
 
     UNKNOWN_SECONDS = 600  # how long a ticket is, where none of the team is known
 
-    agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
     team = models.ForeignKey("agents.Team", on_delete=models.CASCADE, related_name="+")
     since = models.DateTimeField()
     until = models.DateTimeField()
@@ -221,13 +218,10 @@ class StaffingTrial(models.Model):
     ends = models.TimeField()
     skill_ids = ArrayField(models.BigIntegerField(), default=list)
     seed = models.PositiveIntegerField(default=0)
-    total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)
     before = models.JSONField(null=True)  # replay.Outcome
     after = models.JSONField(null=True)
     leased_until = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(db_default=Now())
-    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(until__gt=F("since")), name="staffing_period")]

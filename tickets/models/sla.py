@@ -6,6 +6,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from tickets.models.trial import Trial
+
 
 class SlaMetric(models.TextChoices):
     FIRST_REPLY = "first_reply", _("First reply")
@@ -150,8 +152,8 @@ class SlaWarning(models.Model):
         indexes = [models.Index(fields=["due_at"], condition=Q(fired_at__isnull=True), name="warning_due")]
 
 
-class SlaTrial(models.Model):
-    """A policy, among the others as they are, tried on past tickets. It reads, and changes nothing.
+class SlaTrial(Trial):
+    """A policy, among the others as they are, tried on past tickets.
 
     `policies` holds all of them in order as they were when it began (sla.trial.snapshot); `tried` is the place of the
     one that it is about. Worked off from the newest ticket to the oldest, those under `before` are still to do.
@@ -162,7 +164,6 @@ class SlaTrial(models.Model):
         DAYS = "days", _("The last 30 days")
         MONTH = "month", _("Last month")
 
-    agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
     policy = models.ForeignKey(SlaPolicy, null=True, on_delete=models.CASCADE, related_name="trials")
     policies = models.JSONField()
     tried = models.PositiveIntegerField()
@@ -170,10 +171,7 @@ class SlaTrial(models.Model):
     since = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
     before = models.BigIntegerField(default=0)
-    total = models.PositiveIntegerField(default=0)
     seen = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(db_default=Now())
-    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["id"], condition=Q(finished_at__isnull=True), name="sla_trial_running")]

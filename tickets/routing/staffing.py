@@ -7,6 +7,7 @@ come from the same model, so that their difference is what the people would have
 
 from __future__ import annotations
 
+import logging
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -18,11 +19,14 @@ from django.db.models.functions import Coalesce
 
 from agents.hours import ALWAYS, Hours, Span
 from agents.models import Agent, Calendar, SkillLevel, Team
+from tickets import trials
 from tickets.access import tickets_for
 from tickets.models import Event, RoutingDecision, SlaClock, StaffingTrial, TicketSkill
 from tickets.routing.choice import PLACE, Need
 from tickets.routing.replay import Arrival, Outcome, Worker, outcome, replay
 from tickets.wake import wake
+
+log = logging.getLogger(__name__)
 
 MOST = 10_000  # tickets, the newest of the period
 LEASE = timedelta(seconds=120)  # of who plays it; renewed with each word about the progress
@@ -32,6 +36,7 @@ _FIRST_EXTRA = -1  # ids of the people who were not there count down from here
 
 def begin(trial: StaffingTrial) -> StaffingTrial:
     """Keep it and wake a worker."""
+    trials.forget_old(StaffingTrial, by=trial.agent, now=trial.created_at)
     trial.save()
     wake("tickets.tasks.try_staffing")
     return trial
@@ -41,7 +46,11 @@ def drain(*, now: Callable[[], datetime]) -> int:
     """Play what waits, one after the other. Returns how many. Who dies is followed by another after the lease."""
     played = 0
     while trial := _claim(now()):
-        _play(trial, now=now)
+        try:
+            _play(trial, now=now)
+        except Exception as error:
+            log.exception("StaffingTrial %s stumbled", trial.pk)
+            trials.stumbled(StaffingTrial, trial.pk, error, now=now())
         played += 1
     return played
 

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 
 from agents.models import Agent, Team
-from tickets import conditions
+from tickets import conditions, trials
 from tickets.access import tickets_for
 from tickets.models import Attachment, Message, RoutingDecision, Rule, RuleTrial, RuleTrialRow, Ticket
 from tickets.routing import rules
 from tickets.wake import wake
 
 TRIED = (Rule.When.CREATED, Rule.When.CUSTOMER_REPLIED)  # of which the past tells enough
-LAST = 500  # tickets that a trial looks at, or those of so many
-DAYS = 30
-MOST = 10_000  # of these days
-BATCH = 50  # of them in one transaction
+DAYS = 30  # or the last tickets
 _KEPT = ("id", "name", "when", "conditions", "actions", "stop", "active")
 
 
@@ -41,9 +37,7 @@ def begin(rule: Rule, *, by: Agent, now: datetime) -> RuleTrial:
     """Try a rule, saved or not, switched on or not, on the newest tickets that its author may see. Worked off in the
     background."""
     others = list(Rule.objects.filter(when=rule.when, active=True).exclude(pk=rule.pk).order_by("position", "id"))
-    place = len(others)
-    if rule.pk is not None:
-        place = sum((one.position, one.pk) < (rule.position, rule.pk) for one in others)
+    place = trials.among(others, rule)
     return _begin([*others[:place], rule, *others[place:]], tried=place, by=by, now=now)
 
 
@@ -57,6 +51,7 @@ def begin_set(ordered: Sequence[Rule], *, by: Agent, days: int | None = None, no
 def _begin(
     ordered: Sequence[Rule], *, tried: int | None, by: Agent, days: int | None = None, now: datetime
 ) -> RuleTrial:
+    trials.forget_old(RuleTrial, by=by, now=now)
     trial = RuleTrial.objects.create(
         agent=by,
         rule_id=ordered[tried].pk if tried is not None else None,
@@ -67,7 +62,7 @@ def _begin(
     seen = tickets_for(by).filter(merged_into__isnull=True)
     if days:
         seen = seen.filter(created_at__gte=now - timedelta(days=days))
-    newest = seen.order_by("-id").values_list("pk", flat=True)[: MOST if days else LAST]
+    newest = seen.order_by("-id").values_list("pk", flat=True)[: trials.MOST if days else trials.LAST]
     RuleTrialRow.objects.bulk_create(RuleTrialRow(trial=trial, ticket_id=pk) for pk in newest)
     trial.total = trial.rows.count()
     trial.save(update_fields=["total"])
@@ -76,14 +71,7 @@ def _begin(
 
 
 def drain(*, now: datetime, seconds: float) -> int:
-    """Work off running trials for so long. Returns how many tickets were looked at. Safe in any number of processes."""
-    until, seen = monotonic() + seconds, 0
-    for pk in list(RuleTrial.objects.filter(finished_at__isnull=True).order_by("id").values_list("pk", flat=True)):
-        while monotonic() < until and (count := _batch(pk, now=now)):
-            seen += count
-    if RuleTrial.objects.filter(finished_at__isnull=True).exists():
-        wake("tickets.tasks.try_rules")
-    return seen
+    return trials.work_off(RuleTrial, _batch, now=now, seconds=seconds)
 
 
 def rules_of(trial: RuleTrial) -> list[Rule]:
@@ -121,11 +109,11 @@ def leaves_of(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 @transaction.atomic
-def _batch(trial_id: int, *, now: datetime) -> int:
+def _batch(trial_id: int, now: datetime) -> int:
     trial = RuleTrial.objects.select_for_update(skip_locked=True).filter(pk=trial_id, finished_at__isnull=True).first()
     if trial is None:
         return 0
-    rows = list(trial.rows.filter(matched__isnull=True).order_by("-ticket")[:BATCH])
+    rows = list(trial.rows.filter(matched__isnull=True).order_by("-ticket")[: trials.BATCH])
     if not rows:
         trial.finished_at = now
         trial.save(update_fields=["finished_at"])

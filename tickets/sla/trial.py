@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from django.db.models import Count
 
 from agents.hours import ALWAYS
 from agents.models import Agent, Calendar
-from tickets import conditions
+from tickets import conditions, trials
 from tickets.access import tickets_for
 from tickets.models import (
     Event,
@@ -40,11 +39,7 @@ from tickets.sla import past
 from tickets.sla.past import Deed, Offer, Run
 from tickets.wake import wake
 
-LAST = 500  # tickets
 DAYS = timedelta(days=30)
-MOST = 10_000  # tickets of a period, the newest
-BATCH = 50  # of them in one transaction
-KEPT_FOR = timedelta(days=30)
 Targets = Mapping[tuple[str, int], tuple[int, bool]]  # (metric, priority) -> seconds, in business time
 
 _OF_STATUS = ("status_changed", "solved", "reopened", "closed")
@@ -83,12 +78,10 @@ def begin(policy: SlaPolicy, targets: Targets, *, by: Agent, span: str, now: dat
 
     Worked off in the background. It counts as switched on. Drops its author's trials of more than a month ago.
     """
-    SlaTrial.objects.filter(agent=by, created_at__lt=now - KEPT_FOR).delete()
+    trials.forget_old(SlaTrial, by=by, now=now)
     active = SlaPolicy.objects.filter(active=True).exclude(pk=policy.pk)
     others = list(active.prefetch_related("targets").order_by("position", "id"))
-    place = len(others)
-    if policy.pk is not None:
-        place = sum((one.position, one.pk) < (policy.position, policy.pk) for one in others)
+    place = trials.among(others, policy)
     kept = [_snapshot(one, _targets_of(one)) for one in others]
     since, until = _period(span, now=now)
     trial = SlaTrial(
@@ -103,21 +96,14 @@ def begin(policy: SlaPolicy, targets: Targets, *, by: Agent, span: str, now: dat
     )
     found = _tickets_of(trial)
     trial.before = (found.order_by("-id").values_list("pk", flat=True).first() or 0) + 1
-    trial.total = found.order_by("-id")[: LAST if span == SlaTrial.Span.LAST else MOST].count()
+    trial.total = found.order_by("-id")[: trials.LAST if span == SlaTrial.Span.LAST else trials.MOST].count()
     trial.save()
     wake("tickets.tasks.try_rules")
     return trial
 
 
 def drain(*, now: datetime, seconds: float) -> int:
-    """Work off running trials for so long. Returns how many tickets were looked at. Safe in any number of processes."""
-    until, seen = monotonic() + seconds, 0
-    for pk in list(SlaTrial.objects.filter(finished_at__isnull=True).order_by("id").values_list("pk", flat=True)):
-        while monotonic() < until and (count := _batch(pk, now=now)):
-            seen += count
-    if SlaTrial.objects.filter(finished_at__isnull=True).exists():
-        wake("tickets.tasks.try_rules")
-    return seen
+    return trials.work_off(SlaTrial, _batch, now=now, seconds=seconds)
 
 
 def result(trial: SlaTrial, *, covered_only: bool) -> list[Line]:
@@ -219,12 +205,12 @@ class _Holds:
 
 
 @transaction.atomic
-def _batch(trial_id: int, *, now: datetime) -> int:
+def _batch(trial_id: int, now: datetime) -> int:
     running = SlaTrial.objects.select_for_update(skip_locked=True, of=("self",)).filter(finished_at__isnull=True)
     trial = running.select_related("agent").filter(pk=trial_id).first()
     if trial is None:
         return 0
-    size = min(BATCH, trial.total - trial.seen)
+    size = min(trials.BATCH, trial.total - trial.seen)
     tickets = _Tickets(_tickets_of(trial).filter(pk__lt=trial.before).order_by("-id")[:size]) if size else None
     if not tickets:
         trial.finished_at = now
