@@ -42,8 +42,9 @@ const later = (name, ms, run) => {
   timers[name] = setTimeout(run, ms);
 };
 
-// What nobody uses in their first second comes when all else is there.
-import("./elements/bulk-job.js");
+// What nobody uses in their first second comes when all else is there, or with its first use.
+const bulkJob = () => import("./elements/bulk-job.js").then(() => document.querySelector("bulk-job"));
+bulkJob();
 import("./elements/snooze-menu.js");
 
 const router = new Router({ isLive: () => feed.state === "live" });
@@ -164,7 +165,7 @@ function whispered(topic, it) {
   } else if (topic === "read") {
     list()?.mark(it.ticket, { read: it.message });
   } else if (topic === "bulk") {
-    import("./elements/bulk-job.js").then(() => document.querySelector("bulk-job")?.told(it));
+    bulkJob().then((job) => job?.told(it));
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
     if (it.stopped && it.ticket === router.ticket) desk?.stopped();
@@ -505,6 +506,7 @@ byId("forward").addEventListener("keydown", (event) => {
 });
 document.body.addEventListener("forward:sent", () => byId("forward").close());
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
+document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail)));
 document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(); });
 
 document.querySelector("command-palette")?.sources.push(async (query, signal) => {

@@ -14,7 +14,6 @@ class BulkJob extends HTMLElement {
   connectedCallback() {
     this.querySelector("[data-close-job]").addEventListener("click", () => { this.hidden = true; });
     this.querySelector("[data-show]").addEventListener("click", () => this.#showErrors());
-    document.addEventListener("bulk:started", ({ detail }) => this.follow(detail));
   }
 
   /** A job that this screen has just begun. */
