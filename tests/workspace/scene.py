@@ -54,14 +54,16 @@ def notes(ticket: Ticket, agent: Agent, text: str, *, at: datetime) -> Message:
     return replies.note(ticket, agent=agent, text=text, client_uuid=uuid.uuid4(), now=at)
 
 
-def many(cast: Cast, n: int, *, now: datetime, messages: int = 1) -> list[Ticket]:
+def many(
+    cast: Cast, n: int, *, now: datetime, messages: int = 1, who: str = "Customer", words: str = "Question"
+) -> list[Ticket]:
     """`n` tickets of as many customers, each with the same mixture of things to show."""
     made = []
     for i in range(n):
         at = now - timedelta(minutes=n - i)
-        who = sender(f"Customer {i}", phone=f"+8210{20000000 + i}")
-        ticket = says(cast.sms, who, f"Question {i}", at=at).ticket
+        customer = sender(f"{who} {i}", phone=f"+8210{20000000 + i}")
+        ticket = says(cast.sms, customer, f"{words} {i}", at=at).ticket
         for more in range(1, messages):
-            says(cast.sms, who, f"And more {more}", at=at + timedelta(seconds=more))
+            says(cast.sms, customer, f"And more {more}", at=at + timedelta(seconds=more))
         made.append(ticket)
     return made
