@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from babel import Locale
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
@@ -34,6 +35,11 @@ def zones() -> list[tuple[str, str]]:
     return [
         (zone, zone.replace("_", " ")) for zone in [*COMMON_ZONES, *(zone for zone in rest if zone not in COMMON_ZONES)]
     ]
+
+
+def country_name(code: str) -> str:
+    """In the reader's language."""
+    return str(Locale.parse(get_language() or "en", sep="-").territories.get(code, code))
 
 
 def countries() -> list[tuple[str, str]]:
@@ -178,6 +184,7 @@ class TeamForm(forms.ModelForm):
         overflow = cast(forms.ModelChoiceField, self.fields["overflow"])
         overflow.queryset = Team.objects.exclude(pk=self.instance.pk).order_by("name")
         overflow.empty_label = _("None")
+        cast(forms.ModelChoiceField, self.fields["calendar"]).empty_label = _("the default ones")
         for name in self.defaults:
             self.fields[name].required = False
 
@@ -238,6 +245,11 @@ class CalendarForm(forms.ModelForm):
     @property
     def days(self) -> list[Any]:
         return [self[f"day_{day}"] for day in range(7)]
+
+    @property
+    def week(self) -> list[tuple[Any, Any]]:
+        """(field, its day in short) for the head of a table."""
+        return [(field, WEEKDAYS_ABBR[day]) for day, field in enumerate(self.days)]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

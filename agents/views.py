@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from agents import hours, presence
 from agents.accounts import invitation
-from agents.forms import AgentForm, CalendarForm, ProfileForm, SkillForm, TeamForm
+from agents.forms import AgentForm, CalendarForm, ProfileForm, SkillForm, TeamForm, country_name
 from agents.models import Agent, AgentSkill, AuditEntry, Calendar, Membership, Skill, Team, with_hours
 from agents.permissions import admins_only, agent_of, people_for
 
@@ -243,7 +243,12 @@ def _facts(agent: Agent) -> dict[str, Any]:
 def _calendar_row(calendar: Calendar, *, now: Any) -> dict[str, Any]:
     """What customers would see now: open, or the next opening."""
     week = calendar.hours()
-    row: dict[str, Any] = {"calendar": calendar, "open": hours.is_open(week, now), "next": None}
+    row: dict[str, Any] = {
+        "calendar": calendar,
+        "country": country_name(calendar.holiday_country),
+        "open": hours.is_open(week, now),
+        "next": None,
+    }
     if not row["open"]:
         try:
             row["next"] = hours.next_opening(week, now)

@@ -309,6 +309,7 @@ def test_row_21_selected_tickets_are_merged_into_one_of_them(crew, screen, worke
     page = screen(crew.agent)
     page.keyboard.press("*")
     page.keyboard.press("a")
+    page.locator("bulk-bar [data-more]").click()
     page.locator("#bulk-merge-button").click()
     page.get_by_role("option", name="Bo").click()
     expect_order(page, bo)

@@ -20,6 +20,7 @@ class BulkBar extends HTMLElement {
     this.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-do]");
       if (button) this.run(button.dataset.do, button.dataset.value);
+      if (event.target.closest("[data-more]")) this.#unfold(this.#rest.hidden);
       if (event.target.closest("[data-command='list.select_none']")) this.list.selection.none();
     });
     this.addEventListener("change", (event) => {
@@ -42,7 +43,18 @@ class BulkBar extends HTMLElement {
 
   /** Open one verb's values, as its key does. */
   open(verb) {
-    this.querySelector(`#bulk-${verb}-button`)?.click();
+    const button = this.querySelector(`#bulk-${verb}-button`);
+    if (this.#rest.contains(button)) this.#unfold(true);
+    button?.click();
+  }
+
+  get #rest() {
+    return this.querySelector("#bulk-more");
+  }
+
+  #unfold(open) {
+    this.#rest.hidden = !open;
+    this.querySelector("[data-more]").ariaExpanded = String(open);
   }
 
   /** `chosen`: what is selected, or else one ticket. */
@@ -63,7 +75,10 @@ class BulkBar extends HTMLElement {
   #show(chosen) {
     this.#chosen = chosen;
     this.hidden = !this.isActive;
-    if (this.hidden) return;
+    if (this.hidden) {
+      this.#unfold(false);
+      return;
+    }
     const total = document.getElementById("list-count")?.textContent || "";
     this.querySelector("[data-count]").textContent = this.#said(chosen, total);
     this.querySelector("[data-beyond]").hidden = chosen.everything || !(chosen.isAll && chosen.hasMore);
