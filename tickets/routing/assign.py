@@ -28,6 +28,7 @@ from tickets.wake import wake
 log = logging.getLogger(__name__)
 
 ROUND = 100  # decisions until a drain looks again who has room meanwhile
+AT_FIRST = 200  # waiting tickets that mostly suffice to fill what room there is
 CALLED = 2000  # waiting tickets, of the teams where somebody has room, that a drain looks through
 
 
@@ -126,17 +127,22 @@ def _call_up(*, now: datetime) -> None:
     room = people.with_room(now=now) if waiting.exists() else None
     if not room:
         return
-    rows = list(
+    ordered = (
         in_order(waiting.filter(team__in=room.teams))
         .annotate(since=Coalesce("waiting_since", "created_at"))
-        .values_list("pk", "team", "weight", "since", "decided")[:CALLED]
+        .values_list("pk", "team", "weight", "since", "decided")
     )
-    needs = people.required_skills([row[0] for row in rows], now=now)
-    called = [
-        pk
-        for pk, team, weight, since, decided in rows
-        if decided and room.take(team, weight=weight, needs=needs[pk], waited=now - since)
-    ]
+    called = list[int]()
+    for some in (slice(0, AT_FIRST), slice(AT_FIRST, CALLED)):
+        rows = list(ordered[some])
+        needs = people.required_skills([row[0] for row in rows], now=now)
+        called += [
+            pk
+            for pk, team, weight, since, decided in rows
+            if decided and room.take(team, weight=weight, needs=needs[pk], waited=now - since)
+        ]
+        if room.is_used_up or len(rows) < AT_FIRST:
+            break
     with transaction.atomic():
         free = waiting.filter(pk__in=called).select_for_update(skip_locked=True, no_key=True).values("pk")
         Ticket.objects.filter(pk__in=free).update(routing_due_at=now)

@@ -84,7 +84,8 @@ def decide(ticket_ids: Sequence[int], *, now: datetime, full: Full) -> list[Rout
             desk.settle(case)
             full.note(case.decision, case.weight)
             decided.append(case)
-            _write(case, book, now=now)
+            _write(case, now=now)
+        clocks.rules_ran(*(case.ticket for case in decided if case.was_changed), now=now)
     _let_go(cases, now=now)
     return [case.decision for case in decided]
 
@@ -106,6 +107,11 @@ class _Case:
     def came_to_nobody(self) -> bool:
         """It has been through the rules, and nothing else has happened since."""
         return self.former is not None and not self.decision.rules and self.team_to_ask is not None
+
+    @property
+    def was_changed(self) -> bool:
+        """By its rules, this time."""
+        return self.decision is not self.former and any(step.get("did") for step in self.decision.rules)
 
     @property
     def weight(self) -> int:
@@ -223,7 +229,7 @@ class _Line:
             self._claims.pop(ticket_id, None)
 
 
-def _write(case: _Case, book: rules.Book, *, now: datetime) -> None:
+def _write(case: _Case, *, now: datetime) -> None:
     """The decision, and what follows from it. One that says the same as the one before is not stored again."""
     ticket, decision, former = case.ticket, case.decision, case.former
     if former is not None and not decision.rules and _says_the_same(former, decision):
@@ -236,8 +242,6 @@ def _write(case: _Case, book: rules.Book, *, now: datetime) -> None:
         clocks.arrived(ticket, now=now)
     routed = ticket.record("routed", by=RULE, now=now, decision=decision.pk, outcome=decision.outcome)
     live.announce(given, routed)
-    if any(step.get("did") for step in decision.rules):
-        clocks.rules_ran(ticket, now=now, policies=book.policies)
 
 
 def _says_the_same(former: RoutingDecision, decision: RoutingDecision) -> bool:

@@ -106,6 +106,10 @@ class Room:
         own = {team for one in self._free for team in one.teams}
         return [pk for pk, (overflow, _after) in self._overflow.items() if pk in own or overflow in own]
 
+    @property
+    def is_used_up(self) -> bool:
+        return not any(one.room > 0 for one in self._free)
+
     def take(self, team: int, *, weight: int, needs: Mapping[int, int], waited: timedelta) -> bool:
         """Whether somebody could take a ticket of this team; their room is then less. `needs`: skill -> level."""
         overflow, after = self._overflow[team]

@@ -106,7 +106,6 @@ class Book:
     """What rules look up beyond the ticket, each kind of thing once. Of one moment: every batch has its own."""
 
     def __init__(self) -> None:
-        self.policies = clocks.Policies()
         self._ordered: dict[str, list[Rule]] = {}
 
     def ordered(self, when: str) -> list[Rule]:

@@ -7,6 +7,7 @@ A stay in a team has a clock of the same kind, with the target that the team had
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -60,7 +61,7 @@ def answer_failed(ticket: Ticket, *, said_at: datetime, next_at: datetime | None
     if not broken or not ticket.is_unsolved:
         return
     since = {clock.metric: clock.started_at for clock in broken}
-    for later in _live(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE]):
+    for later in _live([ticket], [*REPLIES, SlaMetric.PERIODIC_UPDATE]):
         if later.started_at >= since.get(later.metric, said_at):
             _close(later, State.CANCELLED, now=now)
     for clock in broken:
@@ -69,7 +70,7 @@ def answer_failed(ticket: Ticket, *, said_at: datetime, next_at: datetime | None
 
 def answer_arrived(ticket: Ticket, *, said_at: datetime, now: datetime) -> None:
     """An answer that counted as failed has arrived after all: it met its promises when it was written."""
-    for clock in _live(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE]):
+    for clock in _live([ticket], [*REPLIES, SlaMetric.PERIODIC_UPDATE]):
         if clock.started_at > said_at:
             continue
         if clock.due_at > said_at:
@@ -107,7 +108,7 @@ def status_changed(ticket: Ticket, event: Event | None = None, *, now: datetime)
         _end(ticket, [SlaMetric.RESOLUTION, TEAM], State.MET, now=now)
         _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE], State.CANCELLED, now=now)
         return
-    for clock in _live(ticket, [*PAUSABLE, TEAM]):
+    for clock in _live([ticket], [*PAUSABLE, TEAM]):
         waits = ticket.status in clock.pauses_in
         if waits and clock.state == State.RUNNING:
             _pause(ticket, clock, now=now)
@@ -156,15 +157,18 @@ def priority_changed(ticket: Ticket, *, now: datetime) -> None:
         _start(ticket, {**_waiting(ticket), SlaMetric.RESOLUTION: now}, now=now)
 
 
-def rules_ran(ticket: Ticket, *, now: datetime, policies: Policies | None = None) -> None:
-    """Routing rules may have made it other promises: the clocks of an unanswered new ticket follow them.
+def rules_ran(*tickets: Ticket, now: datetime) -> None:
+    """Routing rules may have made them other promises: the clocks of an unanswered new ticket follow them."""
+    unanswered = [ticket for ticket in tickets if ticket.first_reply_at is None]
+    clocks = defaultdict[int, list[SlaClock]](list)
+    for clock in _live(unanswered, [SlaMetric.FIRST_REPLY, SlaMetric.RESOLUTION]):
+        clocks[clock.ticket_id].append(clock)
+    policies = Policies()
+    for ticket in unanswered:
+        _follow(ticket, clocks[ticket.pk], policies.promise_to(ticket, now=now), now=now)
 
-    `policies` are those of the batch, where rules ran on several tickets.
-    """
-    if ticket.first_reply_at is not None:
-        return
-    clocks = _live(ticket, [SlaMetric.FIRST_REPLY, SlaMetric.RESOLUTION])
-    promise = (policies or Policies()).promise_to(ticket, now=now)
+
+def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None, *, now: datetime) -> None:
     for clock in clocks:
         target = promise.targets.get(clock.metric) if promise else None
         if promise is None or target is None:
@@ -344,7 +348,7 @@ def _waiting(ticket: Ticket) -> dict[SlaMetric, datetime]:
 
 def _start(ticket: Ticket, since: Mapping[SlaMetric, datetime], *, now: datetime) -> None:
     """Start those of these clocks that do not live yet and for which there is a promise."""
-    running = set(_live_rows(ticket, since).values_list("metric", flat=True))
+    running = set(_live_rows([ticket], since).values_list("metric", flat=True))
     wanted = {metric: moment for metric, moment in since.items() if metric not in running}
     promise = Policies().promise_to(ticket, now=now) if wanted else None
     if promise:
@@ -374,7 +378,7 @@ def _start_promised(promise: _Promise, ticket: Ticket, since: Mapping[SlaMetric,
 
 def _start_turn(ticket: Ticket, *, now: datetime) -> None:
     team = ticket.team
-    if team is None or team.act_minutes is None or not ticket.is_unsolved or _live_rows(ticket, [TEAM]).exists():
+    if team is None or team.act_minutes is None or not ticket.is_unsolved or _live_rows([ticket], [TEAM]).exists():
         return
     calendar = team.calendar or Calendar.objects.filter(is_default=True).first()
     former = SlaClock.objects.filter(ticket=ticket, metric=TEAM).aggregate(last=Max("cycle"))["last"]
@@ -444,13 +448,13 @@ def _warn(clock: SlaClock, stretches: list[Stretch]) -> None:
 # -- Changing -----------------------------------------------------------------------------------------------------------
 
 
-def _live_rows(ticket: Ticket, metrics: Iterable[str]) -> QuerySet[SlaClock]:
-    return SlaClock.objects.filter(ticket=ticket, metric__in=list(metrics)).live()
+def _live_rows(tickets: Iterable[Ticket], metrics: Iterable[str]) -> QuerySet[SlaClock]:
+    return SlaClock.objects.filter(ticket__in=list(tickets), metric__in=list(metrics)).live()
 
 
-def _live(ticket: Ticket, metrics: Iterable[str]) -> list[SlaClock]:
+def _live(tickets: Iterable[Ticket], metrics: Iterable[str]) -> list[SlaClock]:
     """Locked, with their calendars."""
-    rows = _live_rows(ticket, metrics).select_related("calendar")
+    rows = _live_rows(tickets, metrics).select_related("calendar")
     return list(rows.select_for_update(of=("self",), no_key=True))
 
 
@@ -461,7 +465,7 @@ def _of_earlier_version(policy: SlaPolicy) -> QuerySet[SlaClock]:
 
 
 def _end(ticket: Ticket, metrics: Iterable[str], state: str, *, now: datetime) -> None:
-    for clock in _live(ticket, metrics):
+    for clock in _live([ticket], metrics):
         _breach_if_overdue(ticket, clock, now=now)
         _close(clock, state, now=now)
         if state == State.MET:
