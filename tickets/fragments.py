@@ -49,6 +49,7 @@ ICONS = {
     "merged": "merge",
     "unmerged": "split",
     "linked": "link",
+    "incident_changed": "siren",
     "sla_warning": "timer",
     "sla_breached": "triangle-alert",
     "survey_sent": "star",

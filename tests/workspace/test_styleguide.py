@@ -168,3 +168,18 @@ def test_line_chart_breaks_where_a_value_is_missing():
 def test_a_chart_without_values_says_so():
     assert charts.bar_chart([("a", None)], title="t")["empty"]
     assert charts.line_chart(["a"], [("n", [None])], title="t")["empty"]
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("/", "inbox"),
+        ("/tickets/7/", "inbox"),
+        ("/tickets/new/", "new"),
+        ("/notifications/", "notifications"),
+        ("/board/", "reports"),
+        ("/settings/hours/", "settings"),
+    ],
+)
+def test_the_rail_says_where_one_is(path: str, item: str) -> None:
+    assert ui.section_of(path) == item

@@ -318,9 +318,11 @@ def under(path: str, prefix: str) -> bool:
 @register.simple_tag
 def section_of(path: str) -> str:
     """Which item of the rail a page belongs to, by its address."""
-    first = str(path or "/").strip("/").split("/")[0]
+    first, *rest = str(path or "/").strip("/").split("/")
+    if first == "tickets" and rest[:1] == ["new"]:
+        return "new"
     first = "reports" if first == "board" else first
-    return first if first in ("customers", "reports", "settings", "simulator") else "inbox"
+    return first if first in ("customers", "notifications", "reports", "settings", "simulator") else "inbox"
 
 
 @register.filter
