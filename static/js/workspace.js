@@ -189,7 +189,7 @@ function showViewers(people) {
 
 function customerTyping(ticket, on) {
   const line = byId("typing-line");
-  if (!line) return;
+  if (!line || (!on && line.hidden)) return;
   const end = thread()?.isAtEnd;
   line.hidden = !on;
   line.querySelector("[data-words]").textContent = on ? phrase("customerTyping", { name: document.querySelector(`#head-${ticket} .thread-head p .truncate`)?.textContent ?? "" }) : "";

@@ -25,6 +25,7 @@ class TicketList extends HTMLElement {
   #held = new Map(); // rows that wait above the reader's place
   #unsettled = new Set(); // ids of rows that stay where they are for now
   #candidates = new Map(); // rows of which the server is asked whether this list holds them
+  #isAtTop = true;
   #pressed = null; // rows that came while a button was down: a click must find what it was begun on
   #after = null; // the row that followed the open one when that one left the list
 
@@ -37,9 +38,10 @@ class TicketList extends HTMLElement {
     this.addEventListener("pointerdown", (event) => this.#down(event));
     this.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); }); // it selects rows, not text
     this.addEventListener("pointerleave", () => this.#settleAll());
-    this.scroll.addEventListener("scroll", () => { if (this.#isAtTop) this.#release(); }, { passive: true });
+    this.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new MutationObserver(() => this.#grown()).observe(this.rows, { childList: true });
     this.#grown();
+    this.#scrolled();
   }
 
   get all() {
@@ -105,7 +107,7 @@ class TicketList extends HTMLElement {
     if (event.target.closest(".more-new")) {
       this.scroll.scrollTo({ top: 0 });
       this.#takePressed();
-      this.#release();
+      this.#scrolled();
       return;
     }
     const row = event.target.closest(".row");
@@ -219,8 +221,10 @@ class TicketList extends HTMLElement {
     this.#decorate(row);
   }
 
-  get #isAtTop() {
-    return this.scroll.scrollTop <= AT_TOP;
+  /** Kept, not asked for with every event: after a change of the page the answer costs a layout of all of it. */
+  #scrolled() {
+    this.#isAtTop = this.scroll.scrollTop <= AT_TOP;
+    if (this.#isAtTop) this.#release();
   }
 
   /** Whether its place is above what this reader sees. */
