@@ -56,7 +56,7 @@ class StaffingForm(forms.Form):
         initial=14,
         choices=[(7, _("7 days")), (14, _("14 days")), (30, _("30 days"))],
     )
-    people = forms.IntegerField(label=_("People more"), min_value=1, max_value=50, initial=2)
+    people = forms.IntegerField(label=_("Extra people"), min_value=1, max_value=50, initial=2)
     begins = forms.TimeField(label=_("From"), initial="10:00", widget=_time_input())
     ends = forms.TimeField(
         label=_("Until"),
