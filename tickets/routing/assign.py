@@ -8,7 +8,8 @@ of somebody who has gone, come back the same way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,12 +56,17 @@ def drain(*, now: datetime, limit: int = 500) -> int:
     """Pay what is owed: important customers and priorities first, then the next breach, then the longest wait.
 
     Waiting tickets for which somebody has room now are owed too, whether or not a wake-up came.
-    One drain decides at a time: who finds another at work leaves it to that one, which looks once more at its end.
+    One drain works at a time: who finds another at work leaves it to that one, which looks once more at its end.
     Once a team has nobody for a ticket, those of the same weight and more that have been through the rules already are
     put off together: a long queue costs little to look at. Returns how many decisions are new.
     """
+    with _alone() as alone:
+        return _drain(now=now, limit=limit) if alone else 0
+
+
+def _drain(*, now: datetime, limit: int) -> int:
     done, seen = 0, set[int]()
-    while len(seen) < limit and _alone():
+    while len(seen) < limit:
         _call_up(now=now)
         due = list(_due(now).exclude(pk__in=seen)[: min(ROUND, limit - len(seen))])
         if not due:
@@ -70,12 +76,18 @@ def drain(*, now: datetime, limit: int = 500) -> int:
     return done
 
 
-def _alone() -> bool:
-    """Whether no other drain is deciding; asked in a transaction, none will until its end. That spares work and waiting:
-    what holds under concurrency does not depend on it."""
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether no other drain is at work; none begins until the end then. That spares work and waiting: what holds under
+    concurrency does not depend on it. A session that dies lets it go."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('routing', 0))")
-        return bool(cursor.fetchone()[0])
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('routing', 0))")
+        alone = bool(cursor.fetchone()[0])
+        try:
+            yield alone
+        finally:
+            if alone:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended('routing', 0))")
 
 
 def _round(due: Iterable[tuple[int, int, int, bool]], *, now: datetime) -> int:
@@ -97,9 +109,7 @@ def _round(due: Iterable[tuple[int, int, int, bool]], *, now: datetime) -> int:
 def _pay(batch: list[int], full: Full, *, now: datetime) -> int:
     """Where one of several fails, they are decided one by one: it is put off, and never blocks those behind it."""
     try:
-        with transaction.atomic():
-            decisions = decide(batch, now=now, full=full) if batch and _alone() else []
-        return sum(decision.at == now for decision in decisions)
+        return sum(decision.at == now for decision in decide(batch, now=now, full=full)) if batch else 0
     except Exception as error:
         full.forget()
         if len(batch) > 1:
