@@ -8,9 +8,7 @@ import { startTimes } from "./lib/time.js";
 import { undoLast } from "./lib/toast.js";
 import { startTooltips } from "./lib/tooltip.js";
 import "./elements/command-palette.js";
-import "./elements/pane-splitter.js";
 import "./elements/select-menu.js";
-import "./elements/shortcut-sheet.js";
 import "./elements/ticket-composer.js";
 import "./elements/toast-region.js";
 
@@ -25,6 +23,8 @@ startTooltips(keys);
 labelControls();
 document.querySelector(".pages__nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");
+if (document.querySelector("shortcut-sheet")) import("./elements/shortcut-sheet.js");
+if (document.querySelector("pane-splitter")) import("./elements/pane-splitter.js");
 if (document.querySelector("code-block")) import("./elements/code-block.js");
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));
 navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // a private window may refuse it

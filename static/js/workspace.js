@@ -54,6 +54,7 @@ const feed = new Feed({
   build: banner.dataset.build,
   language,
   ticket: () => router.ticket,
+  attendance: () => import("./lib/attendance.js"),
   on: {
     event: happened,
     gone: lost,

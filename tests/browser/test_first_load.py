@@ -26,6 +26,8 @@ LATER = (
     "insert-menu.",
     "finding.",
     "uploading.",
+    "pane-splitter.",
+    "shortcut-sheet.",
 )  # import()ed when all is there
 
 

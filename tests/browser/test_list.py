@@ -267,7 +267,7 @@ def test_row_21_what_could_not_be_done_is_told_by_ticket(crew, screen, worker):
     _ara, bo, _cleo = queue(crew, "Ara", "Bo", "Cleo")
     page = screen(crew.agent, "/views/all/")
     late: list[Route] = []  # the script that shows what becomes of it, on a slow line
-    page.route("**/bulk-job.*js", late.append)
+    page.route("**/bulk-job.*js", lambda route: late.append(route))
     page.reload()
     expect(page.locator("#rows > .row")).to_have_count(3)
     Ticket.objects.filter(pk=bo.pk).update(status="closed", closed_at=timezone.now())  # nobody told this screen

@@ -3,8 +3,6 @@
  * and a fingerprint of the last minute tell whether anything was missed; applying an event twice changes nothing.
  */
 
-import { send } from "./request.js";
-
 const POLL_MS = 5000;
 const FORGET_MS = 180_000;
 const VIEW_MS = 15_000;
@@ -32,13 +30,12 @@ export class Feed {
   #heard = 0;
   #build = "";
   #view = { ticket: null, doing: "viewing" };
-  #told = { ticket: null, doing: "" }; // what was last said of the view without a socket
+  #elsewise = null; // what says the view where no socket does
   #polls = 0;
-  #screen = Math.random().toString(16).slice(2, 10).padEnd(8, "0");
 
-  /** `on`: {event, gone, resync, whisper, state(state), polled, newBuild, signedOut}; `ticket()` gives the open one. */
-  constructor({ url, after, build = "", language, on, ticket }) {
-    Object.assign(this, { url, after, language, on, ticket });
+  /** `on`: {event, gone, resync, whisper, state(state), polled, newBuild, signedOut}; `ticket()` gives the open one, `attendance()` lib/attendance.js. */
+  constructor({ url, after, build = "", language, on, ticket, attendance }) {
+    Object.assign(this, { url, after, language, on, ticket, attendance });
     this.#build = build;
   }
 
@@ -57,30 +54,15 @@ export class Feed {
     if (this.state === "live") return;
     if (!document.hidden) this.#attend();
     this.#polls += 1;
-    if (this.#polls % 3 === 0) this.on.polled();
+    if (this.#polls % 3 === 0) this.on.polled?.();
   }
 
   /** What the view says to a socket, where there is none; who else is there comes back. */
   async #attend() {
-    const { ticket, doing } = this.#view;
     if (this.#socket?.readyState === WebSocket.OPEN) return;
-    const before = this.#told.ticket === ticket ? this.#told.doing : "";
-    if (this.#told.ticket !== ticket) this.#withdraw();
-    if (!ticket) return;
-    this.#told = { ticket, doing };
-    const answer = await this.#tell("POST", ticket, { doing, before });
-    if (answer?.ok && this.#view.ticket === ticket) this.on.whisper("presence", { ticket, ...await answer.json() });
-  }
-
-  #withdraw() {
-    const { ticket, doing } = this.#told;
-    this.#told = { ticket: null, doing: "" };
-    if (ticket) this.#tell("DELETE", ticket, { before: doing });
-  }
-
-  #tell(method, ticket, words) {
-    const address = `/tickets/${ticket}/presence/?${new URLSearchParams({ screen: this.#screen, ...words })}`;
-    return send(method, address, { keepalive: true }).catch(() => null);
+    this.#elsewise ??= await this.attendance?.().catch(() => null);
+    const there = await this.#elsewise?.attend(this.#view);
+    if (there && this.#view.ticket === there.ticket) this.on.whisper("presence", there);
   }
 
   /** Something was just done: where no socket tells of it, look soon. */
@@ -117,7 +99,7 @@ export class Feed {
     socket.addEventListener("open", () => {
       this.#heard = Date.now();
       this.#say({ type: "hello", after: this.after, ticket: this.ticket() });
-      this.#withdraw(); // from here on the socket says it
+      this.#elsewise?.withdraw(); // from here on the socket says it
       if (this.#view.ticket) this.#renew();
     });
     socket.addEventListener("message", (message) => this.#hear(JSON.parse(message.data)));
