@@ -20,7 +20,7 @@ for (const part of document.querySelectorAll("[data-unhide] > [hidden]")) {
 
 function show(row, state, words) {
   if (state === "current") row.querySelector(".row__link").setAttribute("aria-current", "true");
-  else row.classList.add(`is-${state}`);
+  row.classList.add(state === "current" ? "is-open" : `is-${state}`);
   row.classList.toggle("has-draft", state === "draft");
   const slot = row.querySelector(`[data-slot="${state}"]`);
   if (slot) slot.textContent = words[state];

@@ -12,7 +12,7 @@ import { Desk } from "./lib/desk.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
 import { startMenus } from "./lib/menus.js";
-import { nodes, replace } from "./lib/nodes.js";
+import { nodes, painted, replace } from "./lib/nodes.js";
 import { phrase } from "./lib/phrases.js";
 import { act, send, text } from "./lib/request.js";
 import { Router } from "./lib/router.js";
@@ -251,6 +251,7 @@ document.addEventListener("ticket:closed", () => {
 document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
   const composer = document.querySelector("#composer-place ticket-composer");
   if (!composer) return;
+  byId("ticket").toggleAttribute("data-choice", Boolean(composer.querySelector(".composer[data-choice]"))); // of ways to the customer
   desk = new Desk(composer, {
     ticket,
     thread,
@@ -277,11 +278,13 @@ document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
 document.body.addEventListener("undone", () => feed.nudge());
 document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
 
-function arrived(ticket) {
+async function arrived(ticket) {
   list()?.current(ticket);
+  showWaiting();
+  await painted(); // what one reads first is seen first
+  if (router.ticket !== ticket) return;
   feed.view(ticket);
   labelControls(byId("ticket"));
-  showWaiting();
   markRead();
   later("prefetch", PREFETCH_MS, () => [1, -1].forEach((step) => router.cache.prefetch(list()?.idAt(step))));
   showPeople(ticket);

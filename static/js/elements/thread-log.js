@@ -25,7 +25,12 @@ class ThreadLog extends HTMLElement {
     this.#tidy();
     this.#unreadLine();
     this.#frames();
-    this.#follows = true;
+    queueMicrotask(() => this.#begin()); // one layout, of all that comes with it
+  }
+
+  /** At its end, or at what is new to this reader where that is further up. */
+  #begin() {
+    if (!this.isConnected) return;
     this.toEnd();
     const line = this.querySelector("#unread-line");
     const isAbove = line && line.getBoundingClientRect().top < this.scroll.getBoundingClientRect().top;

@@ -54,7 +54,7 @@ class TicketList extends HTMLElement {
 
   /** Ids of the rows: the open or highlighted one, else null. */
   get place() {
-    return this.rows.querySelector(".row:has([aria-current='true'])") ?? this.rows.querySelector(".row.is-cursor");
+    return this.rows.querySelector(".row.is-open") ?? this.rows.querySelector(".row.is-cursor");
   }
 
   idAt(step) {
@@ -83,14 +83,14 @@ class TicketList extends HTMLElement {
   /** Show which ticket is open; null for none. */
   current(id) {
     const row = this.row(id);
-    for (const other of this.rows.querySelectorAll(".row.is-cursor, .row:has(.row__link[aria-current])")) {
+    for (const other of this.rows.querySelectorAll(".row.is-cursor, .row.is-open")) {
       if (other === row) continue;
       other.querySelector(".row__link").removeAttribute("aria-current");
-      other.classList.remove("is-cursor");
+      other.classList.remove("is-cursor", "is-open");
     }
-    if (row && !row.matches(".is-cursor:has(.row__link[aria-current])")) { // asking where it stands costs a layout
+    if (row && !row.matches(".is-cursor.is-open")) { // asking where it stands costs a layout
       row.querySelector(".row__link").setAttribute("aria-current", "true");
-      row.classList.add("is-cursor");
+      row.classList.add("is-cursor", "is-open");
       row.scrollIntoView({ block: "nearest" });
     }
     if (row) this.#after = null;
@@ -236,7 +236,7 @@ class TicketList extends HTMLElement {
 
   /** The open row, and the one under the pointer or the focus, do not run away. */
   #stays(row) {
-    return Boolean(row.querySelector("[aria-current='true']")) || row.contains(document.activeElement) || (row.matches(":hover") && matchMedia("(hover: hover)").matches);
+    return row.matches(".is-open") || row.contains(document.activeElement) || (row.matches(":hover") && matchMedia("(hover: hover)").matches);
   }
 
   #settleAll() {
@@ -270,7 +270,7 @@ class TicketList extends HTMLElement {
 
   takeAway(row) {
     const id = idOf(row);
-    const isOpen = Boolean(row.querySelector("[aria-current='true']"));
+    const isOpen = row.matches(".is-open");
     if (isOpen) {
       const next = row.nextElementSibling?.matches(".row") ? row.nextElementSibling : row.previousElementSibling;
       this.#after = Number(next?.dataset.ticket) || null;

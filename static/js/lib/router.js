@@ -1,18 +1,12 @@
 /** Which list and which ticket are on the screen: real addresses, Back and Forward, swaps by id. */
 
-import { fill, fromTemplate, nodes, replace } from "./nodes.js";
+import { adopted, fill, fromTemplate, nodes, painted, replace, show } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { text } from "./request.js";
 import { TicketCache } from "./ticket-cache.js";
 import { toast } from "./toast.js";
 
 const byId = (id) => document.getElementById(id);
-
-/** After the next picture; at once where none is painted. */
-const painted = () => new Promise((resolve) => {
-  if (document.hidden) resolve();
-  else requestAnimationFrame(() => setTimeout(resolve));
-});
 
 export class Router {
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
@@ -66,7 +60,8 @@ export class Router {
     }
     if (mine !== this.#wanted) return false;
     if (push) history.pushState({}, "", this.addressOf(id));
-    this.#show(nodes(html));
+    this.#show(entry.parsed ? adopted(entry.parsed) : nodes(html));
+    entry.parsed = null;
     this.#pane("thread");
     await this.#complete(id, entry, mine);
     if (focus === "title") byId("ticket-title")?.focus({ preventScroll: true });
@@ -129,7 +124,7 @@ export class Router {
   }
 
   #show(fresh) {
-    for (const node of fresh) if (byId(node.id)) replace(byId(node.id), node);
+    for (const node of fresh) if (byId(node.id)) show(byId(node.id), node);
     document.title = byId("ticket").dataset.title;
     document.dispatchEvent(new CustomEvent("ticket:opened", { detail: { ticket: this.ticket } }));
   }

@@ -3,7 +3,10 @@
  * readable while there is no connection.
  */
 
+import { parsed } from "./nodes.js";
 import { text } from "./request.js";
+
+const idle = window.requestIdleCallback?.bind(window) ?? ((run) => setTimeout(run, 50));
 
 const KEPT = 20;
 const FRESH_MS = 60_000; // while events tell what changes
@@ -17,7 +20,7 @@ export class TicketCache {
     this.isLive = isLive;
   }
 
-  /** {thread, composer, customer}: promises of HTML. `ahead` marks a guess of ours. */
+  /** {thread, composer, customer}: promises of HTML, and `parsed`, the thread's where there was time. `ahead` marks a guess of ours. */
   get(id, { ahead = false } = {}) {
     const known = this.#entries.get(id);
     if (known && Date.now() - known.at < (this.isLive() ? FRESH_MS : STALE_MS)) {
@@ -40,7 +43,9 @@ export class TicketCache {
   }
 
   prefetch(id) {
-    if (id && !navigator.connection?.saveData) this.get(id, { ahead: true });
+    if (!id || navigator.connection?.saveData) return;
+    const entry = this.get(id, { ahead: true });
+    entry.thread.then((html) => idle(() => { entry.parsed ??= parsed(html); }), () => {});
   }
 
   #keep(id, entry) {
