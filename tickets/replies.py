@@ -6,51 +6,41 @@ Drafts live here too: until `send_at` a reply is a draft only, and its release i
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import actions, deeds, files, followers, identities, live, mentions, parts, reply_tokens, signatures
+from tickets import actions, deeds, followers, identities, live, mentions, reply_tokens, signatures, writing
 from tickets.access import tickets_for
 from tickets.channels import capabilities_of
-from tickets.contract import Capabilities
 from tickets.crash import crash_here
 from tickets.models import (
     Attachment,
     Channel,
-    DeliveryPart,
     Draft,
     Event,
     Identity,
     Message,
-    ReadMark,
     Route,
     Ticket,
 )
 from tickets.models.event import RULE, SYSTEM, by_agent
-from tickets.models.message import DeliveryState
 from tickets.models.ticket import lock_survivor
-from tickets.recipients import BadAddress, Recipients, of_route
+from tickets.recipients import Recipients
 from tickets.routing import assign as routing
 from tickets.sla import clocks
 from tickets.wake import wake
+from tickets.writing import Unreachable, sentence_of
 
 log = logging.getLogger(__name__)
 
 LONGEST_HOLD = timedelta(seconds=60)  # what waits longer is sent later on purpose
-LINK_LIFE = 30 * 86400  # seconds: of a file that goes as a link in the text
 AFTERWARDS = frozenset({"open", "pending", "on_hold", "solved"})  # statuses that "send and ..." may set
 
 
@@ -60,14 +50,6 @@ class Stale(Exception):
     def __init__(self, messages: list[Message]) -> None:
         super().__init__("the thread has moved on")
         self.messages = messages
-
-
-class Unreachable(Exception):
-    """The customer cannot be answered this way now. `code` is fixed; the text says what happened and what to do."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -154,13 +136,13 @@ def note(
     with transaction.atomic():
         locked = lock_survivor(ticket.pk)
         attachments = list(attachments)
-        if known := _posted(client_uuid, agent=agent, ticket=locked):
+        if known := writing.posted(client_uuid, agent=agent, ticket=locked):
             return known
         if not text.strip() and not attachments:
             raise ValueError("nothing to say")
         if unseen := _unseen(locked, agent=agent, seen_message_id=seen_message_id):
             raise Stale(unseen)
-        message = _write(
+        message = writing.write(
             locked,
             kind=Message.Kind.NOTE,
             author_type=Message.Author.AGENT,
@@ -170,95 +152,16 @@ def note(
             client_uuid=client_uuid,
             now=now,
         )
-        _attach(attachments, message, agent=agent)
+        writing.attach(attachments, message, agent=agent)
         locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
         locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
-        _has_read(agent, locked, message)
+        writing.has_read(agent, locked, message)
         if Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()[0]:
             tell_draft(agent_id=agent.pk, ticket_id=locked.pk)
         live.announce(locked.record("note_posted", by=by_agent(agent), now=now, message_id=message.pk))
         _tell_mentioned(locked, message, agent=agent, now=now)
         _carry_out(locked, then or {}, message=message, agent=agent, now=now)
         return message
-
-
-def forward(
-    ticket: Ticket,
-    *,
-    agent: Agent,
-    channel: Channel,
-    recipients: Recipients,
-    text: str,
-    quoting: Iterable[Message] = (),
-    client_uuid: UUID,
-    now: datetime,
-) -> Message:
-    """A mail to somebody else about this ticket, what was said quoted below, with its files. The same `client_uuid` gives
-    the same message.
-
-    The customer takes no part in it, and it answers nobody: no clock, no status, no assignee. What comes back is theirs
-    (`ingest`), and the next forward to the same address goes on with the same talk. Raises BadAddress for the customer's
-    own address or one of ours, Unreachable, and ValueError: nothing to say, a note or a foreign message to be quoted.
-    """
-    with transaction.atomic():
-        locked = lock_survivor(ticket.pk)
-        if known := _posted(client_uuid, agent=agent, ticket=locked):
-            return known
-        said = sorted(quoting, key=lambda message: message.pk)
-        spoken = (Message.Kind.PUBLIC, Message.Kind.SIDE)
-        if any(one.ticket_id not in locked.family_ids() or one.kind not in spoken or one.deleted_at for one in said):
-            raise ValueError("this cannot be forwarded")
-        if not text.strip() and not said:
-            raise ValueError("nothing to say")
-        used = _side_route_of(locked, channel, recipients, agent=agent, now=now)
-        capabilities = capabilities_of(channel.kind)
-        _check(channel, used.identity, None, capabilities, template=None, now=now)
-        talked = Message.objects.filter(route=used).exists()
-        subject = locked.subject or locked.brand.name
-        message = _write(
-            locked,
-            kind=Message.Kind.SIDE,
-            author_type=Message.Author.AGENT,
-            agent=agent,
-            author_name=agent.name,
-            text=text,
-            quoted_text="\n\n".join(_quoted(one, agent=agent) for one in said),
-            subject=f"{'Re' if talked else 'Fwd'}: {subject}"[:300],
-            signature=signatures.text_for(locked, agent=agent, now=now) if capabilities.signature else "",
-            route=used,
-            recipients=recipients,
-            client_uuid=client_uuid,
-            now=now,
-        )
-        stored = Attachment.objects.filter(message__in=said, state=Attachment.State.STORED).order_by("pk")
-        attachments = files.copies(stored, agent=agent)
-        _attach(attachments, message, agent=agent)
-        _queue_parts(message, used, attachments, capabilities, below=message.quoted_text)
-        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
-        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
-        _has_read(agent, locked, message)
-        live.announce(locked.record("message_forwarded", by=by_agent(agent), now=now, message_id=message.pk))
-        _wake_delivery(channel)
-        return message
-
-
-def forwardable(ticket: Ticket, *, most: int) -> list[Message]:
-    """What was said to or by the outside on this ticket and can be quoted, the latest first, with its files."""
-    spoken = Message.objects.filter(
-        ticket__in=ticket.family_ids(),
-        kind__in=[Message.Kind.PUBLIC, Message.Kind.SIDE],
-        deleted_at=None,
-        moved_to=None,
-    )
-    return list(spoken.select_related("agent", "customer").prefetch_related("attachments").order_by("-pk")[:most])
-
-
-def side_channels(ticket: Ticket) -> list[Channel]:
-    """The mailboxes of the ticket's brand from which one can write to somebody else; that of the conversation first."""
-    used = set(Route.objects.filter(ticket__in=ticket.family_ids()).values_list("channel", flat=True))
-    channels = Channel.objects.filter(brand=ticket.brand_id, active=True, disconnected_at=None).select_related("brand")
-    mail = [one for one in channels.order_by("id") if capabilities_of(one.kind).cc and capabilities_of(one.kind).begins]
-    return sorted(mail, key=lambda one: one.pk not in used)
 
 
 def automatic(
@@ -281,10 +184,10 @@ def automatic(
             return known
         used = _route_of(locked, route, now=now)
         capabilities = capabilities_of(used.channel.kind)
-        _check(used.channel, used.identity, used.window_expires_at, capabilities, template=None, now=now)
+        writing.check(used.channel, used.identity, used.window_expires_at, capabilities, template=None, now=now)
         if used.identity.failed_at:
             raise Unreachable("bad_address", sentence_of("bad_address"))
-        message = _write(
+        message = writing.write(
             locked,
             kind=Message.Kind.PUBLIC,
             author_type=Message.Author.BOT,
@@ -298,9 +201,9 @@ def automatic(
             now=now,
         )
         locked.save(update_fields=["last_seq"])
-        _queue_parts(message, used, [], capabilities)
+        writing.queue_parts(message, used, [], capabilities)
         live.announce(locked.record("automatic_message", by=SYSTEM, now=now, message_id=message.pk))
-        _wake_delivery(used.channel)
+        writing.wake_delivery(used.channel)
         return message
 
 
@@ -308,7 +211,7 @@ def automatic_note(ticket: Ticket, *, text: str, author: str, now: datetime) -> 
     """An internal note that nobody wrote: `author` names the rule. Marks no draft, changes no status, answers nothing."""
     with transaction.atomic():
         locked = lock_survivor(ticket.pk)
-        message = _write(
+        message = writing.write(
             locked,
             kind=Message.Kind.NOTE,
             author_type=Message.Author.BOT,
@@ -400,22 +303,6 @@ def way_again(message: Message, *, elsewhere: bool, now: datetime) -> RouteChoic
     others = [one for one in choices if one not in own]
     working = [one for one in (others if elsewhere else own + others) if one.reachable and not one.reason]
     return next(iter(working or own), None)
-
-
-def sentence_of(code: str) -> str:
-    """What is the matter with a way to reach the customer, and what to do, for the agent."""
-    return {
-        "window_closed": _("The time for free answers is over on this channel. Choose another channel."),
-        "template_only": _("The time for free answers is over. Send a template, or choose another channel."),
-        "opted_out": _("The customer does not want messages on this address. Choose another channel."),
-        "bad_address": _("Messages to this address came back. Check it, or choose another channel."),
-        "disconnected": _("This channel is disconnected. An administrator has to reconnect it."),
-        "off": _("This channel is switched off. Choose another channel."),
-        "waiting": _("An answer of yours waits here to be sent later. Send or cancel it first."),
-        "held_back": _("Your answer before this one was not sent: the thread has moved on. It is a draft again."),
-        "closed": _("This ticket is closed. Start a follow-up ticket."),
-        "blocked": _("This customer is blocked. Unblock the customer to answer."),
-    }.get(code, "")
 
 
 # drafts
@@ -540,7 +427,7 @@ def hold(
     _hurry(ticket, agent=agent, client_uuid=client_uuid, now=now)
     with transaction.atomic():
         locked = lock_survivor(ticket.pk)
-        if known := _posted(client_uuid, agent=agent, ticket=locked):
+        if known := writing.posted(client_uuid, agent=agent, ticket=locked):
             return known
         attachments = list(attachments)
         if not text.strip() and not attachments:
@@ -585,7 +472,9 @@ def schedule(draft: Draft, *, send_at: datetime, anyway: bool = False, now: date
         raise ValueError("nothing to send")
     route = Route.objects.select_related("channel", "identity").get(pk=draft.route_id)
     capabilities = capabilities_of(route.channel.kind)
-    _check(route.channel, route.identity, route.window_expires_at, capabilities, template=draft.template, now=now)
+    writing.check(
+        route.channel, route.identity, route.window_expires_at, capabilities, template=draft.template, now=now
+    )
     with transaction.atomic():
         if not Draft.objects.filter(pk=draft.pk, client_uuid=draft.client_uuid).update(
             send_at=send_at, send_anyway=anyway, stopped="", updated_at=now
@@ -711,7 +600,7 @@ def _post(
     now: datetime,
 ) -> Message:
     """Must hold the row lock of the ticket, a survivor."""
-    if known := _posted(client_uuid, agent=agent, ticket=ticket):
+    if known := writing.posted(client_uuid, agent=agent, ticket=ticket):
         return known
     status = then.get("status")
     if not text.strip() and not attachments and not template:
@@ -725,13 +614,13 @@ def _post(
         raise Stale(unseen)
     used = _route_of(ticket, route, now=now, agent=agent)
     capabilities = capabilities_of(used.channel.kind)
-    _check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
+    writing.check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
 
     signs = capabilities.signature and not template
 
     # An agent's opening message of a new ticket answers nobody; the next one counts (metrics.md 2.1).
     is_first_reply = ticket.first_reply_at is None and Message.objects.filter(ticket=ticket).public().exists()
-    message = _write(
+    message = writing.write(
         ticket,
         kind=Message.Kind.PUBLIC,
         author_type=Message.Author.AGENT,
@@ -746,8 +635,8 @@ def _post(
         client_uuid=client_uuid,
         now=now,
     )
-    _attach(attachments, message, agent=agent)
-    count = _queue_parts(message, used, attachments, capabilities, template=template)
+    writing.attach(attachments, message, agent=agent)
+    count = writing.queue_parts(message, used, attachments, capabilities, template=template)
     crash_here("reply.queued")
     by = by_agent(agent)
     events: list[Event | None] = [
@@ -793,11 +682,11 @@ def _post(
         clocks.status_changed(ticket, moved, now=now)
         routing.status_changed(ticket, now=now)
         events.append(moved)
-    _has_read(agent, ticket, message)
+    writing.has_read(agent, ticket, message)
     _retire_drafts(ticket, agent=agent, now=now)
     live.announce(*events)
     _carry_out(ticket, then, message=message, agent=agent, now=now)
-    _wake_delivery(used.channel)
+    writing.wake_delivery(used.channel)
     return message
 
 
@@ -842,13 +731,6 @@ def _survivor(ticket: Ticket) -> Ticket:
     while ticket.merged_into_id is not None:
         ticket = Ticket.objects.get(pk=ticket.merged_into_id)
     return ticket
-
-
-def _posted(client_uuid: UUID, *, agent: Agent, ticket: Ticket) -> Message | None:
-    message = Message.objects.filter(client_uuid=client_uuid).first()
-    if message and (message.agent_id != agent.pk or message.ticket_id not in ticket.family_ids()):
-        raise ValueError("this client_uuid belongs to another message")
-    return message
 
 
 def _unseen(ticket: Ticket, *, agent: Agent, seen_message_id: int | None) -> list[Message]:
@@ -906,48 +788,6 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
     return route
 
 
-def _side_route_of(ticket: Ticket, channel: Channel, recipients: Recipients, *, agent: Agent, now: datetime) -> Route:
-    """The way to somebody else; raises BadAddress where it would reach the customer, or come back to ourselves."""
-    if channel not in side_channels(ticket):
-        raise ValueError("this channel cannot forward this ticket")
-    family = ticket.family_ids()
-    everybody = [address.lower() for address in recipients.everybody]
-    ours = Channel.objects.filter(kind=channel.kind, address__in=everybody).values_list("address", flat=True)
-    if own := ours.first():
-        raise BadAddress(_("%(address)s is our own address.") % {"address": own})
-    customers = Q(customer=ticket.customer_id) | Q(routes__ticket__in=family, routes__side=False)
-    theirs = Identity.objects.filter(customers, kind="email", value__in=everybody).values_list("value", flat=True)
-    in_copy = Route.objects.filter(ticket__in=family, side=False, reply_address__in=everybody)
-    if taken := theirs.first() or in_copy.values_list("reply_address", flat=True).first():
-        raise BadAddress(_("%(address)s belongs to the customer. Reply instead of forwarding.") % {"address": taken})
-    by = by_agent(agent)
-    identity = identities.typed("email", recipients.to[0].lower(), name="", by=by, now=now)
-    if identity.customer.blocked:
-        raise Unreachable("blocked", sentence_of("blocked"))
-    route, _made = Route.objects.get_or_create(
-        ticket=ticket,
-        channel=channel,
-        identity=identity,
-        defaults={
-            "side": True,
-            "reply_token": reply_tokens.route_token(ticket, identity, channel),
-            "last_used_at": now,
-        },
-    )
-    Route.objects.filter(pk=route.pk).update(last_used_at=now)
-    return Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=route.pk)
-
-
-def _quoted(message: Message, *, agent: Agent) -> str:
-    """As mail programs quote what they forward."""
-    who = " ".join(filter(None, [message.author_name, f"<{message.author_address}>" if message.author_address else ""]))
-    when = date_format(message.created_at.astimezone(ZoneInfo(agent.time_zone)), "DATETIME_FORMAT")
-    facts = [(_("From"), who), (_("Sent at"), when), (_("Subject"), message.subject)]
-    lines = [f"{label}: {value}" for label, value in facts if value]
-    title = _("Forwarded message")
-    return "\n".join([f"---------- {title} ----------", *lines, "", message.text.strip()])
-
-
 def _better_known(
     channel: Channel, identity: Identity, identities: Iterable[Identity], choices: Iterable[RouteChoice]
 ) -> bool:
@@ -967,7 +807,7 @@ def _choice(
     channel: Channel, identity: Identity, route: Route | None, window: datetime | None, *, now: datetime
 ) -> RouteChoice:
     capabilities = capabilities_of(channel.kind)
-    reason = _obstacle(channel, identity, window, capabilities, now=now)
+    reason = writing.obstacle(channel, identity, window, capabilities, now=now)
     return RouteChoice(
         route=route,
         channel=channel,
@@ -979,152 +819,9 @@ def _choice(
     )
 
 
-def _obstacle(
-    channel: Channel, identity: Identity, window: datetime | None, capabilities: Capabilities, *, now: datetime
-) -> str:
-    """Why not, as a code. "template_only" and "bad_address" are warnings to an agent, not walls."""
-    if not channel.active:
-        return "off"
-    if channel.disconnected_at:
-        return "disconnected"
-    if identity.opted_out_at:
-        return "opted_out"
-    if capabilities.window_hours is not None and (window is None or window <= now):
-        return "template_only" if capabilities.templates else "window_closed"
-    return "bad_address" if identity.failed_at else ""
-
-
-def _check(
-    channel: Channel,
-    identity: Identity,
-    window: datetime | None,
-    capabilities: Capabilities,
-    *,
-    template: Mapping[str, Any] | None,
-    now: datetime,
-) -> None:
-    """Raises Unreachable when a part queued now could not go."""
-    if template and not capabilities.templates:
-        raise ValueError("this channel has no templates")
-    obstacle = _obstacle(channel, identity, window, capabilities, now=now)
-    if obstacle == "template_only" and template:
-        obstacle = ""
-    if obstacle not in ("", "bad_address"):
-        raise Unreachable(obstacle, sentence_of(obstacle))
-
-
-def _write(
-    ticket: Ticket,
-    *,
-    kind: str,
-    route: Route | None = None,
-    recipients: Recipients | None = None,
-    alone: bool = False,
-    now: datetime,
-    **columns: Any,
-) -> Message:
-    """The next message of the ticket, to the customer `alone` or to all who take part. Must hold its row lock; the caller
-    saves `last_seq` with what else it changes."""
-    ticket.last_seq += 1
-    if route is not None:
-        capabilities = capabilities_of(route.channel.kind)
-        whom = (capabilities.cc and recipients) or of_route(route)
-        to, cc = list(whom.to), list(whom.cc) if capabilities.cc else []
-        if recipients and capabilities.cc:
-            # Who was added takes part from now on, and who was left out does no longer.
-            route.cc = [one[:254] for one in (*to, *cc) if one.lower() != of_route(route).to[0].lower()]
-            route.save(update_fields=["cc"])
-        columns |= {
-            "route": route,
-            "channel": route.channel,
-            "author_address": route.channel.address,
-            "to": to,
-            "cc": [] if alone else cc,
-            "subject": columns.get("subject") or (_subject(ticket, route.channel) if capabilities.subject else ""),
-            "state": DeliveryState.QUEUED,
-            "state_at": now,
-        }
-    return Message.objects.create(
-        ticket=ticket,
-        seq=ticket.last_seq,
-        direction=Message.Direction.OUT,
-        kind=kind,
-        language=ticket.language,
-        created_at=now,
-        **columns,
-    )
-
-
-def _subject(ticket: Ticket, channel: Channel) -> str:
-    subject = ticket.subject or ticket.brand.name
-    # "Re:" answers a mail of theirs; to a customer who wrote by chat so far, ours is the first.
-    said = Message.objects.filter(ticket=ticket, channel=channel, direction=Message.Direction.IN)
-    is_first = not said.public().exists()
-    return (subject if is_first or subject.lower().startswith("re:") else f"Re: {subject}")[:300]
-
-
-def _attach(attachments: list[Attachment], message: Message, *, agent: Agent) -> None:
-    ids = [attachment.pk for attachment in attachments]
-    taken = Attachment.objects.filter(pk__in=ids, message__isnull=True, uploaded_by=agent).update(message=message)
-    if taken != len(set(ids)) or len(set(ids)) != len(ids):
-        raise ValueError("an attachment is not there, or not the author's to send")
-
-
 def _in_order(attachment_ids: list[int]) -> list[Attachment]:
     found = Attachment.objects.in_bulk(attachment_ids)
     return [found[pk] for pk in attachment_ids if pk in found]
-
-
-def _queue_parts(
-    message: Message,
-    route: Route,
-    attachments: list[Attachment],
-    capabilities: Capabilities,
-    *,
-    template: Mapping[str, Any] | None = None,
-    below: str = "",
-) -> int:
-    """Cut the answer by what the provider takes; `below` stands under everything. Every id is fixed here, before the first attempt."""
-    taken = [item for item in attachments if parts.takes(item, capabilities)]
-    linked = [item for item in attachments if not parts.takes(item, capabilities)]
-    links = [f"{item.name}: {files.signed_url(item, seconds=LINK_LIFE)}" for item in linked]
-    text = "\n\n".join(filter(None, [message.text.strip(), "\n".join(links)]))
-    if message.signature:
-        text += signatures.DELIMITER + message.signature
-    text = "\n\n".join(filter(None, [text, below]))
-    pieces = [parts.Piece(message.text, ())] if template else parts.cut(text, taken, capabilities)
-    domain = (
-        route.channel.brand.domain or route.channel.address.rpartition("@")[2] or urlsplit(settings.SITE_URL).hostname
-    )
-    DeliveryPart.objects.bulk_create(
-        DeliveryPart(
-            message=message,
-            n=n,
-            channel=route.channel,
-            ticket=message.ticket,
-            text=piece.text,
-            created_at=message.created_at,
-            next_attempt_at=message.created_at,
-            attachment_ids=[item.pk for item in piece.files],
-            rfc_message_id=(
-                reply_tokens.message_id_for(route.reply_token, secrets.token_hex(8), str(domain))
-                if capabilities.subject
-                else ""
-            ),
-        )
-        for n, piece in enumerate(pieces)
-    )
-    return len(pieces)
-
-
-def _has_read(agent: Agent, ticket: Ticket, message: Message) -> None:
-    """In one statement: this stands on the way of every answer."""
-    ReadMark.objects.bulk_create(
-        [ReadMark(agent=agent, ticket=ticket, message_id=message.pk, at=message.created_at)],
-        update_conflicts=True,
-        unique_fields=["agent", "ticket"],
-        update_fields=["message_id"],  # not when: it may have left long after they looked
-    )
 
 
 def _retire_drafts(ticket: Ticket, *, agent: Agent, now: datetime) -> None:
@@ -1143,7 +840,3 @@ def _retire_drafts(ticket: Ticket, *, agent: Agent, now: datetime) -> None:
     if overtaken:
         Draft.objects.filter(pk__in=overtaken).update(stopped="newer_message", send_at=None, updated_at=now)
         _tell_stopped(overtaken)
-
-
-def _wake_delivery(channel: Channel) -> None:
-    wake("tickets.tasks.deliver", queue=f"outbound.{channel.kind}", kind=channel.kind)

@@ -11,7 +11,7 @@ from django.core.files.base import ContentFile
 
 from agents.models import Calendar
 from tests.workspace import scene
-from tickets import actions, delivery, files, identities, notifications, notifying, replies
+from tickets import actions, delivery, files, identities, notifications, notifying, replies, side_conversations
 from tickets.models import (
     Attachment,
     DeliveryPart,
@@ -46,7 +46,7 @@ def ticket(asked) -> Ticket:
 def forward(
     ticket: Ticket, cast: Any, *, now: Any, to: str = "desk@courier.example", cc: tuple[str, ...] = (), **more: Any
 ) -> Message:
-    return replies.forward(
+    return side_conversations.forward(
         ticket,
         **{
             "agent": cast.agent,

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from agents.models import Agent
-from tickets import actions, fragments, recipients, replies
+from tickets import actions, fragments, recipients, replies, side_conversations
 from tickets.access import message_for, thread_for
 from tickets.models import Message, Ticket
 from tickets.models.event import by_agent
@@ -36,7 +36,7 @@ def forwards_of(request: HttpRequest, pk: int) -> HttpResponse:
         return render(
             request, "workspace/forward.html", {"ticket": ticket}, status=200 if request.method == "GET" else 403
         )
-    offered = replies.forwardable(ticket, most=OFFERED)
+    offered = side_conversations.forwardable(ticket, most=OFFERED)
     if request.method == "GET":
         return _dialog(request, ticket, offered, _first(request, agent, offered))
     written: dict[str, Any] = {
@@ -75,12 +75,12 @@ def _first(request: HttpRequest, agent: Agent, offered: list[Message]) -> dict[s
 
 def _send(ticket: Ticket, agent: Agent, offered: list[Message], written: dict[str, Any]) -> None:
     now = timezone.now()
-    channels = replies.side_channels(ticket)
+    channels = side_conversations.channels_for(ticket)
     channel = next((one for one in channels if str(one.pk) == written["channel"]), None) or next(iter(channels), None)
     if channel is None:
         raise replies.Unreachable("off", _("There is no mailbox from which this ticket could be forwarded."))
     to, cc = (recipients.split(written[name][:LONGEST_LIST]) for name in ("to", "cc"))
-    replies.forward(
+    side_conversations.forward(
         ticket,
         agent=agent,
         channel=channel,
@@ -97,7 +97,7 @@ def _send(ticket: Ticket, agent: Agent, offered: list[Message], written: dict[st
 def _dialog(
     request: HttpRequest, ticket: Ticket, offered: list[Message], written: dict[str, Any], *, problem: str = ""
 ) -> HttpResponse:
-    channels = replies.side_channels(ticket)
+    channels = side_conversations.channels_for(ticket)
     context = {
         "ticket": ticket,
         "may_reply": True,
