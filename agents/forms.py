@@ -10,7 +10,6 @@ from zoneinfo import available_timezones
 from babel import Locale
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
@@ -37,16 +36,21 @@ def zones() -> list[tuple[str, str]]:
     ]
 
 
+def _reading() -> Locale:
+    """The language of whoever reads this page."""
+    return Locale.parse(get_language() or "en", sep="-")
+
+
 def country_name(code: str) -> str:
     """In the reader's language."""
-    return str(Locale.parse(get_language() or "en", sep="-").territories.get(code, code))
+    return str(_reading().territories.get(code, code))
 
 
 def countries() -> list[tuple[str, str]]:
     """Two-letter code and name of the countries whose public holidays are known, in the reader's language."""
     from holidays import list_supported_countries  # a slow import, for this form alone
 
-    names = Locale.parse(get_language() or "en", sep="-").territories
+    names = _reading().territories
     return sorted(
         ((code, names.get(code, code)) for code in list_supported_countries(include_aliases=False)),
         key=lambda country: (country[0] not in COMMON_COUNTRIES, country[1]),
@@ -247,9 +251,10 @@ class CalendarForm(forms.ModelForm):
         return [self[f"day_{day}"] for day in range(7)]
 
     @property
-    def week(self) -> list[tuple[Any, Any]]:
-        """(field, its day in short) for the head of a table."""
-        return [(field, WEEKDAYS_ABBR[day]) for day, field in enumerate(self.days)]
+    def week(self) -> list[tuple[Any, str]]:
+        """(field, its day in short, "월" or "Mon") for the head of a table."""
+        short = _reading().days["stand-alone"]["abbreviated"]
+        return [(field, short[day]) for day, field in enumerate(self.days)]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

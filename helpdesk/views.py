@@ -60,7 +60,7 @@ def offline(request: HttpRequest) -> HttpResponse:
 def service_worker(request: HttpRequest) -> HttpResponse:
     """The worker of the installable app, at the root, so that it stands before every page. Another shell, another name."""
     address = reverse("offline")
-    shell = [address, static("css/app.css"), static("icon.svg")]
+    shell = [address, static("css/app.css"), static("css/pages/entrance.css"), static("icon.svg")]
     version = hashlib.sha256("".join([*shell, render_to_string("helpdesk/offline.html")]).encode()).hexdigest()[:12]
     facts = {"NAME": f"shell-{version}", "OFFLINE": address, "SHELL": shell}
     head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in facts.items())

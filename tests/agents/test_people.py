@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
+from agents.forms import CalendarForm
 from agents.models import Agent, AuditEntry, Skill
 from tests.cast import Cast, assemble, make_agent
 
@@ -121,3 +123,9 @@ def test_a_team_says_who_helps_and_how_long_offers_stand(people: Cast) -> None:
 def test_a_team_is_not_its_own_overflow(people: Cast) -> None:
     fields = {"name": "Support", "overflow": people.support.pk}
     assert signed_in(people.admin).post(f"/settings/teams/{people.support.pk}/", fields).status_code == 422
+
+
+@pytest.mark.parametrize(("language", "short"), [("ko", "월화수목금토일"), ("en", "MonTueWedThuFriSatSun")])
+def test_the_week_is_headed_by_short_days(language: str, short: str) -> None:
+    with translation.override(language):
+        assert "".join(day for _field, day in CalendarForm().week) == short
