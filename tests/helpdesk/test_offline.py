@@ -67,7 +67,7 @@ def test_without_a_network_one_page_says_so_and_no_ticket_is_kept(browser, brows
         """async () => (await Promise.all((await caches.keys()).map(async (name) =>
              (await (await caches.open(name)).keys()).map((request) => new URL(request.url).pathname)))).flat()"""
     )
-    assert len(kept) == 3 and "/offline/" in kept and not [path for path in kept if "ticket" in path]
+    assert len(kept) == 4 and "/offline/" in kept and not [path for path in kept if "ticket" in path]
     context.set_offline(True)
     page.goto(f"{live_server}/reports/")
     expect(page.locator("h1")).to_have_text("You are offline")
