@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import connection, transaction
@@ -67,12 +68,14 @@ def drain(*, now: datetime, limit: int = 500) -> int:
 def _drain(*, now: datetime, limit: int) -> int:
     done, seen = 0, set[int]()
     while len(seen) < limit:
+        began = monotonic()
         _call_up(now=now)
         due = list(_due(now).exclude(pk__in=seen)[: min(ROUND, limit - len(seen))])
         if not due:
             break
         seen.update(row[0] for row in due)
         done += _round(due, now=now)
+        now += timedelta(seconds=monotonic() - began)  # what has come meanwhile takes its place in the order
     return done
 
 
