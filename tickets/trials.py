@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 
-from django.db import OperationalError
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, InternalError, OperationalError
 from django.db.models import F
 
 from agents.models import Agent
@@ -57,9 +58,11 @@ def work_off(kind: type[Trial], batch: Callable[[int, datetime], int], *, now: d
 def stumbled(kind: type[Trial], pk: int, error: Exception, *, now: datetime) -> None:
     """What the database broke off is tried again with the next sweep, a few times. Anything else would happen again: it
     ends, and its author reads why."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        raise error  # the task's time is over; the trial goes on with the next one
     it = kind._default_manager.filter(pk=pk, finished_at__isnull=True)
     it.update(failures=F("failures") + 1)
-    if isinstance(error, OperationalError):
+    if isinstance(error, (OperationalError, InternalError, InterfaceError)):  # InternalError: its time limit too
         it.filter(failures__gte=FAILURES).update(finished_at=now, problem=Trial.Problem.DATABASE)
     else:
         it.update(finished_at=now, problem=Trial.Problem.DATA)

@@ -16,6 +16,7 @@ from tests import cast
 from tests.cast import Cast
 from tickets import actions
 from tickets.models import (
+    Channel,
     Customer,
     Event,
     Message,
@@ -284,6 +285,51 @@ def test_each_of_a_batch_counts_for_those_behind_it_and_says_so(people: Cast) ->
     assert {told["skipped"] for told in decisions[-1].candidates} == {"at_capacity"}
 
 
+def test_what_a_rule_gives_counts_from_its_turn_on(people: Cast) -> None:
+    """A rule that names a person minds no capacity; those before it in the order do not wait for it."""
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=1)
+    come_online(people.agent)
+    named = [{"do": "agent", "agent": people.agent.pk}]
+    Rule.objects.create(
+        name="Named", actions=named, conditions={"all": [{"field": "text", "op": "contains", "value": ["mine"]}]}
+    )
+    first = new_ticket(people, team=people.support)
+    named_one = new_ticket(people, team=people.support, text="mine", at=NOW + timedelta(seconds=1))
+    third = new_ticket(people, team=people.support, at=NOW + timedelta(seconds=2))
+    assert assign.drain(now=NOW + timedelta(seconds=3)) == 3
+    outcomes = [one.routing_decisions.get().outcome for one in (first, named_one, third)]
+    assert outcomes == ["assigned", "kept", "queued"]
+
+
+def test_a_message_that_was_seen_is_not_answered_by_rules_once_more(people: Cast) -> None:
+    """It came while the round was under way, and its decision has seen it."""
+    Rule.objects.create(name="Again", when="customer_replied", actions=[{"do": "tags", "add": ["again"]}])
+    ticket = new_ticket(people, team=people.support)
+    assign.assign(ticket.pk, now=NOW)
+    wrote, later = NOW + timedelta(seconds=61), NOW + timedelta(minutes=5)
+    Ticket.objects.filter(pk=ticket.pk).update(last_message_at=wrote)
+    for now in (NOW + timedelta(seconds=60), later):
+        Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=now)
+        assign.assign(ticket.pk, now=now)
+    triggers = ticket.routing_decisions.order_by("id").values_list("trigger", flat=True)
+    assert list(triggers).count("customer_replied") == 1
+
+
+def test_a_ticket_that_had_no_team_is_not_put_off_with_those_of_a_full_one(people: Cast) -> None:
+    Channel.objects.filter(pk=people.sms.pk).update(team=None)
+    ticket = new_ticket(people)
+    first = assign.assign(ticket.pk, now=NOW)
+    assert first is not None and first.outcome == "no_team"
+    Channel.objects.filter(pk=people.sms.pk).update(team=people.support)
+    later = NOW + timedelta(minutes=5)
+    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=later)
+    new_ticket(people, team=people.support, priority=4)
+    assign.drain(now=later)
+    ticket.refresh_from_db()
+    assert ticket.team == people.support
+    assert ticket.routing_decisions.latest("id").outcome == "queued"
+
+
 def test_a_batch_is_written_whole_or_not_at_all(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     come_online(people.agent)
     tickets = [new_ticket(people, team=people.support) for _n in range(3)]
@@ -313,6 +359,23 @@ def test_a_drain_leaves_it_to_the_one_that_is_at_work(people: Cast) -> None:
     finally:
         other.close()
     assert assign.drain(now=NOW) == 1
+
+
+def test_what_comes_at_the_end_of_a_drain_waits_for_no_other_one(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own wake-up found the drain still at work, and left."""
+    come_online(people.agent)
+    rounds, late = assign._rounds, list[Ticket]()
+
+    def and_then_one_more(seen: set[int], **asked: Any) -> int:
+        done = rounds(seen, **asked)
+        if not late:
+            late.append(new_ticket(people, team=people.support))
+        return done
+
+    monkeypatch.setattr(assign, "_rounds", and_then_one_more)
+    new_ticket(people, team=people.support)
+    assert assign.drain(now=NOW) == 2
+    assert late[0].routing_decisions.get().outcome == "assigned"
 
 
 def test_many_cost_few_statements_each(people: Cast) -> None:

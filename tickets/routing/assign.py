@@ -8,13 +8,13 @@ of somebody who has gone, come back the same way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 
@@ -57,40 +57,63 @@ def drain(*, now: datetime, limit: int = 500) -> int:
     """Pay what is owed: important customers and priorities first, then the next breach, then the longest wait.
 
     Waiting tickets for which somebody has room now are owed too, whether or not a wake-up came.
-    One drain works at a time: who finds another at work leaves it to that one, which looks once more at its end.
+    One drain works at a time: who finds another at work leaves it to that one, which looks once more when it has ended.
     Once a team has nobody for a ticket, those of the same weight and more that have been through the rules already are
     put off together: a long queue costs little to look at. Returns how many decisions are new.
     """
-    with _alone() as alone:
-        return _drain(now=now, limit=limit) if alone else 0
+    began, done, seen = monotonic(), 0, set[int]()
+
+    def passed() -> datetime:
+        return now + timedelta(seconds=monotonic() - began)
+
+    moment, is_owed = now, True
+    while is_owed and len(seen) < limit:
+        with _alone() as alone:
+            if not alone:
+                break
+            done += _rounds(seen, now=moment, clock=passed, limit=limit)
+        moment = passed()
+        is_owed = _due(moment).exclude(pk__in=seen).exists()  # it came while this one was at its end
+    return done
 
 
-def _drain(*, now: datetime, limit: int) -> int:
-    done, seen = 0, set[int]()
+def _rounds(seen: set[int], *, now: datetime, clock: Callable[[], datetime], limit: int) -> int:
+    """Until nothing is owed, or `limit` tickets are `seen`. What comes meanwhile takes its place in the order."""
+    done = 0
     while len(seen) < limit:
-        began = monotonic()
         _call_up(now=now)
         due = list(_due(now).exclude(pk__in=seen)[: min(ROUND, limit - len(seen))])
         if not due:
             break
         seen.update(row[0] for row in due)
         done += _round(due, now=now)
-        now += timedelta(seconds=monotonic() - began)  # what has come meanwhile takes its place in the order
+        now = clock()
     return done
 
 
 @contextmanager
 def _alone() -> Iterator[bool]:
     """Whether no other drain is at work; none begins until the end then. That spares work and waiting: what holds under
-    concurrency does not depend on it. A session that dies lets it go."""
+    concurrency does not depend on it. A session that dies lets it go, and so does one that stands still between two
+    statements for half a minute: its host is gone."""
     with connection.cursor() as cursor:
+        cursor.execute("SET idle_session_timeout = '30s'")
         cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('routing', 0))")
         alone = bool(cursor.fetchone()[0])
-        try:
-            yield alone
-        finally:
+    try:
+        yield alone
+    finally:
+        _let_others(alone=alone)
+
+
+def _let_others(*, alone: bool) -> None:
+    try:
+        with connection.cursor() as cursor:  # of another session, if the first one broke
             if alone:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended('routing', 0))")
+            cursor.execute("RESET idle_session_timeout")
+    except Error:
+        connection.close()  # a session that is gone holds no lock
 
 
 def _round(due: Iterable[tuple[int, int, int, bool]], *, now: datetime) -> int:
@@ -112,7 +135,7 @@ def _round(due: Iterable[tuple[int, int, int, bool]], *, now: datetime) -> int:
 def _pay(batch: list[int], full: Full, *, now: datetime) -> int:
     """Where one of several fails, they are decided one by one: it is put off, and never blocks those behind it."""
     try:
-        return sum(decision.at == now for decision in decide(batch, now=now, full=full)) if batch else 0
+        return sum(decision.at >= now for decision in decide(batch, now=now, full=full)) if batch else 0
     except Exception as error:
         full.forget()
         if len(batch) > 1:

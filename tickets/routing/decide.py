@@ -76,7 +76,7 @@ def decide(ticket_ids: Sequence[int], *, now: datetime, full: Full) -> list[Rout
     with together():
         cases = [_begun(ticket, former, book, now=now) for ticket, former in _owed(ticket_ids, now=now)]
         rules.count(((case.ticket, case.decision.rules) for case in cases), now=now)
-        desk = _Desk([case for case in cases if case.team_to_ask], now=now)
+        desk = _Desk(cases, now=now)
         decided = list[_Case]()
         for case in cases:
             if case.came_to_nobody and full.for_weight(case.decision.team_id or 0, case.weight):
@@ -98,6 +98,7 @@ class _Case:
     ticket: Ticket
     former: RoutingDecision | None
     decision: RoutingDecision
+    given_by_rule: bool = False  # this time
 
     @property
     def team_to_ask(self) -> Team | None:
@@ -106,7 +107,9 @@ class _Case:
     @property
     def came_to_nobody(self) -> bool:
         """It has been through the rules, and nothing else has happened since."""
-        return self.former is not None and not self.decision.rules and self.team_to_ask is not None
+        former, decision = self.former, self.decision
+        waited = former is not None and (former.outcome, former.team_id) == (Outcome.QUEUED, decision.team_id)
+        return waited and not decision.rules and self.team_to_ask is not None
 
     @property
     def was_changed(self) -> bool:
@@ -140,17 +143,18 @@ def _owed(ticket_ids: Sequence[int], *, now: datetime) -> list[tuple[Ticket, Rou
 
 
 def _begun(ticket: Ticket, former: RoutingDecision | None, book: rules.Book, *, now: datetime) -> _Case:
-    trigger = _trigger(ticket, former)
+    trigger, held_by = _trigger(ticket, former), ticket.assignee_id
     trace: list[dict[str, Any]] = []
     if trigger in Rule.When.values:
         trace = rules.run(ticket, when=trigger, now=now, book=book)
     team = ticket.team or (ticket.first_channel.team if ticket.first_channel else None)
-    decision = RoutingDecision(ticket=ticket, trigger=trigger, rules=trace, team=team, at=now)
+    at = max(now, ticket.last_message_at or now)  # what it has seen is not seen once more
+    decision = RoutingDecision(ticket=ticket, trigger=trigger, rules=trace, team=team, at=at)
     if ticket.assignee_id:
         decision.outcome, decision.agent = Outcome.KEPT, ticket.assignee
     elif team is None:
         decision.outcome = Outcome.NO_TEAM
-    return _Case(ticket, former, decision)
+    return _Case(ticket, former, decision, given_by_rule=ticket.assignee_id not in (None, held_by))
 
 
 def _trigger(ticket: Ticket, former: RoutingDecision | None) -> str:
@@ -169,9 +173,10 @@ class _Desk:
     def __init__(self, cases: Sequence[_Case], *, now: datetime) -> None:
         self._cases, self._now = cases, now
         self._lines: dict[int, _Line] = {}
-        tickets = [case.ticket for case in cases]
+        tickets = [case.ticket for case in cases if case.team_to_ask]
         self._needs = people.needs_of(tickets, now=now)
-        self._staff = people.Staff(self._teams(), tickets, now=now)
+        given = [case.ticket for case in cases if case.given_by_rule]  # they count from their turn on
+        self._staff = people.Staff(self._teams(), tickets, without=given, now=now)
 
     def _teams(self) -> set[int]:
         asked = [(case, team) for case in self._cases if (team := case.team_to_ask)]
@@ -182,6 +187,8 @@ class _Desk:
         """Choose for one that has no outcome yet, and let it count for those that follow."""
         ticket, decision, team = case.ticket, case.decision, case.team_to_ask
         if team is None:
+            if case.given_by_rule and ticket.assignee_id:
+                self._staff.fill(ticket, ticket.assignee_id)
             return
         there = self._staff.considered(ticket, team=team, with_overflow=case.is_overdue(team, now=self._now))
         needs = self._needs.get(ticket.pk, [])

@@ -34,9 +34,12 @@ def weight_of(ticket: Ticket) -> int:
 
 
 class Staff:
-    """The members of some teams, their rows locked until the commit. What is given to them meanwhile counts at once."""
+    """The members of some teams, their rows locked until the commit. What is given to them meanwhile counts at once;
+    `without` does not count yet."""
 
-    def __init__(self, teams: Iterable[int], tickets: Iterable[Ticket], *, now: datetime) -> None:
+    def __init__(
+        self, teams: Iterable[int], tickets: Iterable[Ticket], *, without: Iterable[Ticket] = (), now: datetime
+    ) -> None:
         members = Agent.objects.filter(memberships__team__in=teams, is_bot=False).distinct().order_by("id").values("pk")
         locked = list(
             Agent.objects.filter(pk__in=members)
@@ -50,7 +53,7 @@ class Staff:
         self._teams = {agent.pk: {one.team_id for one in agent.memberships.all()} for agent in locked}
         self._skills = {agent.pk: {one.skill_id: one.level for one in agent.skills.all()} for agent in locked}
         self._absent = {agent.pk: _absent(agent, now=now) for agent in locked}
-        self._loads = _loads(locked)
+        self._loads = _loads(locked, without=without)
         self._given = {pk: newest or 0 for pk, newest in _last_given(locked).items()}
         passed = RoutingDecision.objects.filter(
             ticket__in=tickets, outcome=RoutingDecision.Outcome.ASSIGNED, at__gt=now - HAD_IT
@@ -81,9 +84,13 @@ class Staff:
     def give(self, ticket: Ticket, agent_id: int) -> Agent:
         """Let the ticket count as theirs, and as the latest that was given to anybody."""
         self._given[agent_id] = max(self._given.values(), default=0) + 1
+        self.fill(ticket, agent_id)
+        return self.agents[agent_id]
+
+    def fill(self, ticket: Ticket, agent_id: int) -> None:
+        """Let the ticket take the place that it needs, as `_loads` counts it."""
         if ticket.status in WORKED_ON and ticket.snoozed_until is None:
             self._loads[agent_id] += ticket.last_channel.weight if ticket.last_channel else PLACE
-        return self.agents[agent_id]
 
 
 @dataclass
@@ -163,9 +170,10 @@ def _absent(agent: Agent, *, now: datetime) -> str:
     return "off_shift" if agent.shift and not hours.is_open(agent.shift.hours(), now) else ""
 
 
-def _loads(agents: Iterable[Agent]) -> dict[int, int]:
+def _loads(agents: Iterable[Agent], *, without: Iterable[Ticket] = ()) -> dict[int, int]:
     """What fills the capacity of each, in hundredths of a place. Reads open tickets only, by their index."""
     open_now = Ticket.objects.survivors().filter(assignee__in=agents, status__in=WORKED_ON, snoozed_until__isnull=True)
+    open_now = open_now.exclude(pk__in=[ticket.pk for ticket in without])
     weights = dict(Channel.objects.values_list("pk", "weight"))
     loads: dict[int, int] = defaultdict(int)
     counted = open_now.order_by().values_list("assignee", "last_channel").annotate(n=Count("pk"))
