@@ -90,7 +90,7 @@ class AgentSocket(AsyncWebsocketConsumer):
         self._minute = time.monotonic()
         hub = live.hub()
         hub.add(self)  # before anything is read, so that nothing falls in between
-        self.agent, self.visibility = await hub.ask(_arrive, user.pk)
+        self.agent, self.visibility = await hub.ask(arrive, user.pk)
         hub.keepers.add(keep)
         await self.accept()
 
@@ -226,7 +226,7 @@ def _standing(ids: set[int], keys: set[str]) -> tuple[dict[int, tuple[Agent, Vis
     return standing, set(sessions.values_list("session_key", flat=True))
 
 
-def _arrive(agent_id: int) -> tuple[Agent, Visibility]:
+def arrive(agent_id: int) -> tuple[Agent, Visibility]:
     """They are at work; when nobody had heard of them for a while, the queue is looked at."""
     now = timezone.now()
     agent = Agent.objects.get(pk=agent_id)

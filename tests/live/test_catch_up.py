@@ -8,6 +8,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from agents import presence
+from agents.models import Agent
 from tests import cast as people
 from tests.workspace import scene
 from tickets import live
@@ -123,3 +125,17 @@ def test_the_missed_events_can_be_had_by_get(cast, client):
     assert {event["ticket"] for event in answer["events"]} == {ticket.pk} and not answer["resync"]
     client.force_login(cast.outsider, backend="django.contrib.auth.backends.ModelBackend")
     assert client.get(f"/live/?after=0&ticket={ticket.pk}").json()["events"] == []
+
+
+def test_who_asks_without_a_socket_is_at_work(cast, client):
+    """As a socket's heartbeat says it: else they would get no tickets, and lose those that they have."""
+    now = timezone.now()
+    Agent.objects.filter(pk=cast.agent.pk).update(presence="online", seen_at=now - timedelta(hours=1))
+    client.force_login(cast.agent, backend="django.contrib.auth.backends.ModelBackend")
+    client.get("/live/?after=0")
+    cast.agent.refresh_from_db()
+    assert presence.shown(cast.agent, now=now) == "online"
+    seen = cast.agent.seen_at
+    client.get("/live/?after=0")
+    cast.agent.refresh_from_db()
+    assert cast.agent.seen_at == seen, "once in a while is enough"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
@@ -11,19 +12,26 @@ from tickets import consumers, live, presence
 from tickets.access import ticket_for, visibility_of
 from tickets.workspace.answers import agent_of
 
+SEEN_EVERY = timedelta(seconds=15)
 _SCREEN = re.compile(r"[0-9a-f-]{8,36}")
 
 
 @login_required
 @require_safe
 def missed(request: HttpRequest) -> HttpResponse:
-    """What this reader's screen missed: `?after=<event id>&ticket=<open ticket>`. The socket sends the same frames."""
+    """What this reader's screen missed: `?after=<event id>&ticket=<open ticket>`. The socket sends the same frames.
+
+    Where there is no socket, this is what says that they are at work.
+    """
+    agent, now = agent_of(request), timezone.now()
+    if agent.seen_at is None or agent.seen_at < now - SEEN_EVERY:
+        consumers.arrive(agent.pk)
     return JsonResponse(
         live.catch_up(
-            visibility_of(agent_of(request)),
+            visibility_of(agent),
             after=_number(request.GET.get("after")) or 0,
             ticket_id=_number(request.GET.get("ticket")),
-            now=timezone.now(),
+            now=now,
         )
     )
 
