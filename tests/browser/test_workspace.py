@@ -443,3 +443,18 @@ def test_row_7_the_browser_and_the_server_agree_on_the_fingerprint(crew, screen)
     for ids in ([], [1], [1, 2, 3], [10**9, 2**40]):
         path = static("js/lib/feed.js")
         assert page.evaluate(f"async (ids) => (await import('{path}')).fingerprint(ids)", ids) == live.fingerprint(ids)
+
+
+def test_row_10_a_tag_that_is_typed_faster_than_the_tags_are_loaded_is_set(crew, screen):
+    first = three_tickets(crew)[0]
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    held = []
+    page.route("**/tags/**", held.append)
+    page.locator("#property-tags-button").click()
+    page.locator("#property-tags-menu [role=combobox]").fill("vip")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    held[0].continue_()
+    expect(page.locator("#property-tags-button")).to_contain_text("vip")
+    expect(page.locator("#property-tags-menu")).to_be_hidden()
+    assert [tag.name for tag in first.tags.all()] == ["vip"]

@@ -35,6 +35,12 @@ class BulkBar extends HTMLElement {
     this.addEventListener("beforetoggle", (event) => {
       if (event.newState === "open" && event.target.id === "bulk-merge-menu") this.#offerSurvivors();
     }, true);
+    this.#raiseToasts();
+  }
+
+  /** They stand where the verbs are. */
+  #raiseToasts() {
+    document.querySelector("toast-region")?.toggleAttribute("data-raised", this.isActive);
   }
 
   get isActive() {
@@ -75,6 +81,7 @@ class BulkBar extends HTMLElement {
   #show(chosen) {
     this.#chosen = chosen;
     this.hidden = !this.isActive;
+    this.#raiseToasts();
     if (this.hidden) {
       this.#unfold(false);
       return;

@@ -8,6 +8,7 @@ class ShortcutSheet extends HTMLElement {
   connectedCallback() {
     keys.on("keys.show", () => { this.#fill(); this.closest("dialog").showModal(); });
     this.closest("dialog").addEventListener("toggle", () => this.#fill());
+    if (this.closest("dialog").open) this.#fill(); // the key that came before this has opened it
     this.toggle = this.querySelector("[data-single-keys]");
     this.toggle.checked = keys.single;
     this.toggle.addEventListener("change", () => {

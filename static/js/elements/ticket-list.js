@@ -26,6 +26,7 @@ class TicketList extends HTMLElement {
   #unsettled = new Set(); // ids of rows that stay where they are for now
   #candidates = new Map(); // rows of which the server is asked whether this list holds them
   #isAtTop = true;
+  #open = null; // id of the open ticket, whether or not its row is here
   #pressed = null; // rows that came while a button was down: a click must find what it was begun on
   #after = null; // the row that followed the open one when that one left the list
 
@@ -40,8 +41,8 @@ class TicketList extends HTMLElement {
     this.addEventListener("pointerleave", () => this.#settleAll());
     this.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new MutationObserver(() => this.#grown()).observe(this.rows, { childList: true });
+    new ResizeObserver(() => this.#scrolled()).observe(this); // where it was hidden, nothing tells that it stands elsewhere now
     this.#grown();
-    this.#scrolled();
   }
 
   get all() {
@@ -88,13 +89,15 @@ class TicketList extends HTMLElement {
       other.querySelector(".row__link").removeAttribute("aria-current");
       other.classList.remove("is-cursor", "is-open");
     }
-    if (row && !row.matches(".is-cursor.is-open")) { // asking where it stands costs a layout
-      row.querySelector(".row__link").setAttribute("aria-current", "true");
-      row.classList.add("is-cursor", "is-open");
-      row.scrollIntoView({ block: "nearest" });
+    this.#open = id;
+    const isNew = row && !row.matches(".is-cursor.is-open");
+    if (isNew) {
+      markOpen(row);
+      row.classList.add("is-cursor");
     }
     if (row) this.#after = null;
     this.#settleAll();
+    if (isNew) row.scrollIntoView({ block: "nearest" }); // asking where it stands costs a layout
   }
 
   openRow() {
@@ -383,12 +386,13 @@ class TicketList extends HTMLElement {
 
   async ask(ids) {
     for (let i = 0; i < ids.length; i += MARKS_AT_ONCE) {
-      const some = ids.slice(i, i + MARKS_AT_ONCE);
+      const some = ids.slice(i, i + MARKS_AT_ONCE).map(Number);
+      const before = some.map((id) => this.#marks.get(id));
       const answer = await text(`/marks/?ids=${some.join(",")}`).catch(() => null);
       if (!answer) continue;
       const { marks, people } = JSON.parse(answer);
-      for (const id of some.map(Number)) {
-        this.#marks.set(id, marks[id] ?? {});
+      for (const [at, id] of some.entries()) {
+        if (this.#marks.get(id) === before[at]) this.#marks.set(id, marks[id] ?? {}); // else marked meanwhile: that is newer
         this.#people.set(id, people[id] ?? []);
         const row = this.row(id);
         if (row) this.#decorate(row);
@@ -419,6 +423,7 @@ class TicketList extends HTMLElement {
 
   #decorate(row) {
     const id = idOf(row);
+    if (id === this.#open) markOpen(row);
     const mark = this.#marks.get(id);
     row.classList.toggle("is-unread", this.#marks.has(id) && isUnread(row.dataset, mark, me));
     const slot = (name) => row.querySelector(`[data-slot="${name}"]`);
@@ -433,6 +438,11 @@ class TicketList extends HTMLElement {
   #write(slot, words) {
     if (slot && slot.textContent !== words) slot.textContent = words;
   }
+}
+
+function markOpen(row) {
+  row.querySelector(".row__link").setAttribute("aria-current", "true");
+  row.classList.add("is-open");
 }
 
 function idOf(row) {

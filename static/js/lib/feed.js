@@ -44,8 +44,9 @@ export class Feed {
     this.#timers.view = setInterval(() => this.#renew(), VIEW_MS);
     this.#timers.poll = setInterval(() => this.#poll(), POLL_MS);
     for (const name of ["online", "focus"]) addEventListener(name, () => this.#wake());
+    addEventListener("offline", () => this.#gone());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#wake(); });
-    addEventListener("pagehide", () => this.#socket?.close());
+    addEventListener("pagehide", () => { this.#elsewise?.withdraw(); this.#socket?.close(); });
   }
 
   #poll() {
@@ -57,11 +58,18 @@ export class Feed {
     if (this.#polls % 3 === 0) this.on.polled?.();
   }
 
+  /** The machine has no network: the socket cannot know yet. */
+  #gone() {
+    this.#turn("away");
+    this.#socket?.close();
+  }
+
   /** What the view says to a socket, where there is none; who else is there comes back. */
   async #attend() {
     if (this.#socket?.readyState === WebSocket.OPEN) return;
     this.#elsewise ??= await this.attendance?.().catch(() => null);
-    const there = await this.#elsewise?.attend(this.#view);
+    if (this.#socket?.readyState === WebSocket.OPEN) return; // it came meanwhile, and says it
+    const there = await this.#elsewise?.attend(this.#view).catch(() => null);
     if (there && this.#view.ticket === there.ticket) this.on.whisper("presence", there);
   }
 

@@ -45,7 +45,7 @@ export function startMenus() {
       if (list) fillOptions(list, html);
       else fill(popover, nodes(html));
       settle(popover);
-    }, () => {});
+    }, () => { delete popover.dataset.waiting; });
   }, true);
   document.addEventListener("pointerover", (event) => {
     const button = event.target.closest?.("[popovertarget]");
@@ -55,9 +55,11 @@ export function startMenus() {
   });
   document.addEventListener("input", (event) => offer(event.target));
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.isComposing) return;
+    const isEscape = event.key === "Escape";
+    if ((event.key !== "Enter" && !isEscape) || event.isComposing) return;
     const waiting = event.target.closest?.("[popover][data-waiting]");
-    if (waiting) waiting.dataset.waiting = "enter";
+    if (isEscape && !waiting?.dataset.waiting) return;
+    if (waiting) waiting.dataset.waiting = isEscape ? "close" : "enter"; // what was typed is done when the options are there
     if (waiting || create(event.target)) {
       event.preventDefault();
       event.stopPropagation();
@@ -67,7 +69,7 @@ export function startMenus() {
 
 /** Filled while it is open: narrow by what was typed meanwhile, place it anew, and give the focus to its first line. */
 function settle(popover) {
-  const wantsFirst = popover.dataset.waiting === "enter";
+  const { waiting } = popover.dataset;
   delete popover.dataset.waiting;
   if (!popover.matches(":popover-open")) return;
   const anchor = document.querySelector(`[popovertarget="${CSS.escape(popover.id)}"]`);
@@ -75,8 +77,9 @@ function settle(popover) {
   const filter = popover.querySelector("[role=combobox]");
   if (filter) {
     filter.dispatchEvent(new Event("input", { bubbles: true }));
-    if (wantsFirst) filter.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    if (waiting) filter.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
   } else popover.querySelector("[role^=menuitem]")?.focus();
+  if (waiting === "close") popover.hidePopover();
 }
 
 /** What is typed and does not exist yet, in a list that takes new options; "" otherwise. */

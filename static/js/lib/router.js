@@ -44,7 +44,6 @@ export class Router {
       return true;
     }
     const mine = ++this.#wanted;
-    this.#leave();
     document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: id } }));
     const entry = this.cache.get(id);
     const slow = setTimeout(() => byId("ticket")?.classList.add("is-waiting"), 300);
@@ -52,13 +51,17 @@ export class Router {
     try {
       html = await entry.thread;
     } catch (error) {
-      if (mine === this.#wanted) toast(error.status === 404 ? phrase("missing") : phrase("failed"), { kind: "error" });
+      if (mine === this.#wanted) {
+        toast(error.status === 404 ? phrase("missing") : phrase("failed"), { kind: "error" });
+        document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: this.ticket } })); // it stays
+      }
       byId("ticket")?.classList.remove("is-waiting");
       return false;
     } finally {
       clearTimeout(slow);
     }
     if (mine !== this.#wanted) return false;
+    this.#leave();
     if (push) history.pushState({}, "", this.addressOf(id));
     this.#show(entry.parsed ? adopted(entry.parsed) : nodes(html));
     entry.parsed = null;

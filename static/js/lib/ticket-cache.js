@@ -45,7 +45,7 @@ export class TicketCache {
   prefetch(id) {
     if (!id || navigator.connection?.saveData) return;
     const entry = this.get(id, { ahead: true });
-    entry.thread.then((html) => idle(() => { entry.parsed ??= parsed(html); }), () => {});
+    entry.thread.then((html) => idle(() => { if (entry.parsed === undefined) entry.parsed = parsed(html); }), () => {});
   }
 
   #keep(id, entry) {
