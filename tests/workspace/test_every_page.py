@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from agents.models import Agent
 from tests.addresses import World, pages
@@ -42,6 +43,7 @@ def test_no_page_has_more_queries_with_fifty_rows_than_with_five(
         for name, route in found:
             url = world.address(name, route)
             cache.clear()
+            Agent.objects.update(seen_at=timezone.now())  # the poll says it again after a while
             with CaptureQueriesContext(connection) as seen:
                 assert client.get(url).status_code == 200, url
             asked[route] = len(seen)
