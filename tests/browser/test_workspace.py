@@ -57,7 +57,7 @@ def test_row_1_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
     page.keyboard.press("e")
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
-    assert page.evaluate("document.activeElement.id") == "ticket-title"
+    expect(page.locator("#ticket-title")).to_be_focused()
     expect(page.locator(".toast")).to_contain_text("Solved.")
     page.keyboard.press("z")
     expect(page.locator(f"#ticket-row-{first.pk}")).to_be_visible()
