@@ -16,16 +16,20 @@ from agents import presence
 from agents.models import Agent, AgentSkill, Membership, Skill, Team
 from tests.cast import make_brand, make_channel
 from tickets import actions
-from tickets.models import Brand, Channel, Customer, Rule, Ticket
+from tickets.models import Brand, Channel, Customer, Rule, SlaPolicy, SlaTarget, Ticket
 from tickets.models.event import by_agent
+from tickets.models.sla import SlaMetric
 from tickets.models.ticket import next_number
 from tickets.routing import assign as routing
+from tickets.sla import clocks
 from tickets.wake import wake
 
 TEAMS = ("amber", "birch", "coral", "denim")
 SKILLS = ("french", "korean", "refunds", "repairs", "tax")
 RARE = "latin"  # nobody has it: what needs it can be given to nobody
 WEIGHTS = {"webchat": 100, "sms": 50}  # hundredths of a place
+PROMPT = "prompt"  # the word in a subject that gets an answer sooner
+PROMISES = {PROMPT: 30 * 60, "": 120 * 60}  # word in the subject -> seconds to the first reply
 BATCH = 50  # tickets that come at once
 SIGHT = 100  # tickets that the agents of one thread look at before they look again
 STAYS = ("online",) * 6 + ("away", "busy", "offline")  # what people choose when they choose anew
@@ -41,10 +45,12 @@ class Arrival:
     channel: str
     vip: bool
     priority: int
+    prompt: bool
 
     @property
     def subject(self) -> str:
-        return f"team-{self.team}{f' skill-{self.needs[0]}-{self.needs[1]}' if self.needs else ''}"
+        skill = f" skill-{self.needs[0]}-{self.needs[1]}" if self.needs else ""
+        return f"team-{self.team}{skill}{f' {PROMPT}' if self.prompt else ''}"
 
 
 def arrivals(random: Random, count: int) -> list[Arrival]:
@@ -60,6 +66,7 @@ def arrivals(random: Random, count: int) -> list[Arrival]:
                 channel=random.choice(list(WEIGHTS)),
                 vip=rare or random.random() < 0.05,
                 priority=4 if rare else random.choice((1, 2, 2, 2, 3)),
+                prompt=random.random() < 0.2,
             )
         )
     return found
@@ -81,6 +88,7 @@ class Crowd:
         skills = {name: Skill.objects.create(name=name) for name in (*SKILLS, RARE)}
         self.agents = [self._agent(n, skills) for n in range(agents)]
         self._rules(skills)
+        self._promises()
 
     def _agent(self, n: int, skills: dict[str, Skill]) -> Agent:
         now = timezone.now()
@@ -114,6 +122,16 @@ class Crowd:
             rule.position = position
         Rule.objects.bulk_create(made)
 
+    def _promises(self) -> None:
+        """Who is promised an answer sooner goes before those of the same priority who came first."""
+        for position, (word, seconds) in enumerate(PROMISES.items()):
+            conditions = {"field": "subject", "op": "contains", "value": [word]} if word else {}
+            policy = SlaPolicy.objects.create(name=word or "everybody", position=position, conditions=conditions)
+            SlaTarget.objects.bulk_create(
+                SlaTarget(policy=policy, metric=SlaMetric.FIRST_REPLY, priority=n, seconds=seconds, business=False)
+                for n in Ticket.Priority.values
+            )
+
     # -- What happens -----------------------------------------------------------------------------------------------
 
     def receive(self, batch: Sequence[Arrival]) -> None:
@@ -121,7 +139,7 @@ class Crowd:
         now = timezone.now()
         people = Customer.objects.bulk_create(Customer(name="Somebody", tier="vip" if one.vip else "") for one in batch)
         with transaction.atomic():
-            Ticket.objects.bulk_create(
+            tickets = Ticket.objects.bulk_create(
                 Ticket(
                     number=next_number(), brand=self.brand, customer=customer, subject=one.subject, priority=one.priority,
                     first_channel=self.channels[one.channel], last_channel=self.channels[one.channel],
@@ -130,6 +148,8 @@ class Crowd:
                 )
                 for one, customer in zip(batch, people, strict=True)
             )  # fmt: skip
+            for ticket in tickets:
+                clocks.customer_wrote(ticket, now=now)
             wake("tickets.tasks.route")
 
     def work(self, random: Random) -> int:

@@ -29,14 +29,15 @@ FIRST = """
     SELECT t.id, t.team_id, ch.weight, t.created_at, min(e.written_at) AS given_at,
            (SELECT coalesce(string_agg(s.skill_id || '/' || s.level, ',' ORDER BY s.skill_id), '')
               FROM tickets_ticketskill s WHERE s.ticket_id = t.id) AS needs,
-           c.tier <> 'vip' AS after_vips, -t.priority AS after_urgent
+           c.tier <> 'vip' AS after_vips, -t.priority AS after_urgent,
+           (SELECT min(s.due_at) FROM tickets_slaclock s WHERE s.ticket_id = t.id AND s.metric = 'first_reply') AS due_at
       FROM tickets_ticket t JOIN tickets_customer c ON c.id = t.customer_id JOIN tickets_channel ch ON ch.id = t.first_channel_id
       LEFT JOIN tickets_event e ON e.ticket_id = t.id AND e.kind = 'assigned' AND e.particulars->'to'->>'assignee' IS NOT NULL
      GROUP BY t.id, ch.weight, c.tier"""
 OVERTAKEN = """
     SELECT a.id, extract(epoch FROM coalesce(a.given_at, now()) - min(b.given_at)) AS seconds
       FROM chaos_first a JOIN chaos_first b ON b.team_id = a.team_id AND b.needs = a.needs AND b.weight = a.weight
-       AND (b.after_vips, b.after_urgent, b.created_at, b.id) > (a.after_vips, a.after_urgent, a.created_at, a.id)
+       AND (b.after_vips, b.after_urgent, b.due_at, b.id) > (a.after_vips, a.after_urgent, a.due_at, a.id)
        AND b.given_at > a.created_at AND b.given_at < coalesce(a.given_at, 'infinity')
      GROUP BY a.id, a.given_at"""
 # name -> the rows that break it

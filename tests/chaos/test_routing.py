@@ -16,7 +16,7 @@ from tickets.routing import assign
 pytestmark = pytest.mark.django_db(transaction=True)
 ASSIGNED = "(SELECT max(id) FROM tickets_routingdecision WHERE outcome = 'assigned')"
 OVERTAKEN = """(SELECT min(a.id) FROM chaos_first a JOIN chaos_first b USING (team_id, needs, weight, after_vips, after_urgent)
-    WHERE b.id > a.id AND a.given_at IS NOT NULL AND b.given_at > a.created_at)"""
+    WHERE (b.due_at, b.id) > (a.due_at, a.id) AND a.given_at IS NOT NULL AND b.given_at > a.created_at)"""
 DAMAGES = {
     "somebody may have less than they got": ("R1", "UPDATE agents_agent SET capacity = 0"),
     "a decision was about somebody else": (
@@ -48,6 +48,16 @@ def failed() -> list[str]:
     return [verdict.name[:2] for verdict in history.check() if not verdict.passed]
 
 
+def sooner() -> bool:
+    """Whether somebody overtook one of the same rank who was there before them and whose answer was due later."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM chaos_first a JOIN chaos_first b USING (team_id, needs, weight, after_vips,"
+            " after_urgent) WHERE b.id > a.id AND b.due_at < a.due_at AND b.created_at < a.given_at AND b.given_at < a.given_at)"
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def test_it_holds_after_a_day_and_each_notices_its_damage() -> None:
     with connection.cursor() as cursor:
         cursor.execute(history.STAMP)
@@ -66,6 +76,7 @@ def test_it_holds_after_a_day_and_each_notices_its_damage() -> None:
         assert unplaced() == 0
         assert Ticket.objects.filter(routing_decisions__outcome="queued").distinct().count() > 5, "nobody had to wait"
         assert failed() == []
+        assert sooner(), "nobody went before those who came first because their answer was due sooner"
         noticed = set()
         for damage, (expected, sql) in DAMAGES.items():
             with transaction.atomic():
