@@ -121,12 +121,11 @@ async def measure(
     from asgiref.sync import sync_to_async
 
     from bench import rows
-    from tickets.models import Ticket
 
     agent = facts["agents"][0]
     bare = await asyncio.to_thread(rows.Bare)
     web = await sync_to_async(rows.Web)(stage.web, agent)
-    tickets = await sync_to_async(lambda: list(Ticket.objects.filter(status="open").order_by("-id")[5:25]))()
+    tickets = await sync_to_async(rows.seeded)()
     run = sync_to_async(thread_sensitive=True)
     acts: dict[str, Callable[[], float]] = {
         "R1": bare,
@@ -271,10 +270,8 @@ def _profile_intake(facts: dict[str, Any], long: int) -> Callable[[], Any]:
 
 def _profile_reply(facts: dict[str, Any], long: int) -> Callable[[], Any]:
     from bench import rows
-    from tickets.models import Ticket
 
-    tickets = list(Ticket.objects.filter(status="open").order_by("-id")[5:25])
-    return lambda: rows.reply(tickets, facts["agents"][0])
+    return lambda: rows.reply(rows.seeded(), facts["agents"][0])
 
 
 PROFILES: dict[str, Callable[[dict[str, Any], int], Callable[[], Any]]] = {

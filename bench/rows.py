@@ -171,6 +171,11 @@ def doubles(channel: Channel, count: int = 60) -> tuple[int, int]:
     return count, Message.objects.filter(direction="in").count() - before + left
 
 
+def seeded() -> list[Ticket]:
+    """Twenty open tickets that nobody has written to in this run; those of the bench's phone are answered by nobody."""
+    return list(Ticket.objects.filter(status="open").exclude(last_channel__slug="bench-phone").order_by("-id")[5:25])
+
+
 def reply(tickets: list[Ticket], agent: Agent, count: int = 20) -> float:
     """One answer: message, parts, event, clocks, in one commit; the sending is somebody else's."""
     took = []
