@@ -160,6 +160,7 @@ class TeamForm(forms.ModelForm):
             "calendar",
             "sticky_days",
             "answerer_takes",
+            "needs_tag",
             "accept_seconds",
             "act_minutes",
             "act_warn_percents",
@@ -168,9 +169,10 @@ class TeamForm(forms.ModelForm):
             "overflow_minutes",
         ]
         labels = {"calendar": gettext_lazy("Business hours")}
-        widgets = {"answerer_takes": forms.CheckboxInput(attrs={"data-switch": "1"})}
+        widgets = {name: forms.CheckboxInput(attrs={"data-switch": "1"}) for name in ("answerer_takes", "needs_tag")}
         help_texts = {
             "answerer_takes": gettext_lazy("Switched off, a ticket of nobody stays so after an answer."),
+            "needs_tag": gettext_lazy("Asked of people; rules and customers solve without one."),
             "sticky_days": gettext_lazy("0: whoever is free takes the customer."),
             "accept_seconds": gettext_lazy(
                 "Who has not looked at a ticket by then loses it to the next. Empty: no hurry."

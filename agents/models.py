@@ -152,6 +152,7 @@ class Team(models.Model):
         blank=True,
     )
     answerer_takes = models.BooleanField(_("whoever answers first takes the ticket"), default=True, db_default=True)
+    needs_tag = models.BooleanField(_("a ticket needs a tag before it is solved"), default=False, db_default=False)
 
     def __str__(self) -> str:
         return self.name

@@ -39,8 +39,8 @@ from tickets.routing import rules, versions
 VERSION = 1
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TEAM = (
-    "sticky_days", "accept_seconds", "give_back_minutes", "overflow_minutes", "answerer_takes", "act_minutes",
-    "act_warn_percents",
+    "sticky_days", "accept_seconds", "give_back_minutes", "overflow_minutes", "answerer_takes", "needs_tag",
+    "act_minutes", "act_warn_percents",
 )  # fmt: skip
 _RULE = ("when", "after_minutes", "business", "active", "stop")
 Item = dict[str, Any]

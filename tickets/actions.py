@@ -23,12 +23,28 @@ from tickets.models.event import Actor, record
 from tickets.models.ticket import tags_named
 from tickets.routing import assign as routing
 from tickets.sla import clocks
+from tickets.writing import sentence_of
 
 MOST_REASON = 160  # characters
 
 
 class NotAllowed(Exception):
     """The verb does not fit the ticket's state. The text is for the person who tried."""
+
+
+class Untagged(NotAllowed):
+    """Its team wants a tag on the ticket before a person solves it."""
+
+    code = "untagged"
+
+    def __init__(self) -> None:
+        super().__init__(sentence_of(self.code))
+
+
+def check_solvable(ticket: Ticket, *, by: Actor) -> None:
+    """Raises Untagged. Asked of people only: rules, sweeps, imports and customers solve as they always did."""
+    if by.agent is not None and not by.agent.is_bot and ticket.lacks_tag:
+        raise Untagged
 
 
 def lock(ticket_id: int) -> Ticket:
@@ -38,12 +54,14 @@ def lock(ticket_id: int) -> Ticket:
 
 @transaction.atomic
 def set_status(ticket: Ticket, status: str, *, by: Actor, now: datetime) -> Event | None:
-    """Any unsolved -> open, pending, on_hold, solved; solved -> open. Raises NotAllowed from a closed ticket."""
+    """Any unsolved -> open, pending, on_hold, solved; solved -> open. Raises NotAllowed from a closed ticket, and Untagged."""
     locked = lock(ticket.pk)
     if locked.status == Ticket.Status.CLOSED:
         raise NotAllowed(_("This ticket is closed. A new message makes a follow-up ticket."))
     if status in (Ticket.Status.NEW, Ticket.Status.CLOSED):
         raise NotAllowed(_("Nobody can set this status by hand."))
+    if status == Ticket.Status.SOLVED:
+        check_solvable(locked, by=by)
     event = locked.change_status(status, by=by, now=now)
     if event:
         clocks.status_changed(locked, event, now=now)

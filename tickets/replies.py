@@ -437,6 +437,7 @@ def hold(
         unseen = _unseen(locked, agent=agent, seen_message_id=seen_message_id)
         if unseen and not anyway:
             raise Stale(unseen)
+        _check_solvable(locked, then or {}, agent=agent)
         used = _route_of(locked, route, now=now, agent=agent)
         draft, _made = Draft.objects.select_for_update().get_or_create(
             ticket=locked, agent=agent, kind=Draft.Kind.REPLY, defaults={"client_uuid": client_uuid}
@@ -612,6 +613,7 @@ def _post(
     unseen = _unseen(ticket, agent=agent, seen_message_id=seen_message_id)
     if unseen and not anyway:
         raise Stale(unseen)
+    _check_solvable(ticket, then, agent=agent)
     used = _route_of(ticket, route, now=now, agent=agent)
     capabilities = capabilities_of(used.channel.kind)
     writing.check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
@@ -690,6 +692,19 @@ def _post(
     return message
 
 
+def _check_solvable(ticket: Ticket, then: Mapping[str, Any], *, agent: Agent) -> None:
+    """Raises Unreachable where the answer would solve a ticket that lacks the tag its team wants: now, and not when a
+    held one leaves. What a macro tags on the way counts; where it moves the ticket, its own deeds are asked."""
+    kept = {deed["do"]: deed for deed in then.get("deeds", ())}
+    status = then.get("status") or kept.get("status", {}).get("status")
+    if status != Ticket.Status.SOLVED or "tag" in kept or "team" in kept:
+        return
+    try:
+        actions.check_solvable(ticket, by=by_agent(agent))
+    except actions.Untagged as problem:
+        raise Unreachable(problem.code, str(problem)) from problem
+
+
 def _carry_out(ticket: Ticket, then: Mapping[str, Any], *, message: Message, agent: Agent, now: datetime) -> None:
     """What a macro does along with its words, or none of it all: raises Unreachable where a deed does not fit any more.
 
@@ -709,7 +724,8 @@ def _carry_out(ticket: Ticket, then: Mapping[str, Any], *, message: Message, age
             now=now,
         )
     except actions.NotAllowed as problem:
-        raise Unreachable("deed", str(problem)) from problem
+        code = problem.code if isinstance(problem, actions.Untagged) else "deed"
+        raise Unreachable(code, str(problem)) from problem
 
 
 def _tell_mentioned(ticket: Ticket, message: Message, *, agent: Agent, now: datetime) -> None:

@@ -44,6 +44,7 @@ def sentence_of(code: str) -> str:
         "waiting": _("An answer of yours waits here to be sent later. Send or cancel it first."),
         "held_back": _("Your answer before this one was not sent: the thread has moved on. It is a draft again."),
         "closed": _("This ticket is closed. Start a follow-up ticket."),
+        "untagged": _("This team wants a tag on a ticket before it is solved. Add one."),
         "blocked": _("This customer is blocked. Unblock the customer to answer."),
     }.get(code, "")
 

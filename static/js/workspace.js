@@ -377,8 +377,22 @@ function step(by) {
   return true;
 }
 
+/** Its team wants a tag on it first: the picker says so, and `go` runs once there is one. */
+async function askForTag(ticket, go) {
+  const { onceTagged } = await import("./lib/once-tagged.js");
+  if (ticket !== router.ticket) await hushed(router.open(ticket));
+  await press("#property-tags-button");
+  if (go) onceTagged(go);
+}
+
+document.addEventListener("tag:wanted", ({ detail }) => askForTag(detail.ticket, detail.go ?? (detail.solves && (() => solve({ stay: true })))));
+
 async function solve({ stay }) {
   const id = meant();
+  if (id === router.ticket && byId("property-tags-hint")) {
+    askForTag(id, () => solve({ stay }));
+    return;
+  }
   const next = stay ? null : list()?.nextAfter(id);
   const solving = act("POST", `/tickets/${id}/solution/`);
   if (stay) {

@@ -10,12 +10,13 @@ from django.templatetags.static import static
 from django.utils import timezone
 from playwright.sync_api import Locator, expect
 
+from agents.models import Team
 from tests.browser.desk import composer, says, three_tickets
 from tests.conftest import wait_until
 from tests.test_words import Texts, english_in, speaking_korean
 from tests.workspace import scene
 from tickets import live
-from tickets.models import Draft, Message
+from tickets.models import Draft, Message, Ticket
 from tickets.routing import assign as routing
 
 
@@ -68,6 +69,41 @@ def test_row_1_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
     page.go_back()
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     assert page.url.endswith(f"/tickets/{second.pk}/")
+
+
+def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(crew, screen):
+    Team.objects.filter(pk=crew.support.pk).update(needs_tag=True)
+    first, second, _third = three_tickets(crew)
+    Ticket.objects.update(team=crew.support)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("e")
+    filter_ = page.locator("#property-tags-menu [role=combobox]")
+    expect(filter_).to_be_focused()
+    expect(filter_).to_have_accessible_description("This team wants a tag on a ticket before it is solved.")
+    page.keyboard.press("Escape")
+    expect(filter_).to_be_hidden()
+    page.keyboard.press("e")
+    expect(filter_).to_be_focused()
+    page.keyboard.type("delivery")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
+    assert Ticket.objects.get(pk=first.pk).status == "solved"
+
+    expect(composer(page)).to_be_visible()
+    composer(page).fill("It is there.")
+    page.keyboard.press("Control+Shift+Enter")
+    expect(page.locator("#composer-guard")).to_contain_text("wants a tag")
+    expect(composer(page)).to_have_value("It is there.")
+    page.locator("#composer-guard [data-wants-tag]").click()
+    expect(filter_).to_be_focused()
+    page.keyboard.type("delivery")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator(".message--out[id^=message]")).to_contain_text("It is there.")
+    assert Ticket.objects.get(pk=second.pk).status == "solved" and page.errors == []
 
 
 def test_row_1_the_last_solve_of_a_list_makes_one_toast(crew, screen):

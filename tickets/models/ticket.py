@@ -222,6 +222,11 @@ class Ticket(models.Model):
         """Merged away is shown as closed; un-merge shows its own status again (design.md 6)."""
         return self.Status.CLOSED if self.merged_into_id else self.status
 
+    @property
+    def lacks_tag(self) -> bool:
+        """Its team wants a tag on it before a person solves it, and there is none."""
+        return bool(self.team and self.team.needs_tag and self.is_unsolved and not self.tags.all())
+
     def family_ids(self) -> list[int]:
         """This ticket and all that were merged into it, however deep."""
         ids, fresh = [self.pk], [self.pk]

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from agents.models import Agent
+from tickets.actions import NotAllowed, Untagged
 from tickets.models import Event, Ticket
 
 
@@ -41,6 +42,14 @@ def say(response: HttpResponse, *, message: str, undo: str = "", kind: str = "",
     """Let the browser show a toast; `undo` is an address that takes it back. `changed`: fetch the customer anew."""
     said = {"message": message, **({"undo": undo} if undo else {}), **({"kind": kind} if kind else {})}
     response["HX-Trigger"] = json.dumps({"toast": said, **({"customer:changed": {}} if changed else {})})
+
+
+def refuse(response: HttpResponse, problem: NotAllowed, *, ticket: Ticket, solves: bool = False) -> None:
+    """Say why it was not done. Where a tag is all that lacks, the browser asks for it instead; `solves`: and solves then."""
+    if isinstance(problem, Untagged):
+        response["HX-Trigger"] = json.dumps({"tag:wanted": {"ticket": ticket.pk, "solves": solves}})
+    else:
+        say(response, message=str(problem), kind="error")
 
 
 def undo_url(ticket: Ticket, event: Event | None) -> str:

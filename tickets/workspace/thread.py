@@ -202,6 +202,7 @@ def tags_property(ticket: Ticket) -> dict[str, Any]:
         none=_("No tags"),
         multiple=True,
         create=True,
+        hint=_("This team wants a tag on a ticket before it is solved.") if ticket.lacks_tag else "",
         options_url=reverse("tags_known"),
         url=reverse("ticket_tags", args=[ticket.pk]),
         command="ticket.tags",

@@ -372,6 +372,9 @@ export class Desk {
       this.send({ kind: "reply", ...this.stoppedHow, anyway: true });
     } else if (event.target.closest("[data-sure]")) {
       this.send({ kind: "reply", ...this.stoppedHow, sure: true });
+    } else if (event.target.closest("[data-wants-tag]")) {
+      const go = () => this.send({ kind: this.composer.kind, ...this.stoppedHow });
+      document.dispatchEvent(new CustomEvent("tag:wanted", { detail: { ticket: this.ticket, go } }));
     }
   }
 }

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import delivery, files, fragments, moments, recipients, replies
+from tickets import actions, delivery, files, fragments, moments, recipients, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
 from tickets.channels import capabilities_of
 from tickets.macros import chosen as chosen_macro
@@ -85,7 +85,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
     except replies.Stale as stale:
         return _guard(request, shown, status=409, messages=stale.messages)
     except replies.Unreachable as error:
-        return _guard(request, shown, status=422, reason=str(error))
+        return _guard(request, shown, status=422, reason=str(error), untagged=error.code == actions.Untagged.code)
     except LookupError:
         return _guard(
             request, shown, status=422, reason=_("The customer cannot be reached this way. Choose another channel.")
@@ -178,7 +178,7 @@ def notes_of(request: HttpRequest, pk: int) -> HttpResponse:
             now=timezone.now(),
         )
     except replies.Unreachable as error:  # what its macro does does not fit
-        return _guard(request, shown, status=422, reason=str(error))
+        return _guard(request, shown, status=422, reason=str(error), untagged=error.code == actions.Untagged.code)
     except ValueError:
         return _guard(request, shown, status=422, reason=_("There is nothing to send."))
     return _posted(request, shown, message)
@@ -417,11 +417,13 @@ def _guard(
     messages: list[Message] | None = None,
     reason: str = "",
     asks: bool = False,
+    untagged: bool = False,
 ) -> HttpResponse:
     newest = max(messages, key=lambda message: message.pk) if messages else None
     context = {
         "reason": reason,
         "asks": asks,
+        "untagged": untagged,
         "newest": newest,
         "author": fragments.author_name(newest) if newest else "",
         "ticket": ticket,

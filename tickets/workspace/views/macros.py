@@ -19,7 +19,7 @@ from tickets.access import thread_for, ticket_for
 from tickets.models import Macro, MacroUse
 from tickets.models.event import by_agent
 from tickets.workspace import thread
-from tickets.workspace.answers import agent_of, back_to, say, undo_url, wants_fragment
+from tickets.workspace.answers import agent_of, back_to, refuse, say, undo_url, wants_fragment
 
 
 @login_required
@@ -100,7 +100,7 @@ def uses(request: HttpRequest, pk: int) -> HttpResponse:
         use = macros.apply(ticket, then, agent=agent, client_uuid=client_uuid, now=now)
     except actions.NotAllowed as problem:
         response = HttpResponse(status=422)
-        say(response, message=str(problem), kind="error")
+        refuse(response, problem, ticket=ticket)
         return response
     if not wants_fragment(request):
         return back_to(ticket)

@@ -27,7 +27,7 @@ from tickets.models.ticket import UNSOLVED, tag_name
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.workspace import snoozing, thread
-from tickets.workspace.answers import agent_of, back_to, fragment, say, undo_url, wants_fragment
+from tickets.workspace.answers import agent_of, back_to, fragment, refuse, say, undo_url, wants_fragment
 
 Verb = Callable[[Ticket, Actor, datetime], Event | None]
 
@@ -334,12 +334,12 @@ def _do(
     ticket = ticket_for(agent, pk)
     if not agent.may_reply:  # light agents read and write notes
         return HttpResponse(status=403)
-    refused = ""
+    refused: actions.NotAllowed | None = None
     event = None
     try:
         event = verb(ticket, by_agent(agent), now)
     except actions.NotAllowed as error:
-        refused = str(error)
+        refused = error
     if not wants_fragment(request):
         return back_to(ticket)
     if not tickets_for(agent).filter(pk=pk).exists():  # given away, out of their own sight
@@ -357,13 +357,14 @@ def _do(
     }
     response = fragment(request, "workspace/changed.html", context, status=422 if refused else 200)
     if refused:
-        say(response, message=refused, kind="error")
+        refuse(response, refused, ticket=shown, solves=True)
     elif event is not None and words:
         say(response, message=words, undo=undo_url(shown, event) if undoable else "")
     return response
 
 
-_FOLLOW = ("property-assignee", "property-status")  # an assignment opens a new ticket; a team may lose its person
+# An assignment opens a new ticket; a team may lose its person, and may want a tag.
+_FOLLOW = ("property-assignee", "property-status", "property-tags")
 
 
 def _row(rows: Any, number: str) -> Any:
