@@ -179,6 +179,8 @@ def test_row_20_a_view_is_saved_opened_by_its_number_and_deleted_with_undo(crew,
     page.locator("#view-form [name=name]").fill("Billing")
     page.locator("#view-form [name=number]").select_option("1")
     page.locator("#view-form [name=hue][value='5']").check()
+    page.locator("#view-form [name=shows][value=due]").uncheck()
+    page.locator("#view-form [name=shows][value=tags]").uncheck()
     page.locator("#view-form [type=submit]").click()
     item = page.locator("#nav-views .nav__item")
     expect(item).to_contain_text("Billing")
@@ -186,6 +188,9 @@ def test_row_20_a_view_is_saved_opened_by_its_number_and_deleted_with_undo(crew,
     page.wait_for_url(re.compile(f"/views/view-{view.pk}/$"))
     expect(item.locator(".nav__count")).to_have_text("1")
     expect_order(page, bo)
+    tags = page.locator("#rows .tag")
+    expect(tags).to_be_hidden()
+    expect(page.locator("#rows .row__snippet")).to_be_visible()
 
     actions.change_tags(ara, add=["billing"], by=by_agent(crew.teammate), now=timezone.now())
     expect_order(page, ara, bo)  # the server was asked whether it belongs

@@ -17,7 +17,10 @@ from tickets.workspace import lists
 from tickets.workspace.orders import ORDERS
 
 FRAGMENT = {"HTTP_HX_REQUEST": "true"}
-FORM = {"name": "Urgent", "of": "personal", "query": "", "sort": "priority", "number": "1", "hue": "3", "base": "inbox"}
+FORM = {
+    "name": "Urgent", "of": "personal", "query": "", "sort": "priority", "number": "1", "hue": "3", "base": "inbox",
+    "shows": SavedView.Column.values,
+}  # fmt: skip
 
 
 def shown(client, url):
@@ -270,3 +273,51 @@ def test_an_empty_list_says_what_sleeps(cast, mina, four, now):
     assert page.context["snoozed"] == {"n": 4, "words": "4", "until": now + timedelta(hours=1)}
     assert "4 tickets are snoozed." in page.content.decode() and 'href="/views/snoozed/"' in page.content.decode()
     assert mina.get("/views/mine/", **FRAGMENT).context["snoozed"] is None  # none of them is hers
+
+
+# -- Columns ------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(page):
+    """The list of rows as its element says it, and the rows themselves."""
+    start, rows = page.split('<ul class="rows" id="rows"')[1].split("</ul>")[0].split(">", 1)
+    return start, rows
+
+
+def test_a_view_leaves_columns_out_with_the_same_rows_for_everybody(mina, four):
+    view = keep(mina, base="inbox", shows=["subject", "snippet", "due"])
+    assert view.hidden == ["channel", "priority", "tags", "assignee"]
+    plain, view_page = (
+        mina.get(url, **FRAGMENT).content.decode() for url in ("/?sort=priority", f"/views/view-{view.pk}/")
+    )
+    assert 'data-hides="channel priority tags assignee"' in rows_of(view_page)[0]
+    assert "data-hides" not in rows_of(plain)[0]
+    assert rows_of(view_page)[1] == rows_of(plain)[1]
+
+
+def test_its_columns_stand_in_its_form_and_can_be_changed_back(mina, four):
+    view = keep(mina, shows=["subject", "tags"])
+    form = mina.get(f"/saved-views/{view.pk}/", **FRAGMENT).context["form"]
+    assert form["shows"].value() == ["subject", "tags"]
+    mina.post(f"/saved-views/{view.pk}/", FORM)
+    view.refresh_from_db()
+    assert view.hidden == []
+    new = mina.get("/saved-views/?view=inbox", **FRAGMENT).context["form"]
+    assert new["shows"].value() == SavedView.Column.values, "all of them, at first"
+
+
+def test_an_address_says_where_its_columns_are_not_those_of_the_view(mina, four):
+    view = keep(mina, shows=["subject", "tags"])
+    path = f"/views/view-{view.pk}/"
+    assert mina.get(path, **FRAGMENT).context["list"].url == path
+    shown = mina.get(f"{path}?hide=tags,nonsense", **FRAGMENT).context["list"]
+    assert (shown.hidden, shown.url) == (("tags",), f"{path}?hide=tags")
+    everything = mina.get(f"{path}?hide=", **FRAGMENT).context["list"]
+    assert (everything.hidden, everything.url) == ((), f"{path}?hide=")
+    form = mina.get(f"/saved-views/?{shown.place}", **FRAGMENT).context["form"]
+    assert "tags" not in form["shows"].value() and "channel" in form["shows"].value()
+
+
+def test_a_column_that_nobody_knows_is_refused(mina, four):
+    assert mina.post("/saved-views/", FORM | {"shows": ["subject", "salary"]}).status_code == 422
+    assert not SavedView.objects.exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -15,6 +16,17 @@ class SavedView(models.Model):
         TEAM = "team", _("My team")
         SHARED = "shared", _("Everybody")
 
+    class Column(models.TextChoices):
+        """What its rows may leave out; the name and the time always stand there."""
+
+        CHANNEL = "channel", _("Channel")
+        SUBJECT = "subject", _("Subject")
+        SNIPPET = "snippet", _("Latest words")
+        PRIORITY = "priority", _("Priority")
+        DUE = "due", _("Deadline or status")
+        TAGS = "tags", _("Tags")
+        ASSIGNEE = "assignee", _("Assignee")
+
     name = models.CharField(_("name"), max_length=60)
     owner = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="+")
     scope = models.CharField(max_length=8, choices=Scope.choices, default=Scope.PERSONAL)
@@ -22,6 +34,7 @@ class SavedView(models.Model):
     base = models.CharField(max_length=40, default="all")  # its name in the address: inbox, mine, team-7 ...
     query = models.CharField(max_length=500, blank=True, default="")
     sort = models.CharField(max_length=20, blank=True, default="")
+    hidden = ArrayField(models.CharField(max_length=10, choices=Column.choices), default=list, blank=True)
     hue = models.PositiveSmallIntegerField(default=0)  # one of 8 soft hues of the design language
     position = models.PositiveIntegerField(default=0)
     number = models.PositiveSmallIntegerField(null=True, blank=True)  # G and this digit open it

@@ -43,6 +43,7 @@ class TicketList:
     """`statuses` empty: every status. `assignee`: "" anybody, "me", "none". `asleep`: True only snoozed, None both.
 
     `query` narrows it, in the text of the search box. `usual` is the order it has unless its address names another.
+    `hidden`: what its rows leave out (`SavedView.Column`). All readers get the same rows; the style sheet hides it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class TicketList:
     usual: Order = DUE
     chosen: Order | None = None
     query: str = ""
+    hidden: tuple[str, ...] = ()
     view: SavedView | None = None
     part: board.Part | None = None  # what a number of the live board counts
 
@@ -76,10 +78,11 @@ class TicketList:
 
     @property
     def asked(self) -> dict[str, str]:
-        """What the address says beside the list's name: the query and the order that it is shown with."""
-        kept = self.view.query if self.view else ""
-        query = {"q": self.query} if self.query != kept else {}
-        return query | ({"sort": self.chosen.name} if self.chosen and self.chosen is not self.usual else {})
+        """What the address says beside the list's name: query, columns and order where they are not those of the view."""
+        kept, hidden = (self.view.query, tuple(self.view.hidden)) if self.view else ("", ())
+        asked = {"q": self.query} if self.query != kept else {}
+        asked |= {"hide": ",".join(self.hidden)} if self.hidden != hidden else {}
+        return asked | ({"sort": self.chosen.name} if self.chosen and self.chosen is not self.usual else {})
 
     @property
     def url(self) -> str:
@@ -244,6 +247,7 @@ def view_list(view: SavedView, base: TicketList) -> TicketList:
         icon="bookmark",
         command="",
         query=view.query,
+        hidden=tuple(view.hidden),
         usual=ORDERS.get(view.sort, base.usual),
         view=view,
     )
@@ -275,9 +279,12 @@ def list_named(name: str, *, agent: Agent) -> TicketList | None:
 
 
 def narrowed(chosen: TicketList, params: QueryDict) -> TicketList:
-    """The list as its address asks for it: `?q=` narrows it anew, `?sort=` puts it in another order."""
+    """The list as its address asks for it: `?q=` narrows it anew, `?sort=` puts it in another order, `?hide=tags,due` leaves
+    columns out."""
     query = params.get("q", chosen.query).replace("\x00", "").strip()[:LONGEST_QUERY]
-    return replace(chosen, query=query, chosen=ORDERS.get(params.get("sort", "")))
+    asked = params["hide"].split(",") if "hide" in params else chosen.hidden
+    hidden = tuple(column for column in SavedView.Column.values if column in asked)
+    return replace(chosen, query=query, hidden=hidden, chosen=ORDERS.get(params.get("sort", "")))
 
 
 def page_of(tickets: TicketQuerySet, *, order: Order, before: str = "") -> tuple[list[Ticket], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -26,7 +27,7 @@ from tickets.workspace.views.lists import nav_context
 
 
 class ViewForm(forms.Form):
-    """`of` says for whom: personal, shared, or team-<id>."""
+    """`of` says for whom: personal, shared, or team-<id>. `shows` are the columns that are not hidden."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=60, widget=forms.TextInput(attrs={"autofocus": True}))
     of = forms.ChoiceField(label=gettext_lazy("Who sees it"))
@@ -43,6 +44,12 @@ class ViewForm(forms.Form):
         coerce=int,
         empty_value=None,
         help_text=gettext_lazy("Press G, then it."),
+    )
+    shows = forms.MultipleChoiceField(
+        label=gettext_lazy("Rows show"),
+        required=False,
+        choices=SavedView.Column.choices,
+        widget=forms.CheckboxSelectMultiple,
     )
     hue = forms.TypedChoiceField(label=gettext_lazy("Colour"), coerce=int, choices=[(n, n) for n in range(HUES)])
     base = forms.CharField(widget=forms.HiddenInput, max_length=40)
@@ -64,7 +71,13 @@ class ViewForm(forms.Form):
         """What a SavedView takes from it."""
         said = dict(self.cleaned_data)
         scope, _dash, team = said.pop("of").partition("-")
-        return said | {"scope": scope, "team_id": int(team) if team else None}
+        hidden = others_than(said.pop("shows"))
+        return said | {"hidden": hidden, "scope": scope, "team_id": int(team) if team else None}
+
+
+def others_than(columns: Iterable[str]) -> list[str]:
+    """Those that are hidden where these are shown, or the other way round."""
+    return [column for column in SavedView.Column.values if column not in columns]
 
 
 @login_required
@@ -78,6 +91,7 @@ def views(request: HttpRequest) -> HttpResponse:
         )
         base = shown.view.base if shown.view else shown.name
         known = {"base": base, "query": shown.query, "sort": shown.order.name, "of": "personal", "hue": 0}
+        known["shows"] = others_than(shown.hidden)
         return _form(request, ViewForm(initial=known, agent=agent), None)
     form = ViewForm(request.POST, agent=agent)
     if not form.is_valid():
@@ -101,6 +115,7 @@ def view(request: HttpRequest, pk: int) -> HttpResponse:
         return response
     if request.method == "GET":
         shown = lists.list_named(f"view-{pk}", agent=agent)
+        hidden = lists.narrowed(shown, request.GET).hidden if shown else found.hidden
         query = request.GET.get("q", found.query)
         of = f"team-{found.team_id}" if found.team_id else found.scope
         known = {
@@ -110,6 +125,7 @@ def view(request: HttpRequest, pk: int) -> HttpResponse:
             "hue": found.hue,
             "number": found.number,
             "base": found.base,
+            "shows": others_than(hidden),
         }
         sort = request.GET.get("sort") or found.sort or (shown.order.name if shown else "due")
         return _form(request, ViewForm(initial=known | {"sort": sort}, agent=agent), found)
