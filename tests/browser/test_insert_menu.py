@@ -105,6 +105,35 @@ def test_row_13_the_keyboard_moves_and_escape_closes_the_menu_only(crew, screen,
     assert page.evaluate("document.activeElement === document.body")
 
 
+def test_row_13_the_menu_s_key_leaves_nothing_behind_where_nothing_was_chosen(crew, screen, prepared):
+    first, second = says(crew, "Where is it?").ticket, says(crew, "Hi", who=scene.sender("Bo", phone="+821055550000")).ticket
+    page = opened(screen, crew.agent, first)
+    field, row = page.locator("#composer-text"), page.locator(f"#ticket-row-{first.pk}")
+    for _time in range(2):  # it opens again where it was closed
+        page.keyboard.press("m")
+        expect(options(page)).to_have_count(4)
+        expect(field).to_have_value("/")
+        page.keyboard.press("Escape")
+        expect(page.locator("#insert-menu")).to_be_hidden()
+        expect(field).to_have_value("")
+        page.keyboard.press("Escape")
+        expect(field).not_to_be_focused()
+    field.fill("Hello,")
+    page.locator("[data-insert]").click()
+    expect(field).to_have_value("Hello, /")
+    page.keyboard.type("par")
+    page.keyboard.press("Escape")
+    expect(field).to_have_value("Hello, /par")  # what was typed stays
+    with page.expect_response(lambda one: "/drafts/" in one.url and one.request.method == "DELETE"):
+        field.fill("")
+    page.locator("[data-insert]").click()
+    expect(field).to_have_value("/")
+    page.locator(f"#ticket-row-{second.pk} a").click()
+    expect(page.locator("#thread-log")).to_contain_text("Hi")
+    expect(row).not_to_have_class(re.compile("has-draft"))
+    assert not Draft.objects.exclude(text="").exists() and page.errors == []
+
+
 def test_row_13_hangul_is_found_while_it_is_composed_and_enter_chooses_once(crew, screen, prepared):
     Agent.objects.filter(pk=crew.agent.pk).update(language="ko")
     ticket = says(crew, "환불 되나요?").ticket

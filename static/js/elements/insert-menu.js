@@ -38,6 +38,7 @@ async function ticketsOf(query) {
 
 class InsertMenu extends HTMLElement {
   #asked = null; // {field, sign, start, query}
+  #own = null; // the sign that its button or key wrote: {field, sign, end, value}
   #closedAt = null; // where the reader closed it: it stays closed there
   #found = [];
   #active = 0;
@@ -162,12 +163,33 @@ class InsertMenu extends HTMLElement {
     await this.#show();
   }
 
-  /** Open it by its button or key, at the caret. */
+  /** Open it by its button or key, at the caret. The sign is nobody's words: it is not kept, and goes again where nothing follows. */
   open() {
     const { field } = this.composer;
+    const form = this.closest("form");
+    const hush = (event) => event.stopImmediatePropagation();
     field.focus();
-    const before = field.value.slice(0, field.selectionStart);
-    this.#type(field, !before || /\s$/.test(before) ? "/" : " /");
+    field.setSelectionRange(field.selectionEnd, field.selectionEnd);
+    const before = field.value.slice(0, field.selectionEnd);
+    const sign = !before || /\s$/.test(before) ? "/" : " /";
+    form.addEventListener("input", hush, true);
+    this.#type(field, sign);
+    form.removeEventListener("input", hush, true);
+    this.#own = { field, sign, end: field.selectionEnd, value: field.value };
+    this.#look(field);
+  }
+
+  #withdraw() {
+    const { field, sign, end, value } = this.#own ?? {};
+    this.#own = null;
+    if (!field || field.value !== value) return;
+    if (document.activeElement === field) {
+      this.#replace({ field, start: end - sign.length, end }, "");
+    } else { // without taking the focus back
+      field.setRangeText("", end - sign.length, end, "end");
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    this.#closedAt = null;
   }
 
   async #show() {
@@ -190,6 +212,7 @@ class InsertMenu extends HTMLElement {
   }
 
   close() {
+    this.#withdraw();
     this.#asked = null;
     this.#chooses = false;
     clearTimeout(this.#timer);
@@ -254,6 +277,7 @@ class InsertMenu extends HTMLElement {
       stop(event);
       return this.#apply();
     }
+    if (isEnter && (event.metaKey || event.ctrlKey)) this.#withdraw(); // what is sent is what was written
     if (!this.isOpen || event.metaKey || event.ctrlKey || event.altKey) return undefined;
     if (event.isComposing || event.keyCode === 229) return this.#keyWhileComposing(event, isEnter);
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -322,6 +346,7 @@ class InsertMenu extends HTMLElement {
     const row = this.#found[n];
     const { field, sign, start, query } = this.#asked;
     const place = { field, start, end: start + 1 + query.length };
+    this.#own = null; // what was chosen takes its place
     this.close();
     if (sign === "@") {
       this.#replace(place, `@${row.handle} `);

@@ -74,6 +74,7 @@ export class Desk {
 
   leave() {
     clearTimeout(this.#typing);
+    this.#insert?.close();
     this.held.end();
     this.flush({ leaving: true });
   }
