@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -31,8 +32,16 @@ def set_presence(agent: Agent, presence: str, *, now: datetime) -> bool:
 def heartbeat(agent: Agent, *, now: datetime) -> bool:
     """A screen of theirs is open. True when they were out of reach before, so that the queue should be looked at."""
     before = Agent.objects.filter(pk=agent.pk).values_list("seen_at", flat=True).first()
-    Agent.objects.filter(pk=agent.pk).update(seen_at=now)
+    note_seen([agent.pk], now=now)
     return before is None or before < now - GRACE
+
+
+@transaction.atomic
+def note_seen(agent_ids: Iterable[int], *, now: datetime) -> None:
+    """Screens of theirs are open. Routing locks agents in an order of its own: nobody waits for it here, whoever it looks
+    at right now is noted by the next heartbeat."""
+    free = Agent.objects.filter(pk__in=agent_ids).select_for_update(skip_locked=True, no_key=True)
+    Agent.objects.filter(pk__in=free.values("pk")).update(seen_at=now)
 
 
 def shown(agent: Agent, *, now: datetime) -> str:

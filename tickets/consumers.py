@@ -218,10 +218,7 @@ def _standing(ids: set[int], keys: set[str]) -> tuple[dict[int, tuple[Agent, Vis
     now = timezone.now()
     people = Agent.objects.filter(pk__in=ids, is_active=True).prefetch_related("memberships")
     standing = {agent.pk: (agent, visibility_of(agent)) for agent in people}
-    with transaction.atomic():
-        # Routing locks agents in an order of its own: whoever it looks at right now is noted at the next beat.
-        free = Agent.objects.filter(pk__in=standing).select_for_update(skip_locked=True, no_key=True)
-        Agent.objects.filter(pk__in=free.values("pk")).update(seen_at=now)
+    attendance.note_seen(standing, now=now)
     sessions = Session.objects.filter(session_key__in=keys, expire_date__gt=now)
     return standing, set(sessions.values_list("session_key", flat=True))
 

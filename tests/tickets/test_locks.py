@@ -13,10 +13,11 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from agents.models import Agent
 from tests import cast
 from tests.scripted import Stage
 from tests.workspace import scene
-from tickets import actions, delivery, identities, queue, replies
+from tickets import actions, consumers, delivery, identities, queue, replies
 from tickets.contract import Receipt
 from tickets.models import DeliveryAttempt, DeliveryPart, Message, SlaClock, Ticket
 from tickets.models.event import SYSTEM
@@ -152,3 +153,32 @@ def test_a_sweep_writes_its_breach_while_somebody_else_holds_the_ticket(lock) ->
         done.set()
         holder.join()
     assert ticket.events.filter(kind="sla_breached", actor_type=SYSTEM.type).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_arrives_waits_for_nobody_who_looks_at_them() -> None:
+    """Routing holds the rows of those whom it looks at; the next heartbeat notes who came meanwhile."""
+    mina, before = cast.assemble().agent, timezone.now() - timedelta(hours=1)
+    Agent.objects.filter(pk=mina.pk).update(seen_at=before)
+    held, go_on = Signal(), Signal()
+
+    def look() -> None:
+        with transaction.atomic():
+            Agent.objects.select_for_update(no_key=True).get(pk=mina.pk)
+            held.set()
+            go_on.wait(20)
+
+    looking, failed_to_look = beside(look)
+    assert held.wait(20)
+    arriving, failed_to_arrive = beside(lambda: consumers.arrive(mina.pk) and None)
+    arriving.join(10)
+    waited = arriving.is_alive()
+    go_on.set()
+    looking.join(20)
+    arriving.join(20)
+    assert not waited and failed_to_look == failed_to_arrive == []
+    mina.refresh_from_db()
+    assert mina.seen_at == before
+    consumers.arrive(mina.pk)
+    mina.refresh_from_db()
+    assert mina.seen_at > before
