@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
@@ -24,7 +22,6 @@ from tickets.routing import assign, staffing, trial
 from tickets.sla import clocks
 from tickets.sla import trial as sla_trial
 from tickets.sla.guard import ClockGuard
-from tickets.wake import wake
 
 # Seconds until a drain that calls others gives its slot back: clocks and routing must not wait for a slow provider.
 TURN = 5
@@ -36,11 +33,7 @@ _guard = ClockGuard()
 def route() -> None:
     """Take back what nobody accepted or whose agent has gone, and pay the routing that is owed: what comes meanwhile too."""
     assign.take_back(now=timezone.now())
-    until = monotonic() + TURN
-    while assign.drain(now=timezone.now()):
-        if monotonic() > until:
-            wake("tickets.tasks.route")
-            break
+    assign.drain(now=timezone.now(), seconds=TURN)
 
 
 @shared_task

@@ -378,6 +378,16 @@ def test_what_comes_at_the_end_of_a_drain_waits_for_no_other_one(people: Cast, m
     assert late[0].routing_decisions.get().outcome == "assigned"
 
 
+def test_a_drain_whose_time_is_over_wakes_a_successor(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(assign, "wake", woken.append)
+    monkeypatch.setattr(assign, "ROUND", 2)
+    for _n in range(3):
+        new_ticket(people, team=people.support)
+    assert (assign.drain(now=NOW, seconds=0), woken) == (2, ["tickets.tasks.route"])
+    assert (assign.drain(now=NOW), woken) == (1, ["tickets.tasks.route"])
+
+
 def test_many_cost_few_statements_each(people: Cast) -> None:
     """Of a team with a rule, a skill and clocks: what they have in common is read once."""
     Agent.objects.update(capacity=40)

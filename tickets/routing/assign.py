@@ -29,6 +29,7 @@ from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
+TURN = 5.0  # seconds of a drain, about
 ROUND = 100  # decisions until a drain looks again who has room meanwhile
 AT_FIRST = 200  # waiting tickets that mostly suffice to fill what room there is
 CALLED = 2000  # waiting tickets, of the teams where somebody has room, that a drain looks through
@@ -53,42 +54,53 @@ def capacity_freed(*, now: datetime) -> None:
         wake("tickets.tasks.route")
 
 
-def drain(*, now: datetime, limit: int = 500) -> int:
+def drain(*, now: datetime, seconds: float = TURN) -> int:
     """Pay what is owed: important customers and priorities first, then the next breach, then the longest wait.
 
     Waiting tickets for which somebody has room now are owed too, whether or not a wake-up came.
     One drain works at a time: who finds another at work leaves it to that one, which looks once more when it has ended.
     Once a team has nobody for a ticket, those of the same weight and more that have been through the rules already are
-    put off together: a long queue costs little to look at. Returns how many decisions are new.
+    put off together: a long queue costs little to look at. What is owed after so many seconds is left to a successor,
+    who is woken. Returns how many decisions are new.
     """
-    began, done, seen = monotonic(), 0, set[int]()
+    began, done = monotonic(), 0
 
     def passed() -> datetime:
         return now + timedelta(seconds=monotonic() - began)
 
     moment, is_owed = now, True
-    while is_owed and len(seen) < limit:
+    while is_owed:
+        seen = set[int]()
         with _alone() as alone:
             if not alone:
-                break
-            done += _rounds(seen, now=moment, clock=passed, limit=limit)
-        moment = passed()
-        is_owed = _due(moment).exclude(pk__in=seen).exists()  # it came while this one was at its end
+                return done
+            new = _rounds(seen, now=moment, clock=passed, until=began + seconds)
+        done, moment = done + new, passed()
+        owed = _due(moment)  # it came while this one was at its end, or is somebody else's at this moment
+        is_owed = (owed if new else owed.exclude(pk__in=seen)).exists()
+        if is_owed and monotonic() > began + seconds:
+            wake("tickets.tasks.route")
+            return done
     return done
 
 
-def _rounds(seen: set[int], *, now: datetime, clock: Callable[[], datetime], limit: int) -> int:
-    """Until nothing is owed, or `limit` tickets are `seen`. What comes meanwhile takes its place in the order."""
+def _rounds(seen: set[int], *, now: datetime, clock: Callable[[], datetime], until: float) -> int:
+    """Until nothing is owed, or the time is over. What comes meanwhile takes its place in the order; nothing is `seen`
+    twice."""
     done = 0
-    while len(seen) < limit:
-        _call_up(now=now)
-        due = list(_due(now).exclude(pk__in=seen)[: min(ROUND, limit - len(seen))])
-        if not due:
-            break
+    while due := _called(seen, now=now):
         seen.update(row[0] for row in due)
         done += _round(due, now=now)
         now = clock()
+        if monotonic() > until:
+            break
     return done
+
+
+def _called(seen: set[int], *, now: datetime) -> list[tuple[int, int, int, bool]]:
+    """The next of those that are owed."""
+    _call_up(now=now)
+    return list(_due(now).exclude(pk__in=seen)[:ROUND])
 
 
 @contextmanager
