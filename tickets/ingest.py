@@ -150,8 +150,7 @@ def _receive_side(
     )  # fmt: skip
     _attach(said, message.files, now=now)
     Route.objects.filter(pk=route.pk).update(last_inbound_id=said.pk, last_used_at=now)
-    ticket.last_message_id, ticket.last_message_at, ticket.updated_at = said.pk, now, now
-    ticket.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+    ticket.goes_on(said, now=now)
     events: list[Event | None] = [
         ticket.record("side_received", by=CUSTOMER, now=now, message_id=said.pk, channel=channel.pk)
     ]
@@ -668,8 +667,7 @@ def _line(ticket: Ticket, channel: Channel, *, now: datetime, meta: Mapping[str,
         meta=dict(meta),
         created_at=now,
     )
-    ticket.last_message_id, ticket.last_message_at, ticket.updated_at = line.pk, now, now
-    ticket.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+    ticket.goes_on(line, now=now)
     return line
 
 

@@ -153,8 +153,7 @@ def note(
             now=now,
         )
         writing.attach(attachments, message, agent=agent)
-        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
-        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+        locked.goes_on(message, now=now)
         writing.has_read(agent, locked, message)
         if Draft.objects.filter(ticket__in=locked.family_ids(), agent=agent, kind=Draft.Kind.NOTE).delete()[0]:
             tell_draft(agent_id=agent.pk, ticket_id=locked.pk)
@@ -220,8 +219,7 @@ def automatic_note(ticket: Ticket, *, text: str, author: str, now: datetime) -> 
             automatic=True,
             now=now,
         )
-        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
-        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+        locked.goes_on(message, now=now)
         live.announce(locked.record("note_posted", by=RULE, now=now, message_id=message.pk))
         return message
 

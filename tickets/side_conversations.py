@@ -74,8 +74,7 @@ def forward(
         attachments = files.copies(stored, agent=agent)
         writing.attach(attachments, message, agent=agent)
         writing.queue_parts(message, used, attachments, capabilities, below=message.quoted_text)
-        locked.last_message_id, locked.last_message_at, locked.updated_at = message.pk, now, now
-        locked.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+        locked.goes_on(message, now=now)
         writing.has_read(agent, locked, message)
         live.announce(locked.record("message_forwarded", by=by_agent(agent), now=now, message_id=message.pk))
         writing.wake_delivery(channel)

@@ -106,7 +106,10 @@ def test_row_13_the_keyboard_moves_and_escape_closes_the_menu_only(crew, screen,
 
 
 def test_row_13_the_menu_s_key_leaves_nothing_behind_where_nothing_was_chosen(crew, screen, prepared):
-    first, second = says(crew, "Where is it?").ticket, says(crew, "Hi", who=scene.sender("Bo", phone="+821055550000")).ticket
+    first, second = (
+        says(crew, "Where is it?").ticket,
+        says(crew, "Hi", who=scene.sender("Bo", phone="+821055550000")).ticket,
+    )
     page = opened(screen, crew.agent, first)
     field, row = page.locator("#composer-text"), page.locator(f"#ticket-row-{first.pk}")
     for _time in range(2):  # it opens again where it was closed

@@ -333,6 +333,11 @@ class Ticket(models.Model):
             removed=[tag.name for tag in removed],
         )
 
+    def goes_on(self, message: Message, *, now: datetime) -> None:
+        """Its newest message, one that its row does not show: a note, a side conversation, a line of the system."""
+        self.last_message_id, self.last_message_at, self.updated_at = message.pk, now, now
+        self.save(update_fields=["last_seq", "last_message_id", "last_message_at", "updated_at"])
+
     def pin(self, note: Message | None, *, by: Actor, now: datetime) -> Event | None:
         """Set this note above the thread, in the place of another one; None takes it down."""
         old, new = self.pinned_note_id, note.pk if note else None
