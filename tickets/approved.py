@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -41,6 +41,27 @@ def keep(channel: Channel, found: Iterable[Template]) -> int:
             update_fields=["body", "places", "named"],
         )
     return len(rows)
+
+
+def of(channel: Channel) -> list[MessageTemplate]:
+    return list(MessageTemplate.objects.filter(channel=channel).order_by("name", "language", "pk"))
+
+
+def chosen(known: Sequence[MessageTemplate], asked: str, *, language: str) -> MessageTemplate | None:
+    """The one that was asked for by its id, else the first in that language, else the first; None where there is none."""
+    for one in known:
+        if str(one.pk) == asked:
+            return one
+    spoken = [one for one in known if one.language.partition("_")[0] == language]
+    return next(iter(spoken or known), None)
+
+
+def values_of(template: MessageTemplate, given: Mapping[str, str], *, name: str) -> dict[str, str]:
+    """What stands in its places: as given (`place-<name>`), else the customer's name in the first one. That is nearly always
+    what it means, and can be changed; what it really is nobody tells us."""
+    if any(key.startswith("place-") for key in given):
+        return {place: given.get(f"place-{place}", "") for place in template.places}
+    return dict.fromkeys(template.places, "") | dict.fromkeys(template.places[:1], name)
 
 
 def words_of(template: MessageTemplate, values: Mapping[str, str]) -> str:

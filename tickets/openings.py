@@ -7,7 +7,7 @@ transaction (`replies`). No first reply is promised on it, for nobody has asked 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,9 +18,10 @@ from agents.models import Agent, Team
 from tickets import customers, identities, ingest, languages, live, replies
 from tickets.access import customers_for, tickets_for
 from tickets.channels import capabilities_of
-from tickets.models import Attachment, Channel, Customer, Draft, Identity, Message, Opening, Ticket
+from tickets.models import Attachment, Channel, Customer, Draft, Identity, Message, MessageTemplate, Opening, Ticket
 from tickets.models.event import by_agent
 
+BY_TEMPLATE = "template_only"  # the reason of a way on which an approved message begins
 MOST_ADDRESSES = 20  # of one customer that are offered
 
 
@@ -64,11 +65,15 @@ def customer_of(opening: Opening) -> Customer | None:
 
 
 def ways_of(opening: Opening, *, now: datetime) -> list[replies.RouteChoice]:
-    """How whom it is for can be written to first; the address that was used last stands first."""
+    """How whom it is for can be written to first; the address that was used last stands first, and what takes any words
+    before what takes approved ones only."""
     channels = Channel.objects.filter(active=True).select_related("brand").order_by("id")
     if opening.agent.brand_ids is not None:
         channels = channels.filter(brand__in=opening.agent.brand_ids)
-    return replies.ways_to_begin(_addresses(opening), list(channels), now=now)
+    approved = set(MessageTemplate.objects.values_list("channel", flat=True).distinct())
+    fitting = [one for one in channels if capabilities_of(one.kind).begins or one.pk in approved]
+    ways = replies.ways_to_begin(_addresses(opening), fitting, now=now)
+    return sorted(ways, key=lambda way: way.reason == BY_TEMPLATE)
 
 
 def open_tickets_of(opening: Opening) -> list[Ticket]:
@@ -89,10 +94,10 @@ def files_of(opening: Opening) -> list[Attachment]:
 
 
 @transaction.atomic
-def begin(wish: Opening, *, now: datetime) -> Ticket:
+def begin(wish: Opening, *, template: Mapping[str, Any] | None = None, now: datetime) -> Ticket:
     """Make the ticket and send its first words. The same `client_uuid` gives the same ticket, however often.
 
-    Raises Refused and `replies.Unreachable`; nothing has happened then.
+    `template`: what `approved.as_sent` gives, where the way takes nothing else; the wish has its words. Raises Refused and `replies.Unreachable`; nothing has happened then.
     """
     agent, by = wish.agent, by_agent(wish.agent)
     _one_at_a_time(agent)
@@ -100,7 +105,9 @@ def begin(wish: Opening, *, now: datetime) -> Ticket:
         return known
     way = _chosen(wish, now=now)
     capabilities = capabilities_of(way.channel.kind)
-    files = files_of(wish)
+    files = files_of(wish) if template is None else []
+    if way.reason == BY_TEMPLATE and template is None:
+        raise Refused(_("Choose a template."))
     if not wish.text.strip() and not files:
         raise Refused(_("Write a message first."))
     if capabilities.subject and not wish.subject.strip():
@@ -127,7 +134,7 @@ def begin(wish: Opening, *, now: datetime) -> Ticket:
     words: dict[str, Any] = {
         "agent": agent,
         "text": wish.text,
-        "route": replies.RouteChoice(None, way.channel, identity, True, "", None, way.limit),
+        "route": replies.RouteChoice(None, way.channel, identity, True, "", way.window_expires_at, way.limit),
         "attachments": files,
         "client_uuid": wish.client_uuid,
         "seen_message_id": None,
@@ -135,7 +142,7 @@ def begin(wish: Opening, *, now: datetime) -> Ticket:
         "now": now,
     }
     if capabilities.chatlike or not agent.undo_seconds:
-        replies.post(ticket, **words)
+        replies.post(ticket, template=template, **words)
     else:
         replies.hold(ticket, send_at=now + timedelta(seconds=agent.undo_seconds), **words)
     discard(agent)

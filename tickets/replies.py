@@ -6,7 +6,7 @@ Drafts live here too: until `send_at` a reply is a draft only, and its release i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -279,16 +279,26 @@ def choice_for(ticket: Ticket, key: str, *, now: datetime) -> RouteChoice:
     raise LookupError(key)
 
 
-def ways_to_begin(identities: Iterable[Identity], channels: Iterable[Channel], *, now: datetime) -> list[RouteChoice]:
-    """The ways in which an agent may write first: not where only a customer's word opens a conversation.
+def ways_to_begin(identities: Iterable[Identity], channels: Sequence[Channel], *, now: datetime) -> list[RouteChoice]:
+    """The ways in which an agent may write first: not where only a customer's word opens a conversation. Where an approved
+    message does, it is the first, unless the customer has written there lately.
 
     An identity that is not saved yet belongs to nobody whom we know.
     """
+    known, by_template = list(identities), [one for one in channels if capabilities_of(one.kind).templates]
+    windows: dict[tuple[int, int], datetime | None] = {}
+    if by_template:
+        theirs = [one for one in known if one.pk]
+        used = Route.objects.filter(channel__in=by_template, identity__in=theirs, side=False, window_expires_at__gt=now)
+        rows = used.order_by("window_expires_at").values_list("channel", "identity", "window_expires_at")
+        windows = {(channel, identity): window for channel, identity, window in rows}
     return [
-        _choice(channel, identity, None, None, now=now)
-        for identity in identities
+        _choice(channel, identity, None, windows.get((channel.pk, identity.pk or 0)), now=now)
+        for identity in known
         for channel in channels
-        if capabilities_of(channel.kind).begins and _fits(channel, identity)
+        if (capabilities_of(channel.kind).begins or channel in by_template)
+        and _fits(channel, identity)
+        and not _better_known(channel, identity, known, ())
     ]
 
 

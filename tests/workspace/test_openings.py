@@ -13,7 +13,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from agents.models import Agent, Calendar, Team
 from tests.cast import make_customer
 from tests.workspace import scene
-from tickets import openings, replies
+from tickets import approved, openings, replies
+from tickets.contract import Template
 from tickets.models import (
     Attachment,
     Customer,
@@ -22,6 +23,7 @@ from tickets.models import (
     Event,
     Identity,
     Message,
+    MessageTemplate,
     Opening,
     SlaClock,
     SlaPolicy,
@@ -209,6 +211,67 @@ def test_only_ways_in_which_one_may_write_first_are_offered(cast, mina, jiwoo, n
     assert "disconnected" in page
     refused = mina.post(NEW, wish(cast, customer=jiwoo.pk, way=by(cast.email, jiwoo)))
     assert refused.status_code == 422 and "reconnect" in refused.content.decode()
+
+
+# -- Where only an approved message begins ---------------------------------------------------------------------------------
+
+TEMPLATE = NEW + "template/"
+GREETING = Template("greeting", "en", "Hello {{1}}, it arrives on {{2}}.", ("1", "2"))
+
+
+@pytest.fixture
+def greeting(cast) -> MessageTemplate:
+    approved.keep(cast.whatsapp, [GREETING, Template("인사", "ko", "안녕하세요")])
+    return MessageTemplate.objects.get(language="en")
+
+
+def test_a_channel_that_takes_approved_messages_only_is_offered_last_with_its_templates(cast, mina, jiwoo, greeting):
+    page = mina.get(NEW, {"customer": jiwoo.pk})
+    assert [way["kind"] for way in page.context["ways"]][-1] == "whatsapp"
+    assert not page.context["by_template"] and "Begins with a template" in page.content.decode()
+    shown = mina.get(TEMPLATE, {"customer": jiwoo.pk, "way": by(cast.whatsapp, jiwoo)}).content.decode()
+    assert "Hello Jiwoo, it arrives on {{2}}." in shown and 'name="place-2" value=""' in shown
+    asked = {"customer": jiwoo.pk, "way": by(cast.whatsapp, jiwoo), "template": greeting.pk, "place-1": "Ms Kim"}
+    assert "Hello Ms Kim, it" in mina.get(TEMPLATE, asked).content.decode()
+    free = mina.get(TEMPLATE, {"customer": jiwoo.pk, "way": by(cast.sms, jiwoo)}).content.decode()
+    assert "template-words" not in free
+
+
+def test_a_ticket_begins_with_a_template_once_and_the_words_of_the_message_stay_behind(cast, mina, jiwoo, greeting):
+    said = wish(cast, customer=jiwoo.pk, way=by(cast.whatsapp, jiwoo), template=greeting.pk)
+    said |= {"place-1": "Jiwoo", "place-2": "Friday"}
+    for _twice in range(2):
+        assert mina.post(NEW, said).status_code == 302
+    message = Message.objects.get()
+    assert (message.ticket, message.channel) == (the_new(), cast.whatsapp)
+    assert message.text == "Hello Jiwoo, it arrives on Friday."
+    assert message.meta["template"] == {"name": "greeting", "language": "en", "variables": ["Jiwoo", "Friday"]}
+    assert DeliveryPart.objects.get().state == "queued"
+
+
+@pytest.mark.parametrize("values", [{}, {"place-1": "Jiwoo", "place-2": " "}])
+def test_a_place_that_is_empty_is_said_and_everything_is_still_there(cast, mina, jiwoo, greeting, values):
+    said = wish(cast, customer=jiwoo.pk, way=by(cast.whatsapp, jiwoo), template=greeting.pk, text="Kept?")
+    answer = mina.post(NEW, said | values)
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "Fill in every place." in page and "Kept?" in page
+    assert 'id="template-words"' in page and Ticket.objects.count() == 1
+
+
+def test_while_the_customers_hours_last_free_words_go_there(cast, mina, jiwoo, greeting, now):
+    scene.says(cast.whatsapp, scene.sender("Jiwoo", phone="+821011112222"), "Hi", at=now - timedelta(hours=1))
+    Ticket.objects.update(team=cast.support)
+    before = set(Ticket.objects.values_list("pk", flat=True))
+    said = wish(cast, customer=jiwoo.pk, way=by(cast.whatsapp, jiwoo))
+    assert "template-words" not in mina.get(TEMPLATE, said).content.decode()
+    assert mina.post(NEW, said).status_code == 302
+    message = Message.objects.get(direction="out")
+    assert message.ticket_id not in before and (message.text, message.meta) == ("It leaves today.", {})
+
+
+def test_a_channel_without_templates_begins_nothing(cast, mina, jiwoo):
+    refused = mina.post(NEW, wish(cast, customer=jiwoo.pk, way=by(cast.whatsapp, jiwoo)))
+    assert refused.status_code == 422 and Ticket.objects.count() == 1
 
 
 def test_open_tickets_of_the_same_customer_are_offered_first(cast, mina, jiwoo, now, give_to_support):

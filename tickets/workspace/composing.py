@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent
-from tickets import fragments, parts, recipients, replies, signatures
+from tickets import approved, fragments, parts, recipients, replies, signatures
 from tickets.channels import capabilities_of
-from tickets.models import Attachment, Draft, Macro, Ticket
+from tickets.models import Attachment, Draft, Macro, MessageTemplate, Ticket
 from tickets.timeline import labels_of_status
 from tickets.workspace import snoozing
 
@@ -151,6 +151,19 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "template": choice.reason == "template_only",
         "signed": capabilities_of(choice.channel.kind).signature,
         "hold": not capabilities_of(choice.channel.kind).chatlike,
+    }
+
+
+def template_facts(
+    known: list[MessageTemplate], template: MessageTemplate | None, values: Mapping[str, str]
+) -> dict[str, Any]:
+    """What `workspace/template_fields.html` shows: what there is to choose from, and one of them with its places."""
+    places = template.places if template else []
+    return {
+        "known": known,
+        "template": template,
+        "places": [{"name": one, "sign": "{{" + one + "}}", "value": values[one]} for one in places],
+        "words": approved.words_of(template, values) if template else "",
     }
 
 

@@ -63,6 +63,7 @@ urlpatterns = [
     path("me/presence/", me.presence, name="my_presence"),
     path("tickets/new/", openings.opening, name="new_ticket"),
     path("tickets/new/people/", openings.people, name="new_ticket_people"),
+    path("tickets/new/template/", openings.template, name="new_ticket_template"),
     path("tickets/new/draft/", openings.draft, name="new_ticket_draft"),
     path("tickets/<int:pk>/", tickets.ticket, name="ticket"),
     path("tickets/<int:pk>/earlier/", tickets.earlier, name="earlier"),

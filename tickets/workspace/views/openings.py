@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -13,11 +14,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.models import Agent
-from tickets import customers, identities, openings, replies, signatures
+from tickets import approved, customers, identities, openings, replies, signatures
 from tickets.access import customer_for, customers_for
 from tickets.channels import capabilities_of
 from tickets.models import Customer, Opening, Ticket
@@ -39,13 +41,7 @@ def opening(request: HttpRequest) -> HttpResponse:
     if not agent.may_reply:
         return HttpResponse(status=403)
     if request.method == "POST":
-        wish = _written(agent, request.POST, files=request.POST.getlist("files"))
-        try:
-            ticket = openings.begin(wish, now=timezone.now())
-        except (openings.Refused, replies.Unreachable) as error:
-            wish.revision = openings.kept_by(agent).revision
-            return _page(request, wish, problem=str(error), status=422)
-        return back_to(ticket)
+        return _begun(request, _written(agent, request.POST, files=request.POST.getlist("files")))
     kept = openings.kept_by(agent)
     if "customer" in request.GET:
         kept.customer = customer_for(agent, _number(request.GET["customer"]) or 0)
@@ -55,6 +51,55 @@ def opening(request: HttpRequest) -> HttpResponse:
     elif "change" in request.GET:
         kept.customer, kept.address, kept.name = None, "", ""
     return _page(request, kept)
+
+
+def _begun(request: HttpRequest, wish: Opening) -> HttpResponse:
+    now, text = timezone.now(), wish.text
+    try:
+        template = _as_sent(wish, _approved(wish, openings.ways_of(wish, now=now), request.POST))
+        ticket = openings.begin(wish, template=template, now=now)
+    except (openings.Refused, replies.Unreachable) as error:
+        wish.text, wish.revision = text, openings.kept_by(wish.agent).revision
+        return _page(request, wish, problem=str(error), status=422)
+    return back_to(ticket)
+
+
+def _as_sent(wish: Opening, shown: dict[str, Any]) -> dict[str, Any] | None:
+    """The approved message that was filled in, its words in the wish; None where free words go."""
+    if shown.get("template") is None:
+        return None
+    try:
+        template = approved.as_sent(shown["template"], shown["values"])
+    except ValueError:
+        raise openings.Refused(_("Fill in every place.")) from None
+    wish.text = shown["words"]
+    return template
+
+
+@login_required
+@require_safe
+def template(request: HttpRequest) -> HttpResponse:
+    """What stands in the place of the message where `way` takes an approved one only: one of them (`template`) with what
+    stands in its places (`place-<name>`); nothing where free words go."""
+    agent = agent_of(request)
+    if not agent.may_reply:
+        return HttpResponse(status=403)
+    wish = _written(agent, request.GET, files=[])
+    context = _approved(wish, openings.ways_of(wish, now=timezone.now()), request.GET)
+    return render(request, "workspace/opening_template.html", context)
+
+
+def _approved(wish: Opening, ways: list[replies.RouteChoice], given: Mapping[str, str]) -> dict[str, Any]:
+    """What `workspace/opening_template.html` shows for the way that is wished, with the `values` of the places."""
+    way = next((one for one in ways if one.key == wish.way), None)
+    if way is None or way.reason != openings.BY_TEMPLATE:
+        return {"by_template": False}
+    customer = openings.customer_of(wish) or Customer(name=wish.name)
+    known = approved.of(way.channel)
+    language = customer.language or way.channel.language or wish.agent.language
+    one = approved.chosen(known, given.get("template", ""), language=language)
+    values = approved.values_of(one, given, name=customer.name) if one else {}
+    return {"by_template": True, "values": values, **composing.template_facts(known, one, values)}
 
 
 @login_required
@@ -135,14 +180,15 @@ def _page(request: HttpRequest, kept: Opening, *, problem: str = "", status: int
     best = next((way.key for way in ways if way.key == kept.way and way.reachable), "")
     best = best or next((way.key for way in ways if way.reachable), "")
     waiting = openings.open_tickets_of(kept)
+    kept.way = best
     context = {
+        **_approved(kept, ways, request.POST),
         "section": "inbox",
         "kept": kept,
         "who": {"name": customer.name or _addresses(ways)} if customer else {"name": kept.address} if ways else None,
         "is_new": customer is None,
         "ways": [
-            {**composing.route_facts(way, now=now), "note": replies.sentence_of(way.reason), "chosen": way.key == best}
-            for way in ways
+            {**composing.route_facts(way, now=now), "note": _note(way), "chosen": way.key == best} for way in ways
         ],
         "waiting": waiting,
         "waiting_words": ngettext(
@@ -156,6 +202,10 @@ def _page(request: HttpRequest, kept: Opening, *, problem: str = "", status: int
         "problem": problem,
     }
     return render(request, "workspace/opening.html", context, status=status)
+
+
+def _note(way: replies.RouteChoice) -> str:
+    return _("Begins with a template") if way.reason == openings.BY_TEMPLATE else replies.sentence_of(way.reason)
 
 
 def _addresses(ways: list[replies.RouteChoice]) -> str:

@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from agents.models import Agent
-from tickets import approved, replies, variables
+from tickets import approved, replies
 from tickets.access import thread_for
 from tickets.models import MessageTemplate, Ticket
+from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
 
 
@@ -34,11 +35,10 @@ def templates_of(request: HttpRequest, pk: int) -> HttpResponse:
         choice = replies.choice_for(ticket, given.get("route", ""), now=now)
     except LookupError:
         raise Http404 from None
-    known = list(MessageTemplate.objects.filter(channel=choice.channel).order_by("name", "language", "pk"))
-    template = _chosen(known, given.get("template", ""), ticket)
-    values = {place: given.get(f"place-{place}", "") for place in template.places} if template else {}
-    if template and request.method == "GET" and not any(name.startswith("place-") for name in given):
-        values = _first_values(template, ticket, agent=agent)
+    known = approved.of(choice.channel)
+    template = approved.chosen(known, given.get("template", ""), language=ticket.language)
+    name = ticket.customer.name if request.method == "GET" else ""
+    values = approved.values_of(template, given, name=name) if template else {}
     problem = ""
     if request.method == "POST" and template:
         problem = _sent(ticket, choice, template, values, request, agent=agent)
@@ -49,33 +49,11 @@ def templates_of(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {
         "ticket": ticket,
         "route": choice.key,
-        "known": known,
-        "template": template,
-        "places": [{"name": one, "sign": "{{" + one + "}}", "value": values[one]} for one in template.places]
-        if template
-        else [],
-        "words": approved.words_of(template, values) if template else "",
+        **composing.template_facts(known, template, values),
         "problem": problem,
         "client_uuid": given.get("client_uuid") or uuid.uuid4(),
     }
     return render(request, "workspace/templates.html", context, status=422 if problem else 200)
-
-
-def _chosen(known: list[MessageTemplate], asked: str, ticket: Ticket) -> MessageTemplate | None:
-    """The one that was asked for, else the first in the language of the conversation."""
-    for one in known:
-        if str(one.pk) == asked:
-            return one
-    spoken = [one for one in known if one.language.partition("_")[0] == ticket.language]
-    return next(iter(spoken or known), None)
-
-
-def _first_values(template: MessageTemplate, ticket: Ticket, *, agent: Agent) -> dict[str, str]:
-    """A first place is nearly always the customer's name, and can be changed; what it really is nobody tells us."""
-    values = dict.fromkeys(template.places, "")
-    if template.places:
-        values[template.places[0]] = variables.of(ticket, agent=agent, now=timezone.now())["customer.name"]
-    return values
 
 
 def _sent(
