@@ -16,7 +16,18 @@ from django.db import transaction
 from django.db.models import Q
 
 from agents.models import Agent
-from tickets import actions, deeds, followers, identities, live, mentions, reply_tokens, signatures, writing
+from tickets import (
+    actions,
+    deeds,
+    followers,
+    identities,
+    live,
+    mentions,
+    reply_tokens,
+    side_conversations,
+    signatures,
+    writing,
+)
 from tickets.access import tickets_for
 from tickets.channels import capabilities_of
 from tickets.crash import crash_here
@@ -460,11 +471,47 @@ def hold(
         return schedule(draft, send_at=send_at, anyway=anyway or insist, now=now)
 
 
-def _hurry(ticket: Ticket, *, agent: Agent, client_uuid: UUID, now: datetime) -> None:
-    """Another answer of the same author that waits: one that is held for a moment goes now, a later one is in the way."""
-    waiting = Draft.objects.filter(
-        ticket__in=ticket.family_ids(), agent=agent, kind=Draft.Kind.REPLY, send_at__isnull=False
-    )
+def hold_forward(
+    ticket: Ticket,
+    *,
+    agent: Agent,
+    channel: Channel,
+    recipients: Recipients,
+    text: str,
+    quoting: Iterable[Message] = (),
+    attachments: Iterable[Attachment] = (),
+    waits: bool,
+    client_uuid: UUID,
+    send_at: datetime,
+    now: datetime,
+) -> Draft | Message:
+    """What `side_conversations.forward` does, but at that moment, as `hold` holds an answer; what is said meanwhile does not
+    stop it. `waits`: the ticket is on hold from then on. Raises what `forward` raises, at once."""
+    _hurry(ticket, agent=agent, client_uuid=client_uuid, kind=Draft.Kind.SIDE, now=now)
+    with transaction.atomic():
+        locked = lock_survivor(ticket.pk)
+        if known := writing.posted(client_uuid, agent=agent, ticket=locked):
+            return known
+        said, files = list(quoting), list(attachments)
+        if not text.strip() and not said and not files:
+            raise ValueError("nothing to say")
+        used = side_conversations.way_to(locked, said, channel=channel, recipients=recipients, agent=agent, now=now)
+        draft, _made = Draft.objects.select_for_update().get_or_create(
+            ticket=locked, agent=agent, kind=Draft.Kind.SIDE, defaults={"client_uuid": client_uuid}
+        )
+        if draft.send_at is not None:
+            return draft
+        draft.client_uuid, draft.text, draft.route, draft.updated_at = client_uuid, text, used, now
+        draft.to, draft.cc = list(recipients.to), list(recipients.cc)
+        draft.attachment_ids = [item.pk for item in files]
+        draft.then = {"messages": [message.pk for message in said], "hold": waits}
+        draft.save()
+        return schedule(draft, send_at=send_at, anyway=True, now=now)
+
+
+def _hurry(ticket: Ticket, *, agent: Agent, client_uuid: UUID, kind: str = Draft.Kind.REPLY, now: datetime) -> None:
+    """Another one of the same author that waits: one that is held for a moment goes now, a later one is in the way."""
+    waiting = Draft.objects.filter(ticket__in=ticket.family_ids(), agent=agent, kind=kind, send_at__isnull=False)
     for draft in waiting.exclude(client_uuid=client_uuid):
         if draft.send_at > now + LONGEST_HOLD:  # type: ignore[operator]
             raise Unreachable("waiting", sentence_of("waiting"))
@@ -477,7 +524,8 @@ def schedule(draft: Draft, *, send_at: datetime, anyway: bool = False, now: date
 
     Raises ValueError for a draft without words or way, TooLate when it is gone, Unreachable when it could not go now.
     """
-    if not (draft.text.strip() or draft.attachment_ids or draft.template) or draft.route_id is None:
+    says = draft.text.strip() or draft.attachment_ids or draft.template or draft.then.get("messages")
+    if not says or draft.route_id is None:
         raise ValueError("nothing to send")
     route = Route.objects.select_related("channel", "identity").get(pk=draft.route_id)
     capabilities = capabilities_of(route.channel.kind)
@@ -537,27 +585,14 @@ def _release(pk: int, *, now: datetime) -> bool:
             ticket = lock_survivor(ticket_id)
             if not Draft.objects.filter(pk=pk, send_at__lte=now).update(send_at=None):
                 return False  # undone, or released by somebody else
-            draft = Draft.objects.select_related("agent", "route").get(pk=pk)
+            draft = Draft.objects.select_related("agent", "route__channel__brand").get(pk=pk)
             if ticket.pk != ticket_id and not draft.send_anyway:
                 raise Unreachable("merged", "")
             if draft.route is None:
                 raise ValueError("the draft has no route")
             if not (draft.agent.may_reply and tickets_for(draft.agent).filter(pk=ticket.pk).exists()):
                 raise Unreachable("no_right", "")  # lost since it was scheduled: nothing leaves in their name
-            _post(
-                ticket,
-                agent=draft.agent,
-                text=draft.text,
-                route=draft.route,
-                recipients=Recipients(tuple(draft.to), tuple(draft.cc or ())) if draft.to else None,
-                attachments=_in_order(draft.attachment_ids),
-                template=draft.template,
-                client_uuid=draft.client_uuid,
-                seen_message_id=draft.seen_message_id,
-                anyway=draft.send_anyway,
-                then=draft.then,
-                now=now,
-            )
+            _say(draft, ticket, now=now)
             Draft.objects.filter(pk=pk).delete()
             crash_here("draft.posted")
         crash_here("draft.released")
@@ -575,6 +610,36 @@ def _release(pk: int, *, now: datetime) -> bool:
     return False
 
 
+def _say(draft: Draft, ticket: Ticket, *, now: datetime) -> None:
+    """What was held is said now, to the customer or to somebody else. Must hold the row lock of the ticket."""
+    assert draft.route is not None
+    whom = Recipients(tuple(draft.to), tuple(draft.cc or ())) if draft.to else None
+    words: dict[str, Any] = {
+        "agent": draft.agent,
+        "text": draft.text,
+        "attachments": _in_order(draft.attachment_ids),
+        "client_uuid": draft.client_uuid,
+        "now": now,
+    }
+    if draft.kind != Draft.Kind.SIDE:
+        _post(
+            ticket,
+            route=draft.route,
+            recipients=whom,
+            template=draft.template,
+            seen_message_id=draft.seen_message_id,
+            anyway=draft.send_anyway,
+            then=draft.then,
+            **words,
+        )
+        return
+    quoted = Message.objects.filter(pk__in=draft.then.get("messages", ()))
+    assert whom is not None  # a forward always names them
+    side_conversations.forward(ticket, channel=draft.route.channel, recipients=whom, quoting=quoted, **words)
+    if draft.then.get("hold") and ticket.is_unsolved:
+        actions.set_status(ticket, Ticket.Status.ON_HOLD, by=by_agent(draft.agent), now=now)
+
+
 def _tell_stopped(draft_ids: list[int]) -> None:
     """The author's screens show that the draft waits for them, and the log says so. Inside a transaction."""
     for draft in Draft.objects.filter(pk__in=draft_ids).select_related("ticket"):
@@ -582,6 +647,7 @@ def _tell_stopped(draft_ids: list[int]) -> None:
         live.announce(draft.ticket.record("draft_stopped", now=draft.updated_at, **told))
         words = draft_words(draft.agent_id, [draft.ticket_id]).get(draft.ticket_id, "")
         payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "stopped": draft.stopped, "text": words}
+        payload |= {"side": draft.kind == Draft.Kind.SIDE}
         transaction.on_commit(_whispering(payload), robust=True)
 
 

@@ -30,11 +30,12 @@ def forward(
     recipients: Recipients,
     text: str,
     quoting: Iterable[Message] = (),
+    attachments: Iterable[Attachment] = (),
     client_uuid: UUID,
     now: datetime,
 ) -> Message:
-    """A mail to somebody else about this ticket, what was said quoted below, with its files. The same `client_uuid` gives
-    the same message.
+    """A mail to somebody else about this ticket, with files of the author's; what was said is quoted below, with its own.
+    The same `client_uuid` gives the same message.
 
     The customer takes no part in it, and it answers nobody: no clock, no status, no assignee. What comes back is theirs
     (`ingest`), and the next forward to the same address goes on with the same talk. Raises BadAddress for the customer's
@@ -44,15 +45,11 @@ def forward(
         locked = lock_survivor(ticket.pk)
         if known := writing.posted(client_uuid, agent=agent, ticket=locked):
             return known
-        said = sorted(quoting, key=lambda message: message.pk)
-        spoken = (Message.Kind.PUBLIC, Message.Kind.SIDE)
-        if any(one.ticket_id not in locked.family_ids() or one.kind not in spoken or one.deleted_at for one in said):
-            raise ValueError("this cannot be forwarded")
-        if not text.strip() and not said:
+        said, own = sorted(quoting, key=lambda message: message.pk), list(attachments)
+        if not text.strip() and not said and not own:
             raise ValueError("nothing to say")
-        used = _route_of(locked, channel, recipients, agent=agent, now=now)
+        used = way_to(locked, said, channel=channel, recipients=recipients, agent=agent, now=now)
         capabilities = capabilities_of(channel.kind)
-        writing.check(channel, used.identity, None, capabilities, template=None, now=now)
         talked = Message.objects.filter(route=used).exists()
         subject = locked.subject or locked.brand.name
         message = writing.write(
@@ -71,14 +68,32 @@ def forward(
             now=now,
         )
         stored = Attachment.objects.filter(message__in=said, state=Attachment.State.STORED).order_by("pk")
-        attachments = files.copies(stored, agent=agent)
-        writing.attach(attachments, message, agent=agent)
-        writing.queue_parts(message, used, attachments, capabilities, below=message.quoted_text)
+        carried = [*own, *files.copies(stored, agent=agent)]
+        writing.attach(carried, message, agent=agent)
+        writing.queue_parts(message, used, carried, capabilities, below=message.quoted_text)
         locked.goes_on(message, now=now)
         writing.has_read(agent, locked, message)
         live.announce(locked.record("message_forwarded", by=by_agent(agent), now=now, message_id=message.pk))
         writing.wake_delivery(channel)
         return message
+
+
+def way_to(
+    ticket: Ticket,
+    said: Iterable[Message],
+    *,
+    channel: Channel,
+    recipients: Recipients,
+    agent: Agent,
+    now: datetime,
+) -> Route:
+    """The way on which this can be said to them. Must hold the row lock of the ticket, a survivor; raises as `forward`."""
+    family, spoken = ticket.family_ids(), (Message.Kind.PUBLIC, Message.Kind.SIDE)
+    if any(one.ticket_id not in family or one.kind not in spoken or one.deleted_at for one in said):
+        raise ValueError("this cannot be forwarded")
+    used = _route_of(ticket, channel, recipients, agent=agent, now=now)
+    writing.check(channel, used.identity, None, capabilities_of(channel.kind), template=None, now=now)
+    return used
 
 
 def forwardable(ticket: Ticket, *, most: int) -> list[Message]:

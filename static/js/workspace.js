@@ -170,7 +170,7 @@ function whispered(topic, it) {
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
     if (it.stopped && it.ticket === router.ticket) desk?.stopped();
-    if (it.stopped) toast(phrase("draftStopped"), { kind: "error" });
+    if (it.stopped) toast(phrase(it.side ? "forwardStopped" : "draftStopped"), { kind: "error" });
   }
 }
 
@@ -275,7 +275,10 @@ document.addEventListener("list:shown", () => {
 document.addEventListener("nav:counted", count);
 document.addEventListener("acted", () => feed.nudge());
 document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
-document.body.addEventListener("undone", () => feed.nudge());
+document.body.addEventListener("undone", ({ detail }) => {
+  feed.nudge();
+  if (detail.url === `/tickets/${router.ticket}/forwards/withdrawal/`) keys.run("ticket.forward"); // it is a draft again
+});
 document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
 
 async function arrived(ticket) {
@@ -521,6 +524,9 @@ byId("forward").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
   event.preventDefault();
   event.target.closest("form")?.requestSubmit();
+});
+byId("forward").addEventListener("change", ({ target }) => {
+  if (target.matches("[data-files]")) import("./lib/forward-files.js").then(({ attach }) => attach(target));
 });
 document.body.addEventListener("forward:sent", () => byId("forward").close());
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from agents.models import Agent
 from tests.browser.desk import composer, says, three_tickets
 from tests.cast import make_customer
 from tests.workspace import scene
+from tickets import replies
 from tickets.workspace.keymap import COMMANDS
 
 TWO_SET = dict(zip("qwertyuiopasdfghjklzxcvbnm", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", strict=True))
@@ -273,6 +275,12 @@ def test_row_4_a_message_is_forwarded_by_keys_alone(crew, screen):
     page.locator("#forward-text").focus()
     page.keyboard.type("Can you find it?")
     page.keyboard.press("Control+Enter")
+    expect(page.locator("#forward")).to_be_hidden()
+    page.keyboard.press("z")  # it has not left yet
+    expect(page.locator("#forward-text")).to_have_value("Can you find it?")
+    page.locator("#forward-text").press("Control+Enter")
+    expect(page.locator("#forward")).to_be_hidden()
+    assert replies.release_due(now=timezone.now() + timedelta(minutes=1)) == 1
     sent = page.locator("#thread-log .message--side")
     expect(sent).to_contain_text("Can you find it?")
     expect(sent).to_contain_text("To somebody else, not to the customer")

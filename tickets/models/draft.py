@@ -9,13 +9,15 @@ from django.db.models.functions import Now
 class Draft(models.Model):
     """What is not said yet. With `send_at` it is undo-send and send-later: the Message is made at release.
 
-    `then` is what happens with the reply ({"status": "solved"}). `seen_message_id` is the newest message that
+    `then` is what happens with the reply ({"status": "solved"}); of a message to somebody else (`side`) what it quotes, and
+    whether the ticket waits for them: {"messages": [...], "hold": true}. `seen_message_id` is the newest message that
     its author had seen. `stopped` says why a due draft was not released ("newer_message", "merged", "closed").
     """
 
     class Kind(models.TextChoices):
         REPLY = "reply"
         NOTE = "note"
+        SIDE = "side"
 
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="drafts")
     agent = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="drafts")

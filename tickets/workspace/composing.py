@@ -25,7 +25,9 @@ SHOWN_FROM = 0.8  # of the first text message: from there its counter is shown
 
 def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now: datetime) -> dict[str, Any]:
     """What `components/composer.html` shows. A draft of one's own is put back; those of others are named."""
-    drafts = list(Draft.objects.filter(ticket=ticket).select_related("agent", "route"))
+    everything = list(Draft.objects.filter(ticket=ticket).select_related("agent", "route"))
+    drafts = [draft for draft in everything if draft.kind != Draft.Kind.SIDE]  # that one stands in its dialog
+    aside = [draft for draft in everything if draft not in drafts and draft.agent_id == agent.pk and not draft.send_at]
     own = {draft.kind: draft for draft in drafts if draft.agent_id == agent.pk}
     choices = replies.routes_for(ticket, now=now) if agent.may_reply else []
     revision = own["reply"].revision if "reply" in own else 0
@@ -65,6 +67,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
             {"value": value, "label": _("Send, then: %(status)s") % {"status": labels[value]}}
             for value in ("solved", "pending", "on_hold", "open")
         ],
+        "aside": any(draft.text.strip() for draft in aside),
         "others": [draft.agent.name for draft in drafts if draft.agent_id != agent.pk and draft.text],
     }
 

@@ -193,7 +193,7 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """
     agent, now = agent_of(request), timezone.now()
     shown = ticket_for(agent, pk)
-    if kind not in Draft.Kind.values:
+    if kind not in (Draft.Kind.REPLY, Draft.Kind.NOTE):
         raise Http404
     if request.method == "GET":
         kept = Draft.objects.filter(ticket=shown, agent=agent, kind=kind).first()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from agents.models import Agent
-from tickets import actions, fragments, recipients, replies, side_conversations
+from tickets import fragments, recipients, replies, side_conversations
 from tickets.access import message_for, thread_for
-from tickets.models import Message, Ticket
-from tickets.models.event import by_agent
+from tickets.models import Attachment, Draft, Message, Ticket
+from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
 
 OFFERED = 20  # messages, the latest
+MOST_FILES = 20  # of the author's own
 LONGEST_TEXT = 100_000  # characters
 LONGEST_LIST = 10_000  # characters of To or Cc
 
@@ -28,8 +31,8 @@ LONGEST_LIST = 10_000  # characters of To or Cc
 @login_required
 @require_http_methods(["GET", "POST"])
 def forwards_of(request: HttpRequest, pk: int) -> HttpResponse:
-    """GET: inside of the dialog; `answers` is a message of theirs that is answered. POST sends it: 201, or 422 with the
-    reason beside what was written."""
+    """GET: inside of the dialog, with what is kept of it; `answers` is a message of theirs that is answered. POST sends it:
+    201, 202 where it can be taken back for a moment, or 422 with the reason beside what was written."""
     agent = agent_of(request)
     ticket = thread_for(agent, pk)
     if not agent.may_reply:
@@ -38,60 +41,147 @@ def forwards_of(request: HttpRequest, pk: int) -> HttpResponse:
         )
     offered = side_conversations.forwardable(ticket, most=OFFERED)
     if request.method == "GET":
-        return _dialog(request, ticket, offered, _first(request, agent, offered))
-    written: dict[str, Any] = {
-        name: request.POST.get(name, "") for name in ("to", "cc", "text", "channel", "client_uuid", "hold")
-    }
-    written["messages"] = request.POST.getlist("messages")
+        kept = _kept(ticket, agent)
+        problem = replies.sentence_of(kept.stopped) if kept else ""
+        return _dialog(request, ticket, offered, _first(request, agent, offered, kept), problem=problem)
+    written = _written(request)
     try:
-        _send(ticket, agent, offered, written)
+        held = _send(ticket, agent, offered, written)
     except (recipients.BadAddress, replies.Unreachable) as error:
         return _dialog(request, ticket, offered, written, problem=str(error))
     except ValueError:
         return _dialog(request, ticket, offered, written, problem=_("There is nothing to send."))
     if not wants_fragment(request):
         return back_to(ticket)
-    said = {"toast": {"message": _("It is on its way.")}, "forward:sent": {}}
-    return HttpResponse(status=201, headers={"HX-Trigger": json.dumps(said), "HX-Reswap": "none"})
+    undo = {"undo": reverse("forward_withdrawal", args=[pk])} if held else {}
+    said = {"toast": {"message": _("It is on its way."), **undo}, "forward:sent": {}}
+    return HttpResponse(status=202 if held else 201, headers={"HX-Trigger": json.dumps(said), "HX-Reswap": "none"})
 
 
-def _first(request: HttpRequest, agent: Agent, offered: list[Message]) -> dict[str, Any]:
-    """The newest words of the customer to somebody whom one still has to name, or an answer to somebody who was."""
-    fresh: dict[str, Any] = {"client_uuid": uuid.uuid4()}
+@login_required
+@require_POST
+def draft(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep what stands in the dialog: the form as it is. What was sent meanwhile stays sent."""
+    agent, now = agent_of(request), timezone.now()
+    ticket = thread_for(agent, pk)
+    if not agent.may_reply:
+        return HttpResponse(status=403)
+    written = _written(request)
+    try:
+        client_uuid = uuid.UUID(written["client_uuid"])
+    except ValueError:
+        return HttpResponse(status=422)
+    to, cc = ([one[:254] for one in recipients.split(written[name][:LONGEST_LIST])] for name in ("to", "cc"))
+    replies.save_draft(
+        ticket,
+        agent=agent,
+        kind=Draft.Kind.SIDE,
+        text=written["text"],
+        client_uuid=client_uuid,
+        revision=round(now.timestamp() * 1000),
+        to=to,
+        cc=cc,
+        attachment_ids=[int(number) for number in written["files"]],
+        then={
+            "messages": [int(number) for number in written["messages"]],
+            "hold": bool(written["hold"]),
+            "channel": written["channel"],
+        },
+        now=now,
+    )
+    replies.tell_draft(agent_id=agent.pk, ticket_id=ticket.pk)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take back one's own that waits to leave: it is a draft again. 409 when it has left."""
+    agent = agent_of(request)
+    held = Draft.objects.filter(ticket=thread_for(agent, pk), agent=agent, kind=Draft.Kind.SIDE).first()
+    taken = held is not None and replies.undo(held, now=timezone.now())
+    return HttpResponse(status=204 if taken else 409)
+
+
+def _kept(ticket: Ticket, agent: Agent) -> Draft | None:
+    """What this agent has begun to write here to somebody else, and has not sent."""
+    mine = Draft.objects.filter(ticket=ticket, agent=agent, kind=Draft.Kind.SIDE, send_at__isnull=True)
+    kept = mine.select_related("route").first()
+    return kept if kept and (kept.text.strip() or kept.to or kept.attachment_ids) else None
+
+
+def _written(request: HttpRequest) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        name: request.POST.get(name, "") for name in ("to", "cc", "text", "channel", "client_uuid", "hold")
+    }
+    written["text"] = written["text"].replace("\r\n", "\n")[:LONGEST_TEXT]
+    for name, most in (("messages", OFFERED), ("files", MOST_FILES)):
+        numbers = [one for one in request.POST.getlist(name) if one.isascii() and one.isdigit() and len(one) < 19]
+        written[name] = numbers[:most]
+    return written
+
+
+def _first(request: HttpRequest, agent: Agent, offered: list[Message], kept: Draft | None) -> dict[str, Any]:
+    """What is kept; else the newest words of the customer to somebody whom one still has to name, or an answer to somebody
+    who was. An answer takes the words that are kept along, and goes to whom it answers."""
+    written: dict[str, Any] = {"client_uuid": uuid.uuid4()}
+    if kept:
+        written |= {"client_uuid": kept.client_uuid, "text": kept.text, "files": kept.attachment_ids}
     asked = request.GET.get("answers", "")
     if asked.isascii() and asked.isdigit() and len(asked) < 19:
         answered = message_for(agent, int(asked))
         if answered.route and answered.route.side:
             to = recipients.of_route(answered.route)
-            return fresh | {
+            return written | {
                 "to": ", ".join(to.to),
                 "cc": ", ".join(to.cc),
                 "messages": [],
                 "channel": answered.channel_id,
             }
+    if kept:
+        return written | {
+            "to": ", ".join(kept.to or ()),
+            "cc": ", ".join(kept.cc or ()),
+            "messages": [str(number) for number in kept.then.get("messages", ())],
+            "hold": kept.then.get("hold"),
+            "channel": kept.route.channel_id if kept.route else kept.then.get("channel"),
+        }
     newest = next((one for one in offered if one.kind == Message.Kind.PUBLIC and one.direction == "in"), None)
-    return fresh | {"messages": [str(newest.pk)] if newest else []}
+    return written | {"messages": [str(newest.pk)] if newest else []}
 
 
-def _send(ticket: Ticket, agent: Agent, offered: list[Message], written: dict[str, Any]) -> None:
+def _send(ticket: Ticket, agent: Agent, offered: list[Message], written: dict[str, Any]) -> bool:
+    """Whether it is held for the author's time to undo."""
     now = timezone.now()
     channels = side_conversations.channels_for(ticket)
     channel = next((one for one in channels if str(one.pk) == written["channel"]), None) or next(iter(channels), None)
     if channel is None:
         raise replies.Unreachable("off", _("There is no mailbox from which this ticket could be forwarded."))
     to, cc = (recipients.split(written[name][:LONGEST_LIST]) for name in ("to", "cc"))
-    side_conversations.forward(
+    sent = replies.hold_forward(
         ticket,
         agent=agent,
         channel=channel,
         recipients=recipients.check(to, cc),
-        text=written["text"].replace("\r\n", "\n")[:LONGEST_TEXT],
+        text=written["text"],
         quoting=[one for one in offered if str(one.pk) in written["messages"]],
+        attachments=_files(agent, written),
+        waits=bool(written["hold"]),
         client_uuid=uuid.UUID(written["client_uuid"]),
+        send_at=now + timedelta(seconds=agent.undo_seconds),
         now=now,
     )
-    if written["hold"] and ticket.is_unsolved:
-        actions.set_status(ticket, Ticket.Status.ON_HOLD, by=by_agent(agent), now=now)
+    if isinstance(sent, Draft) and not agent.undo_seconds:
+        replies.send_now(sent, now=now)
+        return False
+    return isinstance(sent, Draft)
+
+
+def _files(agent: Agent, written: dict[str, Any]) -> list[Attachment]:
+    """One's own that nothing has taken yet, in the order in which they stand there."""
+    mine = Attachment.objects.filter(pk__in=written.get("files", ()), uploaded_by=agent, message__isnull=True)
+    found = {str(file.pk): file for file in mine}
+    return [found[number] for number in map(str, written.get("files", ())) if number in found]
 
 
 def _dialog(
@@ -113,6 +203,7 @@ def _dialog(
             }
             for one in offered
         ],
+        "files": composing.chips(_files(agent_of(request), written)),
         "problem": problem,
     }
     return render(request, "workspace/forward.html", context, status=422 if problem else 200)
