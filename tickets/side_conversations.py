@@ -117,7 +117,8 @@ def channels_for(ticket: Ticket) -> list[Channel]:
 
 def _route_of(ticket: Ticket, channel: Channel, recipients: Recipients, *, agent: Agent, now: datetime) -> Route:
     """The way to somebody else; raises BadAddress where it would reach the customer, or come back to ourselves."""
-    if channel not in channels_for(ticket):
+    capabilities = capabilities_of(channel.kind)
+    if channel.brand_id != ticket.brand_id or not (capabilities.cc and capabilities.begins):
         raise ValueError("this channel cannot forward this ticket")
     family = ticket.family_ids()
     everybody = [address.lower() for address in recipients.everybody]

@@ -85,7 +85,7 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
         then={
             "messages": [int(number) for number in written["messages"]],
             "hold": bool(written["hold"]),
-            "channel": written["channel"],
+            "channel": written["channel"][:20],
         },
         now=now,
     )
