@@ -647,7 +647,8 @@ def _tell_stopped(draft_ids: list[int]) -> None:
         live.announce(draft.ticket.record("draft_stopped", now=draft.updated_at, **told))
         words = draft_words(draft.agent_id, [draft.ticket_id]).get(draft.ticket_id, "")
         payload = {"agent": draft.agent_id, "ticket": draft.ticket_id, "stopped": draft.stopped, "text": words}
-        payload |= {"side": draft.kind == Draft.Kind.SIDE}
+        if draft.kind == Draft.Kind.SIDE:
+            payload |= {"side": True}
         transaction.on_commit(_whispering(payload), robust=True)
 
 

@@ -168,7 +168,7 @@ def test_what_is_half_written_is_kept_and_said_and_comes_back_no_more_once_it_is
     assert "to somebody else is not sent yet" in composer and "Can you" not in composer
     assert post(mina, asked.ticket, client_uuid=key).status_code == 201
     assert mina.post(keep, half).status_code == 204, "a late one"
-    assert not Draft.objects.exists() and "Can you" not in dialog(mina, asked.ticket)
+    assert not Draft.objects.exists() and "Can you</textarea>" not in dialog(mina, asked.ticket)
 
 
 def test_what_is_held_is_not_changed_by_a_late_save(cast, mina, asked, slow):

@@ -25,6 +25,7 @@ from tickets.models import (
     Message,
     MessageTemplate,
     Opening,
+    Route,
     SlaClock,
     SlaPolicy,
     SlaTarget,
@@ -261,6 +262,7 @@ def test_a_place_that_is_empty_is_said_and_everything_is_still_there(cast, mina,
 def test_while_the_customers_hours_last_free_words_go_there(cast, mina, jiwoo, greeting, now):
     scene.says(cast.whatsapp, scene.sender("Jiwoo", phone="+821011112222"), "Hi", at=now - timedelta(hours=1))
     Ticket.objects.update(team=cast.support)
+    Route.objects.update(window_expires_at=now + timedelta(hours=23))
     before = set(Ticket.objects.values_list("pk", flat=True))
     said = wish(cast, customer=jiwoo.pk, way=by(cast.whatsapp, jiwoo))
     assert "template-words" not in mina.get(TEMPLATE, said).content.decode()

@@ -282,7 +282,7 @@ def narrowed(chosen: TicketList, params: QueryDict) -> TicketList:
     """The list as its address asks for it: `?q=` narrows it anew, `?sort=` puts it in another order, `?hide=tags,due` leaves
     columns out."""
     query = params.get("q", chosen.query).replace("\x00", "").strip()[:LONGEST_QUERY]
-    asked = params["hide"].split(",") if "hide" in params else chosen.hidden
+    asked = params.get("hide", ",".join(chosen.hidden)).split(",")
     hidden = tuple(column for column in SavedView.Column.values if column in asked)
     return replace(chosen, query=query, hidden=hidden, chosen=ORDERS.get(params.get("sort", "")))
 
