@@ -338,6 +338,8 @@ RULES: Mapping[str, Rule] = {
             "tickets/workspace/views/composer.py::again": "its message is asked of access",
             "tickets/workspace/views/composer.py::_posted": "what was just posted",
             "tickets/workspace/views/composer.py::_files": "one's own unsent uploads",
+            "tickets/workspace/views/forwarding.py::_draft_of": "one's own, of the ticket that access gave",
+            "tickets/workspace/views/forwarding.py::_files": "one's own unsent uploads",
             "tickets/workspace/history.py::_events": "of tickets that access gave, and of that person on no ticket",
             "tickets/workspace/history.py::page": "what was said in those events",
             "tickets/workspace/views/customers.py::page": "into whom somebody was joined; who that is, access is asked",

@@ -98,16 +98,19 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
 def withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
     """Take back one's own that waits to leave: it is a draft again. 409 when it has left."""
     agent = agent_of(request)
-    held = Draft.objects.filter(ticket=thread_for(agent, pk), agent=agent, kind=Draft.Kind.SIDE).first()
+    held = _draft_of(thread_for(agent, pk), agent)
     taken = held is not None and replies.undo(held, now=timezone.now())
     return HttpResponse(status=204 if taken else 409)
 
 
+def _draft_of(ticket: Ticket, agent: Agent) -> Draft | None:
+    return Draft.objects.filter(ticket=ticket, agent=agent, kind=Draft.Kind.SIDE).select_related("route").first()
+
+
 def _kept(ticket: Ticket, agent: Agent) -> Draft | None:
     """What this agent has begun to write here to somebody else, and has not sent."""
-    mine = Draft.objects.filter(ticket=ticket, agent=agent, kind=Draft.Kind.SIDE, send_at__isnull=True)
-    kept = mine.select_related("route").first()
-    return kept if kept and (kept.text.strip() or kept.to or kept.attachment_ids) else None
+    kept = _draft_of(ticket, agent)
+    return kept if kept and not kept.send_at and (kept.text.strip() or kept.to or kept.attachment_ids) else None
 
 
 def _written(request: HttpRequest) -> dict[str, Any]:
