@@ -394,9 +394,10 @@ def _change(old: str, new: str, *, cause: str) -> dict[str, Any]:
 
 def lock_survivor(ticket_id: int) -> Ticket:
     """The ticket's row, locked, or that of the ticket which it was merged into. Must be inside a transaction."""
-    ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket_id)
+    rows = Ticket.objects.select_related("customer").select_for_update(of=("self",), no_key=True)
+    ticket = rows.get(pk=ticket_id)
     while ticket.merged_into_id is not None:
-        ticket = Ticket.objects.select_for_update(of=("self",), no_key=True).get(pk=ticket.merged_into_id)
+        ticket = rows.get(pk=ticket.merged_into_id)
     return ticket
 
 

@@ -43,9 +43,16 @@ def agent_replied(ticket: Ticket, *, now: datetime) -> None:
 
     Call it when the ticket has the status that the answer leaves it in.
     """
-    _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE, TEAM], State.MET, now=now)
-    if ticket.is_unsolved:
-        _start(ticket, {SlaMetric.PERIODIC_UPDATE: now, SlaMetric.RESOLUTION: now}, now=now)
+    answered = (*REPLIES, SlaMetric.PERIODIC_UPDATE, TEAM)
+    clocks = _live([ticket], [*answered, SlaMetric.RESOLUTION])
+    _end_each(ticket, [clock for clock in clocks if clock.metric in answered], State.MET, now=now)
+    if not ticket.is_unsolved:
+        return
+    wanted = {SlaMetric.PERIODIC_UPDATE: now}
+    if all(clock.metric != SlaMetric.RESOLUTION for clock in clocks):
+        wanted[SlaMetric.RESOLUTION] = now
+    if promise := Policies().promise_to(ticket, now=now):
+        _start_promised(promise, ticket, wanted, now=now)
 
 
 def answer_failed(ticket: Ticket, *, said_at: datetime, next_at: datetime | None, now: datetime) -> None:
@@ -465,7 +472,11 @@ def _of_earlier_version(policy: SlaPolicy) -> QuerySet[SlaClock]:
 
 
 def _end(ticket: Ticket, metrics: Iterable[str], state: str, *, now: datetime) -> None:
-    for clock in _live([ticket], metrics):
+    _end_each(ticket, _live([ticket], metrics), state, now=now)
+
+
+def _end_each(ticket: Ticket, clocks: Iterable[SlaClock], state: str, *, now: datetime) -> None:
+    for clock in clocks:
         _breach_if_overdue(ticket, clock, now=now)
         _close(clock, state, now=now)
         if state == State.MET:
