@@ -97,6 +97,11 @@ class Scene:
                 case "hours":
                     self.open(shop)
                     clocks.sweep(now=at)
+                case "pauses" | "no pauses":
+                    self.policy.pauses_in = ["pending"] if what == "pauses" else []
+                    self.policy.version += 1
+                    self.policy.save()
+                    clocks.apply_version(self.policy, now=at)
                 case "promise":
                     self.policy.targets.filter(priority=2).update(seconds=minutes * 60)
                     self.policy.version += 1
@@ -152,6 +157,25 @@ def test_an_edit_of_the_promise_or_its_priority_counts_all_of_the_time_anew(
     scene = Scene(world, shop, start, minutes)
     scene.play(happenings(spans, edit, what), shop, then)
     assert scene.due_at() == expected((shop, minutes), (shop, then), start, edit, spans)
+
+
+@pytest.mark.parametrize("what", ["pauses", "no pauses"])
+def test_a_new_version_says_at_once_whether_a_pending_ticket_stands_still(
+    world: tuple[Brand, Customer], what: str
+) -> None:
+    """Pending from the 10th to the 90th minute, edited in the 30th: what was counted until then stays counted."""
+    shop, start, minutes = SHOPS["always"], datetime(2026, 9, 18, 2, 30, tzinfo=UTC), 200
+    scene = Scene(world, shop, start, minutes)
+    scene.policy.pauses_in = [] if what == "pauses" else ["pending"]
+    scene.policy.save()
+    SlaClock.objects.update(pauses_in=scene.policy.pauses_in)
+    scene.play([(start + 10 * MINUTE, "pause"), (start + 30 * MINUTE, what)], shop, minutes)
+    clock = SlaClock.objects.get()
+    assert clock.state == ("paused" if what == "pauses" else "running")
+    scene.play([(start + 90 * MINUTE, "go on")], shop, minutes)
+    stood_still = (30, 90) if what == "pauses" else (10, 30)
+    spans = [(start + stood_still[0] * MINUTE, start + stood_still[1] * MINUTE)]
+    assert scene.due_at() == simulated(shop, start, minutes, spans)
 
 
 @settings(

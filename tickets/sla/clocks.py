@@ -116,11 +116,7 @@ def status_changed(ticket: Ticket, event: Event | None = None, *, now: datetime)
         _end(ticket, [*REPLIES, SlaMetric.PERIODIC_UPDATE], State.CANCELLED, now=now)
         return
     for clock in _live([ticket], [*PAUSABLE, TEAM]):
-        waits = ticket.status in clock.pauses_in
-        if waits and clock.state == State.RUNNING:
-            _pause(ticket, clock, now=now)
-        elif not waits and clock.state == State.PAUSED:
-            _resume(clock, now=now)
+        _turn(ticket, clock, now=now)
     _start(ticket, {SlaMetric.RESOLUTION: now}, now=now)
     if event is not None and event.kind == "reopened":
         _start_turn(ticket, now=now)
@@ -181,7 +177,7 @@ def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None
         if promise is None or target is None:
             _close(clock, State.CANCELLED, now=now)
         elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
-            _promise_anew(clock, promise.policy, target, now=now)
+            _promise_anew(ticket, clock, promise.policy, target, now=now)
     if promise and ticket.is_unsolved:  # and what was not promised before begins
         running = {clock.metric for clock in clocks if clock.ended_at is None}
         wanted = {**_waiting(ticket), SlaMetric.RESOLUTION: now}
@@ -211,7 +207,7 @@ def apply_version(policy: SlaPolicy, *, now: datetime) -> int:
         if target is None:
             _close(clock, State.CANCELLED, now=now)
         else:
-            _promise_anew(clock, policy, target, now=now)
+            _promise_anew(clock.ticket, clock, policy, target, now=now)
     return len(clocks)
 
 
@@ -418,8 +414,7 @@ def _run(clock: SlaClock, *, status: str) -> None:
     """Raises NeverOpens."""
     running = Stretch("running", clock.started_at, None)
     clock.due_at = arithmetic.due_at([running], clock.seconds, hours_of(clock)) or clock.started_at
-    if clock.metric in (*PAUSABLE, TEAM) and status in clock.pauses_in:
-        clock.state = State.PAUSED
+    clock.state = _kind_in(status, clock)
     clock.save()
     SlaSegment.objects.create(clock=clock, kind=clock.state, starts_at=clock.started_at)
     if clock.state == State.RUNNING:
@@ -435,10 +430,12 @@ def _take_over(clock: SlaClock, policy: SlaPolicy, target: SlaTarget) -> None:
     clock.warn_percents, clock.pauses_in = policy.warn_percents, policy.pauses_in
 
 
-def _promise_anew(clock: SlaClock, policy: SlaPolicy, target: SlaTarget, *, now: datetime) -> None:
-    """The same stretches by another promise."""
+def _promise_anew(ticket: Ticket, clock: SlaClock, policy: SlaPolicy, target: SlaTarget, *, now: datetime) -> None:
+    """The same stretches by another promise; whether it stands still now is asked anew too."""
     _take_over(clock, policy, target)
     _reckon(clock, now=now)
+    if clock.ended_at is None:
+        _turn(ticket, clock, now=now)
 
 
 def _warn(clock: SlaClock, stretches: list[Stretch]) -> None:
@@ -496,6 +493,20 @@ def _close(clock: SlaClock, state: str, *, now: datetime) -> None:
     clock.save(update_fields=["breached_at", "state", "ended_at", "version", "calendar_version"])
     clock.segments.filter(ends_at__isnull=True).update(ends_at=now)
     clock.warnings.filter(fired_at__isnull=True).delete()
+
+
+def _kind_in(status: str, clock: SlaClock) -> State:
+    stands_still = clock.metric in (*PAUSABLE, TEAM) and status in clock.pauses_in
+    return State.PAUSED if stands_still else State.RUNNING
+
+
+def _turn(ticket: Ticket, clock: SlaClock, *, now: datetime) -> None:
+    """Let it run or stand still, as the ticket's status has it."""
+    kind = _kind_in(ticket.status, clock)
+    if kind == State.PAUSED and clock.state == State.RUNNING:
+        _pause(ticket, clock, now=now)
+    elif kind == State.RUNNING and clock.state == State.PAUSED:
+        _resume(clock, now=now)
 
 
 def _pause(ticket: Ticket, clock: SlaClock, *, now: datetime) -> None:

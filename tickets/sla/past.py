@@ -149,13 +149,14 @@ class _Again:
             self._end([*REPLIES, PERIODIC_UPDATE], at, cancelled=True)
             return
         for metric in PAUSABLE:
-            run = self.live.get(metric)
-            if run is None:
-                continue
-            wanted = "paused" if self.facts["status"] in run.pauses_in else "running"
-            if run.stretches[-1].kind != wanted:
-                run.turn(wanted, at)
+            if run := self.live.get(metric):
+                self._turn(run, at)
         self._start({RESOLUTION: at}, at)
+
+    def _turn(self, run: Run, at: datetime) -> None:
+        wanted = "paused" if run.metric in PAUSABLE and self.facts["status"] in run.pauses_in else "running"
+        if run.stretches[-1].kind != wanted:
+            run.turn(wanted, at)
 
     def _go_on(self, at: datetime) -> None:
         if self._is_unsolved:
@@ -176,6 +177,7 @@ class _Again:
                 elif (offer.key, *target) != (run.offer, run.seconds, run.hours):
                     run.offer, run.pauses_in = offer.key, offer.pauses_in
                     run.seconds, run.hours = target
+                    self._turn(run, at)
         self._go_on(at)
 
     def _offer(self) -> Offer | None:
