@@ -60,7 +60,7 @@ class Invalid(ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """`failed` is the first leaf that did not hold, for "why not"; None when the tree matched or is a none-group."""
+    """`failed` is what did not hold first, for "why not": a leaf, or "none of" what did hold. None when the tree matched."""
 
     matched: bool
     failed: Tree | None = None
@@ -596,7 +596,7 @@ def matches(tree: Tree, facts: Mapping[str, Any], reader: Reader | None = None) 
     group, branches = _group_of(tree)
     if group == "none":
         hit = next((branch for branch in branches if matches(branch, facts, reader).matched), None)
-        return Outcome(matched=hit is None, failed=hit)
+        return Outcome(matched=hit is None, failed=None if hit is None else {"none": [hit]})
     outcomes = [matches(branch, facts, reader) for branch in branches]
     missed = [outcome for outcome in outcomes if not outcome.matched]
     matched = not missed if group == "all" else len(missed) < len(outcomes)

@@ -65,6 +65,16 @@ def test_the_failing_leaf_is_named() -> None:
     assert outcome.failed == refund
 
 
+def test_what_holds_in_a_none_group_is_named_as_what_should_not() -> None:
+    made = ticket(cast.make_brand(), text="배송이 늦어요", kind="sms")
+    late, refund = leaf("text", "contains", ["늦어요"]), leaf("text", "contains", ["환불"])
+    outcome = conditions.matches({"all": [{"none": [refund, late]}]}, conditions.facts_of(made, now=NOW))
+    assert (outcome.matched, outcome.failed) == (False, {"none": [late]})
+    assert conditions.matches({"none": [refund]}, conditions.facts_of(made, now=NOW)) == conditions.Outcome(
+        matched=True
+    )
+
+
 @pytest.mark.parametrize(
     "tree",
     [
