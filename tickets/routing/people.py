@@ -11,10 +11,12 @@ from django.db.models import Count, OuterRef, Subquery
 
 from agents import hours, presence
 from agents.models import Agent, Team
-from tickets.models import Channel, RoutingDecision, Ticket, TicketSkill
+from tickets.models import Channel, Message, RoutingDecision, Ticket, TicketSkill
+from tickets.models.message import DeliveryState
 from tickets.routing.choice import PLACE, Need, Person
 
 WORKED_ON = ("new", "open")  # statuses that fill an agent's capacity
+LOOKED_AT = 50  # a customer's newest tickets, in which is looked for who answered last
 HAD_IT = timedelta(hours=1)  # how long one who let a ticket pass stands back from it
 
 
@@ -191,9 +193,21 @@ def _last_given(agents: Iterable[Agent]) -> dict[int, int | None]:
 
 
 def _knows_customer(ticket: Ticket, *, team: Team, now: datetime) -> int | None:
-    """Who had this customer's latest other ticket, if the team lets customers come back to the same person."""
+    """Who answered this customer last, if the team lets customers come back to the same person. Not where that was on this
+    very ticket: whoever has let it go does not get it back."""
     if not team.sticky_days:
         return None
-    others = Ticket.objects.filter(customer=ticket.customer_id, assignee__isnull=False).exclude(pk=ticket.pk)
-    recent = others.filter(updated_at__gt=now - timedelta(days=team.sticky_days))
-    return recent.order_by("-id").values_list("assignee", flat=True).first()
+    answers = Message.objects.filter(
+        ticket=OuterRef("pk"),
+        kind=Message.Kind.PUBLIC,
+        direction=Message.Direction.OUT,
+        author_type=Message.Author.AGENT,
+        agent__isnull=False,
+        created_at__gt=now - timedelta(days=team.sticky_days),
+    ).exclude(state=DeliveryState.FAILED)
+    newest = Subquery(answers.order_by("-seq").values("pk")[:1])
+    theirs = Ticket.objects.filter(customer=ticket.customer_id).order_by("-id").values_list(newest, "pk")[:LOOKED_AT]
+    last, answered = max(((answer, pk) for answer, pk in theirs if answer), default=(None, None))
+    if last is None or answered == ticket.pk:
+        return None
+    return Message.objects.values_list("agent", flat=True).get(pk=last)
