@@ -23,8 +23,8 @@ from django.db.models import Case, Count, F, QuerySet, When
 from agents import hours, presence
 from agents.models import Agent, Calendar, Team
 from tickets.models import Channel, Ticket
+from tickets.routing import people
 from tickets.routing.choice import PLACE
-from tickets.routing.people import WORKED_ON
 
 RECENT = timedelta(days=14)
 SAMPLE = 50  # the newest handled tickets that are measured
@@ -36,7 +36,7 @@ _STEPS = (1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240)  # minutes; not
 
 
 class Place(NamedTuple):
-    """`position` 1 is next; None where nobody of the team is at work.
+    """`position` 1 is next; None where nobody is at work who could take it.
 
     `within`: usually no longer than so many seconds; None where that cannot be known. `opens_at`: the team is closed
     until then.
@@ -48,11 +48,14 @@ class Place(NamedTuple):
     is_closed: bool = False
 
 
-class Crew(NamedTuple):
-    """Of one team, for tickets of one weight: how many at once, whatever else they have, and of whom."""
+class Member(NamedTuple):
+    """Of a team, at work: the room that other kinds of channels leave them, in hundredths of a place."""
 
-    people: int
-    places: int
+    room: int
+    skills: Mapping[int, int]
+
+    def can(self, needs: Mapping[int, int]) -> bool:
+        return all(self.skills.get(skill, 0) >= level for skill, level in needs.items())
 
 
 def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
@@ -67,8 +70,9 @@ def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
         if team is not None:
             teams[team.pk] = team
     lines = {pk: list(_line(pk, now=now)[:MOST]) for pk in teams}
+    needs = people.required_skills([*waiting, *(pk for line in lines.values() for pk in line)], now=now)
     found: dict[int, Place] = {}
-    crews: dict[tuple[int, str, int], tuple[Crew, float | None]] = {}
+    crews: dict[tuple[int, str], tuple[list[Member], list[int], float | None]] = {}
     closed = {pk: _closed(team, now=now) for pk, team in teams.items()}
     for pk, ticket in waiting.items():
         team = _team_of(ticket)
@@ -78,16 +82,18 @@ def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
             found[pk] = shut
             continue
         kind, weight = _kind_of(ticket)
-        key = (team.pk, kind, weight)
-        if key not in crews:
-            crews[key] = (_crew(team, kind=kind, weight=weight, now=now), _handling(team, kind, now=now))
-        crew, handling = crews[key]
-        line = lines[team.pk]
-        if not crew.people:
+        if (team.pk, kind) not in crews:
+            crew = _crew(team, kind=kind, now=now)
+            line = [one for one in lines[team.pk] if any(member.can(needs[one]) for member in crew)]
+            crews[team.pk, kind] = crew, line, _handling(team, kind, now=now)
+        crew, line, handling = crews[team.pk, kind]
+        able = [one for one in crew if one.can(needs[pk])]
+        if not able:
             found[pk] = Place()
         elif pk in line:
-            position = line.index(pk) + 1
-            found[pk] = Place(position, _within(position, places=crew.places, handling=handling))
+            position = line.index(pk) + 1  # what nobody there can take holds up nobody behind it
+            places = sum(max(0, one.room) // max(1, weight) for one in able)
+            found[pk] = Place(position, _within(position, places=places, handling=handling))
     return found
 
 
@@ -151,25 +157,27 @@ def _closed(team: Team, *, now: datetime) -> Place | None:
         return Place(is_closed=True)
 
 
-def _crew(team: Team, *, kind: str, weight: int, now: datetime) -> Crew:
-    """Who of the team is online in their shift; their places for this kind are what other kinds leave of their capacity."""
+def _crew(team: Team, *, kind: str, now: datetime) -> list[Member]:
+    """Who of the team is online in their shift, for this kind of channel."""
     members = Agent.objects.filter(presence.reachable(now=now), memberships__team=team).exclude(role=Agent.Role.LIGHT)
-    people = [
+    there = [
         agent
-        for agent in members.select_related("shift")
+        for agent in members.select_related("shift").prefetch_related("skills")
         if agent.shift is None or hours.is_open(agent.shift.hours(), now)
     ]
     weights = {pk: (k, w) for pk, k, w in Channel.objects.values_list("pk", "kind", "weight")}
-    elsewhere = dict.fromkeys((agent.pk for agent in people), 0)
+    elsewhere = dict.fromkeys((agent.pk for agent in there), 0)
     filling = Ticket.objects.survivors().filter(
-        assignee__in=list(elsewhere), status__in=WORKED_ON, snoozed_until__isnull=True
+        assignee__in=list(elsewhere), status__in=people.WORKED_ON, snoozed_until__isnull=True
     )
     counted = filling.order_by().values_list("assignee", "last_channel").annotate(n=Count("pk"))
     for agent_id, channel_id, n in counted:
         other, filled = weights.get(channel_id or 0, ("", PLACE))
         elsewhere[agent_id or 0] += n * filled if other != kind else 0
-    free = [agent.capacity * PLACE - elsewhere[agent.pk] for agent in people]
-    return Crew(len(people), sum(max(0, room) // max(1, weight) for room in free))
+    return [
+        Member(agent.capacity * PLACE - elsewhere[agent.pk], {one.skill_id: one.level for one in agent.skills.all()})
+        for agent in there
+    ]
 
 
 def _handling(team: Team, kind: str, *, now: datetime) -> float | None:
