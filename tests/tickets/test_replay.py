@@ -112,6 +112,12 @@ def test_who_needs_what_nobody_can_waits_for_ever_and_keeps_nobody_back() -> Non
     assert replay([korean, arrival(1)], [worker(0), worker(1, skills={1: 3})])[0] == Served(0.0, 1)
 
 
+def test_a_skill_that_relaxes_lets_others_take_it_from_then_on() -> None:
+    korean = arrival(0, needs=(Need(1, "ko", 1, True),), relaxes={1: 600.0})
+    assert replay([korean, arrival(1)], [worker(0)]) == [Served(600.0, 0), Served(1.0, 0)]
+    assert replay([korean], [worker(0), worker(1, skills={1: 1})]) == [Served(0.0, 1)]
+
+
 def test_important_ones_go_first_and_a_light_one_finds_the_room_that_is_left() -> None:
     busy, usual, vip = arrival(0, 10), arrival(1, before=(1,)), arrival(2, before=(0,))
     assert starts([busy, usual, vip], [worker(0)]) == [0.0, 20.0, 10.0]

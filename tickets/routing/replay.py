@@ -6,10 +6,11 @@ Times are seconds from any beginning. Work that was begun is finished, also beyo
 from __future__ import annotations
 
 import heapq
+import math
 import statistics
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tickets.routing.choice import PLACE, Choice, Need, Person, choose, too_heavy
@@ -20,14 +21,22 @@ TELL = 100  # arrivals between two words about the progress
 @dataclass(frozen=True)
 class Arrival:
     """`handling` is how long it fills a place, `weight` how much of one (hundredths). `before` puts it ahead of others
-    that wait: smaller first, then who came first. `due` is by when somebody should have it."""
+    that wait: smaller first, then who came first. `due` is by when somebody should have it. From the moment in `relaxes`
+    on a skill that it needs is no more than wished."""
 
     at: float
     handling: float
     weight: int = PLACE
     needs: tuple[Need, ...] = ()
-    before: tuple[int, ...] = ()
+    before: tuple[float, ...] = ()
     due: float | None = None
+    relaxes: Mapping[int, float] = field(default_factory=dict)
+
+    def needs_at(self, now: float) -> list[Need]:
+        return [
+            replace(need, required=need.required and now < self.relaxes.get(need.skill_id, math.inf))
+            for need in self.needs
+        ]
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,12 @@ class Outcome(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    before: tuple[int, ...]
+    before: tuple[float, ...]
     at: float
     place: int
 
 
-_FINISH, _COME, _GO, _ARRIVE = range(4)  # in this order within one moment
+_FINISH, _COME, _GO, _ARRIVE, _RELAX = range(5)  # in this order within one moment
 
 
 def replay(
@@ -74,6 +83,8 @@ def replay(
     """What becomes of each arrival, in their order. The same input gives the same output."""
     served = [Served()] * len(arrivals)
     moments: list[tuple[float, int, int, int]] = [(one.at, _ARRIVE, place, place) for place, one in enumerate(arrivals)]
+    for place, one in enumerate(arrivals):
+        moments += [(then, _RELAX, place, place) for then in one.relaxes.values() if then > one.at]
     for place, worker in enumerate(workers):
         for start, end in worker.shifts:
             moments += [(start, _COME, place, place), (end, _GO, place, place)]
@@ -92,9 +103,9 @@ def replay(
                 seen += 1
                 if seen % TELL == 0:
                     tell(seen)
-            else:
+            elif what != _RELAX:  # those who wait are looked at after each moment anyway
                 people.there[workers[place].agent_id] += 1 if what == _COME else -1
-        for given, agent_id in _give(waiting, arrivals, people):
+        for given, agent_id in _give(waiting, arrivals, people, now=now):
             served[given.place] = Served(now, agent_id)
             heapq.heappush(moments, (now + arrivals[given.place].handling, _FINISH, given.place, given.place))
     return served
@@ -108,7 +119,7 @@ class _People:
         self.last_given = {worker.agent_id: 0 for worker in workers}
         self.given = 0
 
-    def choose(self, arrival: Arrival) -> Choice:
+    def choose(self, arrival: Arrival, *, now: float) -> Choice:
         here = [
             Person(
                 agent_id=worker.agent_id,
@@ -121,7 +132,7 @@ class _People:
             for worker in self.workers
             if self.there[worker.agent_id] > 0
         ]
-        return choose(here, needs=arrival.needs, weight=arrival.weight)
+        return choose(here, needs=arrival.needs_at(now), weight=arrival.weight)
 
     def take(self, agent_id: int, weight: int) -> None:
         self.given += 1
@@ -133,7 +144,9 @@ class _People:
         self.load[agent_id] -= weight
 
 
-def _give(waiting: list[_Waiting], arrivals: Sequence[Arrival], people: _People) -> list[tuple[_Waiting, int]]:
+def _give(
+    waiting: list[_Waiting], arrivals: Sequence[Arrival], people: _People, *, now: float
+) -> list[tuple[_Waiting, int]]:
     """As a drain does: the queue in its order, and once nobody has room for a weight, the lighter ones only."""
     given: list[tuple[_Waiting, int]] = []
     left: list[_Waiting] = []
@@ -146,7 +159,7 @@ def _give(waiting: list[_Waiting], arrivals: Sequence[Arrival], people: _People)
                 break
             left.append(one)
             continue
-        choice = people.choose(arrival)
+        choice = people.choose(arrival, now=now)
         if choice.agent_id is None:
             limit = too_heavy(choice.candidates, weight=arrival.weight)
             full = limit if full is None else full if limit is None else min(full, limit)
