@@ -237,7 +237,8 @@ def rate(ticket: Ticket, score: int, *, survey_id: int, now: datetime) -> Event:
 
 @transaction.atomic
 def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
-    """Point at the survivor; no row moves. Raises NotAllowed for a circle, another brand, or a closed survivor."""
+    """Point at the survivor; no row moves. An unsolved survivor waits for as long as either did, and keeps the promises of
+    both. Raises NotAllowed for a circle, another brand, or a closed survivor."""
     rows = {pk: lock(pk) for pk in sorted({ticket.pk, into.pk})}
     merged, survivor = rows[ticket.pk], rows[into.pk]
     if merged.pk == survivor.pk or merged.merged_into_id or survivor.merged_into_id:
@@ -247,26 +248,43 @@ def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
     if survivor.status == Ticket.Status.CLOSED:
         raise NotAllowed(_("A closed ticket cannot take another one in."))
     merged.merged_into, merged.updated_at = survivor, now
-    merged.save(update_fields=["merged_into", "updated_at"])
-    Ticket.objects.filter(pk=merged.pk).update(routing_due_at=None)
+    merged.routing_due_at = merged.accept_until = None
+    merged.save(update_fields=["merged_into", "updated_at", "routing_due_at", "accept_until"])
+    survivor.updated_at = now
+    waits = [since for since in (survivor.waiting_since, merged.waiting_since) if since]
+    if waits and survivor.is_unsolved:
+        survivor.waiting_since = min(waits)
+    survivor.save(update_fields=["updated_at", "waiting_since"])
+    clocks.merged(merged, into=survivor, now=now)
+    if merged.waiting_since and survivor.is_unsolved and survivor.assignee_id is None:
+        routing.owe(survivor, now=now)
+    if merged.assignee_id is not None:
+        routing.capacity_freed(now=now)
     gone = merged.record("merged", by=by, now=now, into=survivor.pk, number=survivor.number)
     event = survivor.record("merged", by=by, now=now, ticket=merged.pk, number=merged.number)
-    Ticket.objects.filter(pk=survivor.pk).update(updated_at=now)
     live.announce(gone, event)
     return event
 
 
 @transaction.atomic
 def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
-    """Clear the pointer: each ticket stands by itself again, every row where it was."""
-    into = Ticket.objects.filter(pk=ticket.pk).values_list("merged_into_id", flat=True).get()
-    rows = {pk: lock(pk) for pk in sorted({ticket.pk, into or ticket.pk})}
+    """Clear the pointer: each ticket stands by itself again, with its own wait and its own promises."""
+    upward = _upward(ticket.pk)
+    rows = {pk: lock(pk) for pk in sorted(upward)}
     merged = rows[ticket.pk]
-    if merged.merged_into_id is None or merged.merged_into_id not in rows:
+    if merged.merged_into_id is None or not {row.merged_into_id for row in rows.values()} <= {None, *rows}:
         raise NotAllowed(_("This ticket is not merged."))
     survivor = rows[merged.merged_into_id]
     merged.merged_into, merged.updated_at = None, now
     merged.save(update_fields=["merged_into", "updated_at"])
+    since = Event.objects.filter(ticket=merged, kind="merged", particulars__into=survivor.pk).latest("id").at
+    for above in (rows[pk] for pk in upward[1:]):
+        if merged.waiting_since and above.waiting_since == merged.waiting_since:
+            above.waiting_since = _family_waits_since(above)
+            above.save(update_fields=["waiting_since"])
+    clocks.unmerged(merged, since=since, now=now)
+    if merged.is_unsolved and merged.assignee_id is None:
+        routing.owe(merged, now=now)
     if survivor.pinned_note and survivor.pinned_note.ticket_id not in survivor.family_ids():
         survivor.pin(None, by=by, now=now)  # it goes with its own thread
     event = merged.record("unmerged", by=by, now=now, number=survivor.number)
@@ -343,6 +361,15 @@ def note_customer_changed(customer: Any, *, by: Actor, now: datetime, fields: li
     return event
 
 
+def _upward(ticket_id: int) -> list[int]:
+    """A ticket and those that it was merged into, one into the other."""
+    ids, above = list[int](), ticket_id
+    while above and above not in ids:
+        ids.append(above)
+        above = Ticket.objects.filter(pk=above).values_list("merged_into_id", flat=True).get()
+    return ids
+
+
 def _undone(ticket: Ticket) -> set[int]:
     """Ids of the events that were taken back."""
     return set(Event.objects.filter(ticket=ticket, kind="undone").values_list("particulars__event", flat=True))
@@ -364,8 +391,17 @@ def _waiting_since(ticket: Ticket) -> datetime | None:
         .first()
     )
     return (
-        Message.objects.filter(ticket=ticket, kind="public", direction="in", id__gt=answered or 0)
+        Message.objects.filter(ticket=ticket, kind="public", direction="in", automatic=False, id__gt=answered or 0)
         .order_by("id")
         .values_list("created_at", flat=True)
         .first()
     )
+
+
+def _family_waits_since(survivor: Ticket) -> datetime | None:
+    """Its own wait, or that of a ticket merged into it since its last answer, whichever began first."""
+    answers = Event.objects.filter(ticket=survivor, kind="reply_posted").order_by("-id").values_list("id", flat=True)
+    taken_in = Event.objects.filter(ticket=survivor, kind="merged", id__gt=answers.first() or 0)
+    family = survivor.merged.filter(pk__in=list(taken_in.values_list("particulars__ticket", flat=True)))
+    waits = [_waiting_since(survivor), *family.values_list("waiting_since", flat=True)]
+    return min((since for since in waits if since), default=None)

@@ -241,7 +241,7 @@ def _next_timer(*, now: datetime) -> bool:
 
 def _look(timer: RuleTimer, *, now: datetime) -> datetime | None:
     """Run the rule if its time has come. Returns when to look again; None when nobody waits any more, or it ran."""
-    rule, ticket = timer.rule, actions.lock(timer.ticket_id)
+    rule, ticket = timer.rule, lock_survivor(timer.ticket_id)  # which waits for as long as those merged into it
     wait = _wait_of(rule, ticket) if rule.active and rule.when in OF_TIME else None
     due_at = _due_at(rule, ticket, wait.since) if wait else None
     if wait is None or due_at is None:

@@ -63,6 +63,7 @@ RUN_BY: Mapping[str, tuple[str, ...]] = {
     "tags_changed": (Rule.When.TAGS_CHANGED,),
     "sla_warning": (Rule.When.SLA_WARNING,),
     "sla_breached": (Rule.When.SLA_BREACHED, Rule.When.OVERDUE),
+    "unmerged": (Rule.When.UNANSWERED, Rule.When.OVERDUE),  # each waits by itself again
     "rated": (Rule.When.RATED,),
 }
 

@@ -80,6 +80,9 @@ class SlaClock(models.Model):
 
     What was promised is copied into it, so that editing the policy changes no running clock. `due_at` of a paused
     clock is what it was when it stopped.
+
+    Of tickets that are merged one clock keeps the promise, `carried_by` which the others, cancelled, rest. One that was
+    made for that `stands_in`.
     """
 
     class State(models.TextChoices):
@@ -106,6 +109,8 @@ class SlaClock(models.Model):
     state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
     ended_at = models.DateTimeField(null=True)
     breached_at = models.DateTimeField(null=True)
+    carried_by = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="carries", db_index=False)
+    stands_in = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1)
 
     objects = SlaClockQuerySet.as_manager()
@@ -126,6 +131,7 @@ class SlaClock(models.Model):
                 condition=Q(state__in=["running", "paused"], business=True, breached_at__isnull=True),
                 name="clock_by_calendar",
             ),
+            models.Index(fields=["carried_by"], condition=Q(carried_by__isnull=False), name="clock_at_rest"),
         ]
 
 

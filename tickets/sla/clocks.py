@@ -2,14 +2,15 @@
 
 Every function but the sweep must hold the ticket's row lock. The first active policy whose conditions hold
 applies; a running clock keeps the policy, priority and pauses that it was started with, and follows its calendar.
-A stay in a team has a clock of the same kind, with the target that the team had when the stay began.
+A stay in a team has a clock of the same kind, with the target that the team had when the stay began. Of tickets that
+are merged the survivor keeps the earliest promise of each kind, and the others rest.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,12 +22,14 @@ from agents.models import Calendar
 from tickets import conditions, live
 from tickets.models import Event, SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning, Ticket
 from tickets.models.event import SYSTEM, record_all
-from tickets.models.sla import PAUSABLE, TEAM, WAITING_STATUSES, SlaMetric
+from tickets.models.sla import METRICS, PAUSABLE, TEAM, WAITING_STATUSES, SlaMetric
 from tickets.sla import clock as arithmetic
 from tickets.sla.clock import Piece, Stretch
 
 SWEEP = 500  # clocks in one transaction
 REPLIES = (SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY)
+ONE_OF_EACH = (REPLIES, (SlaMetric.PERIODIC_UPDATE,), (SlaMetric.RESOLUTION,))  # that a customer is promised at a time
+NEVER = datetime.max.replace(tzinfo=UTC)
 State = SlaClock.State
 
 
@@ -174,6 +177,8 @@ def rules_ran(*tickets: Ticket, now: datetime) -> None:
 def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None, *, now: datetime) -> None:
     for clock in clocks:
         target = promise.targets.get(clock.metric) if promise else None
+        if clock.stands_in:
+            continue  # it was promised on another ticket
         if promise is None or target is None:
             _close(clock, State.CANCELLED, now=now)
         elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
@@ -182,6 +187,41 @@ def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None
         running = {clock.metric for clock in clocks if clock.ended_at is None}
         wanted = {**_waiting(ticket), SlaMetric.RESOLUTION: now}
         _start_promised(promise, ticket, {one: since for one, since in wanted.items() if one not in running}, now=now)
+
+
+def merged(ticket: Ticket, *, into: Ticket, now: datetime) -> None:
+    """The promises of a ticket that is merged away rest; the survivor keeps the earliest of both, if it is unsolved.
+
+    The turn of its team rests too, for the survivor's team has one of its own. Must hold both row locks.
+    """
+    resting = _live([ticket], [metric for metric, _label in METRICS])
+    for clock in resting:
+        _breach_if_overdue(ticket, clock, now=now)
+        _close(clock, State.CANCELLED, now=now)
+    for metrics in ONE_OF_EACH if into.is_unsolved else ():
+        if mine := [clock for clock in resting if clock.metric in metrics]:
+            both = [*_live([into], metrics), *mine]
+            _keep_earliest(into, both, resting=both, now=now)
+
+
+def unmerged(ticket: Ticket, *, since: datetime, now: datetime) -> None:
+    """Each has its own promises again, as if they had not been one since then. Must hold the row locks of the ticket and of
+    all above it.
+
+    What was answered on the survivor has answered the survivor: a customer who waits on this ticket waits still.
+    """
+    rows = SlaClock.objects.filter(ticket=ticket, state=State.CANCELLED, ended_at=since)
+    rows = rows.exclude(carried_by__ticket=ticket).select_related("calendar", "carried_by__ticket")
+    resting = list(rows.select_for_update(of=("self",), no_key=True).order_by("id")) if ticket.is_unsolved else []
+    keepers = {clock.carried_by for clock in resting if clock.carried_by}
+    SlaClock.objects.filter(pk__in=[clock.pk for clock in resting]).update(carried_by=None)
+    for clock in resting:
+        if clock.stands_in:
+            _keep_earliest(ticket, _leaves(clock), resting=clock.carries.all(), now=now)
+        else:
+            _go_on(ticket, clock, now=now)
+    for keeper in keepers:
+        _let_go_of_one(keeper, now=now)
 
 
 def outdated(policy: SlaPolicy) -> int:
@@ -363,8 +403,7 @@ def _start_promised(promise: _Promise, ticket: Ticket, since: Mapping[SlaMetric,
     wanted = {metric: moment for metric, moment in since.items() if metric in promise.targets}
     if not wanted:
         return
-    former = SlaClock.objects.filter(ticket=ticket, metric__in=wanted).order_by().values("metric")
-    cycles = dict(former.annotate(last=Max("cycle")).values_list("metric", "last"))
+    cycles = _cycles(ticket, wanted)
     if SlaMetric.FIRST_REPLY in wanted and promise.policy.first_reply_from == SlaPolicy.From.CREATED:
         wanted[SlaMetric.FIRST_REPLY] = ticket.created_at
     for metric, moment in wanted.items():
@@ -379,16 +418,21 @@ def _start_promised(promise: _Promise, ticket: Ticket, since: Mapping[SlaMetric,
         )
 
 
+def _cycles(ticket: Ticket, metrics: Iterable[str]) -> dict[str, int]:
+    """How many clocks of each it has had."""
+    former = SlaClock.objects.filter(ticket=ticket, metric__in=list(metrics)).order_by().values("metric")
+    return dict(former.annotate(last=Max("cycle")).values_list("metric", "last"))
+
+
 def _start_turn(ticket: Ticket, *, now: datetime) -> None:
     team = ticket.team
     if team is None or team.act_minutes is None or not ticket.is_unsolved or _live_rows([ticket], [TEAM]).exists():
         return
     calendar = team.calendar or Calendar.objects.filter(is_default=True).first()
-    former = SlaClock.objects.filter(ticket=ticket, metric=TEAM).aggregate(last=Max("cycle"))["last"]
     clock = SlaClock(
         ticket=ticket,
         metric=TEAM,
-        cycle=(former or 0) + 1,
+        cycle=_cycles(ticket, [TEAM]).get(TEAM, 0) + 1,
         team=team,
         calendar=calendar,
         calendar_version=calendar.version if calendar else 1,
@@ -447,6 +491,128 @@ def _warn(clock: SlaClock, stretches: list[Stretch]) -> None:
         [SlaWarning(clock=clock, percent=percent, due_at=moment) for percent, moment in moments.items() if moment],
         ignore_conflicts=True,  # one that has fired already stays
     )
+
+
+# -- Merging ------------------------------------------------------------------------------------------------------------
+
+
+def _keep_earliest(ticket: Ticket, clocks: list[SlaClock], *, resting: Iterable[SlaClock], now: datetime) -> None:
+    """The ticket keeps the earliest of these promises, its own and those of tickets that were merged into it. Under it
+    rest `resting`: the others, or those that stood in for them."""
+    under = [clock.pk for clock in resting]
+    if not clocks:
+        return
+    best = min(clocks, key=lambda clock: (_would_be_due(ticket, clock, now=now), clock.pk))
+    for own in clocks:
+        if own.ended_at is None and own != best:
+            _breach_if_overdue(ticket, own, now=now)
+            _close(own, State.CANCELLED, now=now)
+    if best.ticket_id != ticket.pk:
+        keeper = _stand_in(ticket, best, now=now)
+    else:
+        keeper = best
+        if best.ended_at is not None:
+            _go_on(ticket, best, now=now)
+    SlaClock.objects.filter(pk__in=under).exclude(pk=keeper.pk).update(carried_by=keeper)
+
+
+def _would_be_due(ticket: Ticket, clock: SlaClock, *, now: datetime) -> datetime:
+    """If it ran from now on."""
+    if clock.breached_at is not None:
+        return clock.due_at
+    *before, last = _going_on(ticket, clock, now=now)
+    running = [last] if last.kind == State.RUNNING else [last._replace(ends_at=now), Stretch("running", now, None)]
+    try:
+        due = arithmetic.due_at([*before, *running], clock.seconds, hours_of(clock))
+    except NeverOpens:
+        return NEVER
+    return due or NEVER
+
+
+def _going_on(ticket: Ticket, clock: SlaClock, *, now: datetime) -> list[Stretch]:
+    """The stretches of a clock as if it had never rested, in the statuses that this ticket has had meanwhile."""
+    *before, last = _stretches(clock)
+    stretches = [*before, last._replace(ends_at=None)]
+    if clock.ended_at is None:
+        return stretches
+    changes = Event.objects.filter(
+        ticket=ticket, kind__in=("status_changed", "solved", "reopened"), at__gt=clock.ended_at
+    )
+    told = [(event.at, event.particulars) for event in changes.order_by("id")]
+    statuses = [(clock.ended_at, told[0][1]["from"] if told else ticket.status)]
+    for at, status in [*statuses, *((at, change["to"]) for at, change in told), (now, ticket.status)]:
+        if (kind := _kind_in(status, clock)) != stretches[-1].kind:
+            stretches[-1:] = [stretches[-1]._replace(ends_at=at), Stretch(kind.value, at, None)]
+    return stretches
+
+
+def _stand_in(ticket: Ticket, clock: SlaClock, *, now: datetime) -> SlaClock:
+    """The promise of another ticket, kept on this one: with what has passed of it, and the warnings that have come."""
+    metric = _reply_metric(ticket) if clock.metric in REPLIES else clock.metric
+    stretches = _going_on(ticket, clock, now=now)
+    kept = SlaClock.objects.create(
+        ticket=ticket,
+        metric=metric,
+        cycle=_cycles(ticket, [metric]).get(metric, 0) + 1,
+        stands_in=True,
+        state=stretches[-1].kind,
+        **{name: getattr(clock, name) for name in _PROMISED},
+    )
+    _write_stretches(kept, stretches)
+    SlaWarning.objects.bulk_create(
+        SlaWarning(clock=kept, percent=one.percent, due_at=one.due_at, fired_at=one.fired_at)
+        for one in clock.warnings.filter(fired_at__isnull=False)
+    )
+    _reckon(kept, now=now)
+    due_at = kept.due_at.isoformat()
+    live.announce(_recorded("sla_started", ticket, kept, now=now, policy=kept.policy_id, due_at=due_at))
+    return kept
+
+
+_PROMISED = (
+    *("policy", "policy_version", "calendar", "calendar_version", "seconds", "business", "warn_percents", "pauses_in"),
+    *("started_at", "due_at", "breached_at"),
+)
+
+
+def _go_on(ticket: Ticket, clock: SlaClock, *, now: datetime) -> None:
+    """It rested, and now it had not."""
+    stretches = _going_on(ticket, clock, now=now)
+    clock.segments.all().delete()
+    _write_stretches(clock, stretches)
+    clock.state, clock.ended_at, clock.carried_by = State(stretches[-1].kind), None, None
+    _reckon(clock, now=now)
+
+
+def _write_stretches(clock: SlaClock, stretches: Iterable[Stretch]) -> None:
+    SlaSegment.objects.bulk_create(
+        SlaSegment(clock=clock, kind=one.kind, starts_at=one.starts_at, ends_at=one.ends_at) for one in stretches
+    )
+
+
+def _leaves(clock: SlaClock) -> list[SlaClock]:
+    """What rests under one that stands in: promises that were made, and not those that stood in for them."""
+    rows = clock.carries.select_related("calendar").select_for_update(of=("self",), no_key=True)
+    return [leaf for one in rows.order_by("id") for leaf in (_leaves(one) if one.stands_in else [one])]
+
+
+def _let_go_of_one(keeper: SlaClock, *, now: datetime) -> None:
+    """A promise has left those that rest under this one: if it stood in, it is for those that are left, or for nothing."""
+    if not keeper.stands_in:
+        return
+    left = _leaves(keeper)
+    if keeper.ended_at is None:
+        _close(keeper, State.CANCELLED, now=now)
+        _keep_earliest(keeper.ticket, left, resting=keeper.carries.all(), now=now)
+    elif keeper.state == State.MET:
+        own = [clock for clock in left if clock.ticket_id == keeper.ticket_id]
+        for clock in own:
+            _met_later(keeper.ticket, clock, at=keeper.ended_at)
+        SlaClock.objects.filter(pk__in=[clock.pk for clock in own]).update(carried_by=None)
+        if own or not left:
+            _close(keeper, State.CANCELLED, now=keeper.ended_at)
+    elif keeper.carried_by is not None:
+        _let_go_of_one(keeper.carried_by, now=now)
 
 
 # -- Changing -----------------------------------------------------------------------------------------------------------

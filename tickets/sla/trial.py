@@ -280,7 +280,8 @@ class _Tickets(Sequence[Ticket]):
         self.events = _grouped(Event.objects.filter(ticket__in=ids, kind__in=_READ).order_by("id")) if ids else {}
         said = Message.objects.filter(ticket__in=ids, kind=Message.Kind.PUBLIC)
         self.said = {one.pk: one for one in said.only("ticket", "direction", "text", "automatic", "state")}
-        clocks = SlaClock.objects.filter(ticket__in=ids, metric__in=SlaMetric.values).select_related("policy")
+        own = SlaClock.objects.filter(ticket__in=ids, metric__in=SlaMetric.values, stands_in=False)
+        clocks = own.select_related("policy")
         self.clocks = _grouped(clocks.order_by("id"))
         decided = RoutingDecision.objects.filter(ticket__in=ids).exclude(rules=[]).only("ticket", "rules", "at")
         ran = RuleRun.objects.filter(ticket__in=ids, acted=True).only("ticket", "rules", "at")
