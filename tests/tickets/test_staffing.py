@@ -18,6 +18,7 @@ from tickets import actions
 from tickets.models import Event, SlaClock, StaffingTrial, Ticket, TicketSkill
 from tickets.models.event import by_agent
 from tickets.routing import staffing
+from tickets.routing.replay import replay
 
 pytestmark = pytest.mark.django_db
 SINCE = NOW - timedelta(days=7)
@@ -119,10 +120,29 @@ def test_skills_vips_and_promises_come_along(people: Cast) -> None:
     due = NOW - timedelta(minutes=40)
     SlaClock.objects.create(ticket=ticket, metric="first_reply", seconds=1200, started_at=NOW, due_at=due)
     (one,) = staffing.arrivals_of(trial_of(people))
-    assert one.before == (0, -3) and one.due == (due - SINCE).total_seconds()
+    assert one.before == (0, -3, one.due) and one.due == (due - SINCE).total_seconds()
+    sooner = due - MINUTE
+    SlaClock.objects.create(ticket=ticket, metric="resolution", seconds=60, started_at=NOW, due_at=sooner)
+    (one,) = staffing.arrivals_of(trial_of(people))
+    assert one.before == (0, -3, (sooner - SINCE).total_seconds()) and one.due == (due - SINCE).total_seconds()
     assert [(need.name, need.level, need.required) for need in one.needs] == [("ko", 2, True)]
     (extra,) = staffing.extra_of(trial_of(people, people=1, skill_ids=[korean.pk]))
     assert extra.skills == {korean.pk: 3}
+
+
+def test_the_next_breach_goes_first_and_a_skill_relaxes_as_in_routing(people: Cast) -> None:
+    came(people, NOW - timedelta(hours=3), minutes=10)
+    usual, urgent = (came(people, NOW - timedelta(hours=3) + n * MINUTE) for n in (1, 2))
+    due = NOW - timedelta(hours=2)
+    SlaClock.objects.create(ticket=urgent, metric="first_reply", seconds=60, started_at=NOW, due_at=due)
+    arrivals = staffing.arrivals_of(trial_of(people))
+    (mina, *_rest) = staffing.workers_of(trial_of(people))
+    first, second, third = (one.started for one in replay(arrivals, [mina]))
+    assert first is not None and third == first + 600 and second == first + 1200, "as a drain orders them"
+    since = NOW - timedelta(hours=3) + 31 * MINUTE
+    TicketSkill.objects.create(ticket=usual, skill=Skill.objects.create(name="ko"), level=1, wished_from=since)
+    served = replay(staffing.arrivals_of(trial_of(people)), [mina])
+    assert served[1].started == (since - SINCE).total_seconds()
 
 
 def test_they_are_there_on_the_days_on_which_the_team_is_open_by_its_own_clock(people: Cast) -> None:

@@ -8,8 +8,10 @@ come from the same model, so that their difference is what the people would have
 from __future__ import annotations
 
 import logging
+import math
 import random
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +24,7 @@ from agents.models import Agent, Calendar, SkillLevel, Team
 from tickets import trials
 from tickets.access import tickets_for
 from tickets.models import Event, RoutingDecision, SlaClock, StaffingTrial, TicketSkill
+from tickets.models.sla import TEAM
 from tickets.routing.choice import PLACE, Need
 from tickets.routing.replay import Arrival, Outcome, Worker, outcome, replay
 from tickets.wake import wake
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 MOST = 10_000  # tickets, the newest of the period
 LEASE = timedelta(seconds=120)  # of who plays it; renewed with each word about the progress
 CAPPED = 5  # medians: what was left open over the night filled a place, but hardly anybody's time
+_AT_FIRST = ("first_reply", "resolution", TEAM)  # promises that run while a ticket waits to be given to somebody
 _FIRST_EXTRA = -1  # ids of the people who were not there count down from here
 
 
@@ -119,8 +123,9 @@ def arrivals_of(trial: StaffingTrial) -> list[Arrival]:
                 at=_seconds(trial, row.created_at),
                 handling=handling,
                 weight=row.weight,
-                needs=needs.get(row.pk, ()),
-                before=(row.is_vip, -row.priority),
+                needs=tuple(Need(one.skill_id, one.skill.name, one.level, one.required) for one in needs[row.pk]),
+                relaxes={one.skill_id: _seconds(trial, one.wished_from) for one in needs[row.pk] if one.wished_from},
+                before=(row.is_vip, -row.priority, _seconds(trial, row.next_due) if row.next_due else math.inf),
                 due=_seconds(trial, row.due) if row.due else None,
             )
         )
@@ -131,7 +136,9 @@ def _recorded(trial: StaffingTrial) -> QuerySet[Any]:
     given = RoutingDecision.objects.filter(ticket=OuterRef("pk"), outcome=RoutingDecision.Outcome.ASSIGNED)
     ends = Q(kind__in=("solved", "closed")) | Q(kind="status_changed", particulars__to__in=("pending", "on_hold"))
     left = Event.objects.filter(ends, ticket=OuterRef("pk"), at__gt=OuterRef("given_at"))
-    promise = SlaClock.objects.filter(ticket=OuterRef("pk"), metric="first_reply", cycle=1).exclude(state="cancelled")
+    first = SlaClock.objects.filter(ticket=OuterRef("pk"), cycle=1, stands_in=False).exclude(state="cancelled")
+    promise = first.filter(metric="first_reply")
+    promised = first.filter(metric__in=_AT_FIRST)
     return (
         tickets_for(trial.agent)
         .survivors()
@@ -142,6 +149,7 @@ def _recorded(trial: StaffingTrial) -> QuerySet[Any]:
             is_vip=Case(When(customer__tier="vip", then=0), default=1),
             given_at=Coalesce(Subquery(given.order_by("id").values("at")[:1]), F("assigned_at")),
             due=Subquery(promise.values("due_at")[:1]),
+            next_due=Subquery(promised.order_by("due_at").values("due_at")[:1]),
         )
         .annotate(left_at=Subquery(left.order_by("id").values("at")[:1]))
     )
@@ -152,11 +160,10 @@ def _capped(lengths: Sequence[float]) -> list[float]:
     return [min(one, most) for one in lengths]
 
 
-def _needs(ticket_ids: Sequence[int]) -> dict[int, tuple[Need, ...]]:
-    found: dict[int, tuple[Need, ...]] = {}
+def _needs(ticket_ids: Sequence[int]) -> dict[int, list[TicketSkill]]:
+    found: dict[int, list[TicketSkill]] = defaultdict(list)
     for row in TicketSkill.objects.filter(ticket__in=ticket_ids).select_related("skill").order_by("id"):
-        need = Need(row.skill_id, row.skill.name, row.level, row.required)
-        found[row.ticket_id] = (*found.get(row.ticket_id, ()), need)
+        found[row.ticket_id].append(row)
     return found
 
 
