@@ -222,7 +222,10 @@ def snooze(ticket: Ticket, *, until: datetime, by: Actor, now: datetime) -> Even
 
 @transaction.atomic
 def wake(ticket: Ticket, *, by: Actor, now: datetime, cause: str = "") -> Event | None:
-    event = lock(ticket.pk).snooze(None, by=by, now=now, cause=cause)
+    locked = lock(ticket.pk)
+    event = locked.snooze(None, by=by, now=now, cause=cause)
+    if event:
+        routing.woken(locked, now=now)
     live.announce(event)
     return event
 
@@ -325,6 +328,7 @@ def wake_due(*, now: datetime, limit: int = 500) -> int:
             )
             if ticket:
                 live.announce(ticket.snooze(None, by=Actor("system"), now=now, cause="time"))
+                routing.woken(ticket, now=now)
                 woken += 1
     return woken
 

@@ -640,6 +640,7 @@ def _wake_up(ticket: Ticket, *, now: datetime) -> list[Event]:
     events: list[Event | None] = []
     if ticket.snoozed_until is not None:
         events.append(ticket.snooze(None, by=CUSTOMER, now=now, cause="customer_wrote"))
+        routing.woken(ticket, now=now)
     if ticket.status in (Ticket.Status.PENDING, Ticket.Status.ON_HOLD, Ticket.Status.SOLVED):
         # A solve cleared `waiting_since`; the message that reopens it waits from now on.
         opened = ticket.change_status(Ticket.Status.OPEN, by=CUSTOMER, now=now, cause="customer_wrote")

@@ -48,9 +48,15 @@ def status_changed(ticket: Ticket, *, now: datetime) -> None:
         capacity_freed(now=now)
 
 
+def woken(ticket: Ticket, *, now: datetime) -> None:
+    """What nobody has slept in the queue too: it takes its place there again."""
+    if ticket.assignee_id is None and ticket.routing_due_at is not None:
+        owe(ticket, now=now)
+
+
 def capacity_freed(*, now: datetime) -> None:
     """Somebody has room again: the drain is woken after the commit, if anybody waits. Writes nothing, waits for no lock."""
-    if Ticket.objects.filter(routing_due_at__gt=now, assignee__isnull=True).exists():
+    if Ticket.objects.awake(now=now).filter(routing_due_at__gt=now, assignee__isnull=True).exists():
         wake("tickets.tasks.route")
 
 
@@ -171,7 +177,8 @@ def _call_up(*, now: datetime) -> None:
     have never been decided, which are put off because they failed. It reads without locks, `assign` decides. What
     somebody works on at this moment is left alone.
     """
-    waiting = Ticket.objects.unsolved().survivors().filter(routing_due_at__gt=now, assignee__isnull=True)
+    awake = Ticket.objects.unsolved().survivors().awake(now=now)
+    waiting = awake.filter(routing_due_at__gt=now, assignee__isnull=True)
     room = people.with_room(now=now) if waiting.exists() else None
     if not room:
         return

@@ -126,7 +126,8 @@ class _Case:
 
 
 def _owed(ticket_ids: Sequence[int], *, now: datetime) -> list[tuple[Ticket, RoutingDecision | None]]:
-    """Those of them that are, locked, each with its newest decision. What is finished is owed nothing any more."""
+    """Those of them that are, locked, each with its newest decision. What is finished is owed nothing any more, and what
+    nobody has is owed nothing while it sleeps: whoever got it now would have it on top of all the rest when it wakes."""
     rows = (
         Ticket.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
         .select_related("customer", "team", "assignee", "first_channel__team", "last_channel__team")
@@ -136,10 +137,16 @@ def _owed(ticket_ids: Sequence[int], *, now: datetime) -> list[tuple[Ticket, Rou
     tickets = [locked[pk] for pk in ticket_ids if pk in locked]
     over = [ticket.pk for ticket in tickets if not ticket.is_unsolved or ticket.merged_into_id]
     Ticket.objects.filter(pk__in=over).update(routing_due_at=None)
+    asleep = [ticket.pk for ticket in tickets if ticket.pk not in over and _sleeps(ticket, now=now)]
+    Ticket.objects.filter(pk__in=asleep).update(routing_due_at=F("snoozed_until"))
     of_ticket = RoutingDecision.objects.filter(ticket=OuterRef("pk")).order_by("-id").values("pk")[:1]
     newest = Ticket.objects.filter(pk__in=locked).values(newest=Subquery(of_ticket))
     former = {one.ticket_id: one for one in RoutingDecision.objects.filter(pk__in=newest)}
-    return [(ticket, former.get(ticket.pk)) for ticket in tickets if ticket.pk not in over]
+    return [(ticket, former.get(ticket.pk)) for ticket in tickets if ticket.pk not in (*over, *asleep)]
+
+
+def _sleeps(ticket: Ticket, *, now: datetime) -> bool:
+    return ticket.assignee_id is None and ticket.snoozed_until is not None and ticket.snoozed_until > now
 
 
 def _begun(ticket: Ticket, former: RoutingDecision | None, book: rules.Book, *, now: datetime) -> _Case:
@@ -216,8 +223,9 @@ class _Line:
     """
 
     def __init__(self, team: Team, ticket_ids: Iterable[int], *, now: datetime) -> None:
-        unsolved = Ticket.objects.unsolved().survivors().filter(routing_due_at__isnull=False)
-        queue = unsolved.filter(Q(pk__in=ticket_ids) | Q(team=team, assignee__isnull=True))
+        awake = Ticket.objects.unsolved().survivors().awake(now=now)
+        queue = awake.filter(routing_due_at__isnull=False)
+        queue = queue.filter(Q(pk__in=ticket_ids) | Q(team=team, assignee__isnull=True))
         queue = in_order(queue).annotate(since=Coalesce("waiting_since", "created_at"))
         rows = list(queue.values_list("pk", "weight", "decided", "since")[: AHEAD + BATCH])
         needs = people.required_skills([row[0] for row in rows], now=now)
