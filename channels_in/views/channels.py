@@ -29,6 +29,7 @@ from channels_in.health import Health, health_of
 from channels_in.webchat import identity
 from tickets.channels import UnknownKind, adapter_for
 from tickets.models import Brand, Channel
+from tickets.routing import assign as routing
 from tickets.templatetags.ui import timestamp
 from tickets.wake import wake
 
@@ -347,6 +348,8 @@ def _saved(form: ChannelForm, *, before: Channel, by: Agent) -> bool:
     try:
         with transaction.atomic():
             channel = form.save()
+            if channel.team_id and channel.team_id != before.team_id:
+                routing.channel_has_team(channel, now=timezone.now())
             _audit("channel_changed" if before.pk else "channel_added", before, channel, by=by)
     except IntegrityError:
         form.add_error("slug", _("Another channel has this short name already. Choose another one."))

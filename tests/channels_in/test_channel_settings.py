@@ -24,7 +24,9 @@ from tests.cast import make_brand, make_channel
 from tests.fakes.imap import PASSWORD, USER, ImapServer
 from tests.fakes.smtp import SmtpServer
 from tests.plain import come_in
+from tests.workspace import scene
 from tickets.models import Channel, DeliveryPart, Message
+from tickets.routing import assign
 
 PAGE = "/settings/channels/"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -294,6 +296,16 @@ def test_a_change_is_audited_with_its_secrets_masked(admin, cast):
     assert entry.facts["after"]["secret auth_token"] == "•••"
     assert "slug" not in entry.facts["after"]
     assert "the new one" not in str(entry.facts) and "token-of-the-tests" not in str(entry.facts)
+
+
+def test_a_team_for_a_channel_is_one_for_what_waited_without(admin, cast):
+    ticket = scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Hello", at=timezone.now()).ticket
+    assert assign.assign(ticket.pk, now=timezone.now()).outcome == "no_team"
+    for team, owed in ((None, False), (cast.support.pk, True)):
+        fields = sms_fields(cast, slug="shop-sms", address=cast.sms.address, team=team or "", auth_token="")
+        assert admin.post(f"{PAGE}{cast.sms.pk}/", fields).status_code == 302
+        ticket.refresh_from_db()
+        assert (ticket.routing_due_at is not None) is owed
 
 
 def test_a_refused_change_shows_the_stored_addresses(admin, cast):

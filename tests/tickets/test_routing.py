@@ -14,7 +14,7 @@ from agents import presence
 from agents.models import Agent, AgentSkill, Calendar, Membership, Skill
 from tests import cast
 from tests.cast import Cast
-from tickets import actions
+from tickets import actions, undoing
 from tickets.models import (
     Channel,
     Customer,
@@ -30,7 +30,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.ticket import next_number
-from tickets.routing import assign, decide, rules
+from tickets.routing import assign, decide, explain, rules
 from tickets.routing.decide import BATCH
 from tickets.sla import clocks
 
@@ -45,10 +45,10 @@ def come_online(*agents: Agent, at: datetime = NOW) -> None:
 
 
 def new_ticket(people: Cast, *, text: str = "hello", at: datetime = NOW, **fields: Any) -> Ticket:
-    customer = cast.make_customer(now=at)
     fields = {"first_channel": people.sms, "last_channel": people.sms, "last_direction": "in"} | fields
+    fields["customer"] = fields.get("customer") or cast.make_customer(now=at)
     ticket = Ticket.objects.create(
-        number=next_number(), brand=people.brand, customer=customer, routing_due_at=at, waiting_since=at, created_at=at,
+        number=next_number(), brand=people.brand, routing_due_at=at, waiting_since=at, created_at=at,
         last_message_at=at, **fields,
     )  # fmt: skip
     Message.objects.create(
@@ -464,6 +464,116 @@ def test_an_agent_of_two_teams_is_counted_once(people: Cast) -> None:
     assert next(c for c in decision.candidates if c["name"] == "Mina")["skipped"] == "at_capacity"
 
 
+# -- Asleep, and without a team -----------------------------------------------------------------------------------------
+
+
+def asleep(people: Cast, *, minutes: float) -> Ticket:
+    ticket = new_ticket(people, team=people.support)
+    actions.snooze(ticket, until=NOW + timedelta(minutes=minutes), by=by_agent(people.manager), now=NOW)
+    return ticket
+
+
+def test_what_sleeps_is_given_to_nobody_until_it_wakes_and_to_no_more_than_have_room(people: Cast) -> None:
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=1)
+    come_online(people.agent)
+    sleeping = [asleep(people, minutes=5) for _n in range(5)]
+    assert assign.drain(now=NOW) == 0
+    assert not RoutingDecision.objects.exists()
+    later = NOW + timedelta(minutes=5)
+    assert {one.routing_due_at for one in Ticket.objects.all()} == {later}
+    awake = new_ticket(people, team=people.support)
+    assert assign.drain(now=NOW) == 1, "nothing is kept free for those who sleep"
+    actions.solve(awake, by=SYSTEM, now=NOW)
+    come_online(people.agent, at=later)
+    assert actions.wake_due(now=later) == 5
+    assign.drain(now=later)
+    assert [one.assignee for one in Ticket.objects.filter(pk__in=[one.pk for one in sleeping]).order_by("pk")] == [
+        people.agent, None, None, None, None,
+    ]  # fmt: skip
+
+
+def test_what_fell_asleep_in_the_queue_is_not_called_up_and_keeps_nobody_out(people: Cast) -> None:
+    ticket = new_ticket(people, team=people.support)
+    assert assign.drain(now=NOW) == 1
+    actions.snooze(ticket, until=NOW + timedelta(hours=1), by=by_agent(people.manager), now=NOW)
+    Agent.objects.filter(pk=people.agent.pk).update(capacity=1)
+    come_online(people.agent)
+    assert assign.drain(now=NOW + timedelta(seconds=1)) == 0
+    assert routed(new_ticket(people, team=people.support)).agent == people.agent
+
+
+@pytest.mark.parametrize("how", ["by_hand", "in_time", "undone"])
+def test_whoever_wakes_it_finds_somebody_at_once(people: Cast, how: str) -> None:
+    ticket = asleep(people, minutes=60)
+    assign.drain(now=NOW)
+    come_online(people.agent)
+    woken = NOW + timedelta(minutes=60 if how == "in_time" else 1)
+    come_online(people.agent, at=woken)
+    match how:
+        case "by_hand":
+            actions.wake(ticket, by=by_agent(people.manager), now=woken)
+        case "in_time":
+            actions.wake_due(now=woken)
+        case "undone":
+            snoozed = Event.objects.get(kind="snoozed")
+            undoing.undo(Ticket.objects.get(pk=ticket.pk), snoozed, agent=people.manager, now=woken)
+    assert assign.drain(now=woken) == 1
+    ticket.refresh_from_db()
+    assert ticket.assignee == people.agent
+
+
+def test_a_ticket_of_a_channel_without_a_team_goes_on_when_the_channel_gets_one(people: Cast) -> None:
+    come_online(people.agent)
+    ticket, taken_out = new_ticket(people), new_ticket(people)
+    assert [routed(ticket).outcome, routed(taken_out).outcome] == ["no_team"] * 2
+    assert "as soon as" in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=NOW)
+    for team in (people.support, None):  # somebody has taken it out by hand
+        actions.assign(taken_out, assignee=None, team=team, by=by_agent(people.manager), now=NOW)
+        if team:
+            routed(taken_out)
+    Ticket.objects.filter(pk=taken_out.pk).update(routing_due_at=None)
+    people.sms.team = people.support
+    people.sms.save()
+    assign.channel_has_team(people.sms, now=NOW)
+    assert list(Ticket.objects.filter(routing_due_at__lte=NOW)) == [ticket]
+    assert assign.drain(now=NOW) == 1
+    ticket.refresh_from_db()
+    assert (ticket.team, ticket.assignee) == (people.support, people.agent)
+    assert "no queue" in explain.still_waiting(Ticket.objects.get(pk=taken_out.pk), now=NOW)
+
+
+def test_a_promise_to_wait_for_somebody_is_about_somebody_who_could_take_it(people: Cast) -> None:
+    """One is there and one is not, and neither has the skill: nobody comes for it, ever."""
+    come_online(people.agent)
+    ticket = new_ticket(people, team=people.support)
+    latin = Skill.objects.create(name="Latin")
+    TicketSkill.objects.create(ticket=ticket, skill=latin)
+    assert reasons(routed(ticket)) == {"Mina": "missing_skill", "Theo": "offline"}
+    assert "has the skills" in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=NOW)
+    theo = next(one for one in explain.decisions(ticket)[0].candidates if one.name == "Theo")
+    assert theo.reason == "offline, lacks: Latin (Basic)"
+    AgentSkill.objects.create(agent=people.teammate, skill=latin, level=1)
+    routed(ticket)
+    assert "of them who comes online" in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=NOW)
+    Agent.objects.filter(pk=people.teammate.pk).update(is_active=False)
+    routed(ticket)
+    assert "switched off" in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=NOW)
+
+
+def test_a_skill_that_will_only_be_wished_is_said_to_be(people: Cast) -> None:
+    ticket = new_ticket(people, team=people.support)
+    soon = NOW + timedelta(minutes=10)
+    TicketSkill.objects.create(ticket=ticket, skill=Skill.objects.create(name="Latin"), wished_from=soon)
+    routed(ticket)
+    assert "After a while" in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=NOW)
+
+
+def test_who_asks_about_a_ticket_that_sleeps_hears_so(people: Cast) -> None:
+    ticket = asleep(people, minutes=5)
+    assign.drain(now=NOW)
+    assert "snoozed" in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=NOW)
+
+
 # -- Skills, weights, overflow, coming back -----------------------------------------------------------------------------
 
 
@@ -534,16 +644,30 @@ def test_a_customer_comes_back_to_the_same_person_if_the_team_wants_it(people: C
     come_online(people.agent, people.teammate)
     former = new_ticket(people, team=people.support)
     actions.assign(former, assignee=people.agent, team=people.support, by=SYSTEM, now=NOW)
-    again = new_ticket(people, team=people.support)
-    Ticket.objects.filter(pk=again.pk).update(customer=former.customer)
-    assert routed(again).agent == people.teammate
+    said_by(people.agent, former)
+
+    def again() -> Ticket:
+        return new_ticket(people, team=people.support, customer=former.customer)
+
+    other = again()
+    assert routed(other).agent == people.teammate
     people.support.sticky_days = 30
     people.support.save()
-    third = new_ticket(people, team=people.support)
-    Ticket.objects.filter(pk=third.pk).update(customer=former.customer)
-    Ticket.objects.filter(pk=again.pk).update(assignee=None, routing_due_at=None)
+    third = again()
     decision = routed(third)
-    assert (decision.agent, decision.tie_breaker) == (people.agent, "knows_customer")
+    assert (decision.agent, decision.tie_breaker) == (people.agent, "knows_customer"), "Theo has not answered"
+    said_by(people.teammate, other, state="failed")
+    assert routed(again()).agent == people.agent, "it never arrived"
+    said_by(people.teammate, other, seq=3)
+    assert routed(again()).agent == people.teammate
+    said_by(people.agent, third)
+    Ticket.objects.filter(pk=third.pk).update(assignee=None)
+    assert routed(third).tie_breaker != "knows_customer", "whoever let it go does not get it back"
+
+
+def said_by(agent: Agent, ticket: Ticket, **fields: Any) -> None:
+    usual = {"seq": 2, "direction": "out", "author_type": "agent", "text": "Yes", "created_at": NOW}
+    Message.objects.create(ticket=ticket, agent=agent, **usual | fields)
 
 
 def test_nobody_gets_work_outside_their_shift(people: Cast) -> None:

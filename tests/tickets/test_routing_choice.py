@@ -46,6 +46,11 @@ def test_a_missing_skill_is_named_with_its_level() -> None:
     assert choice.candidates[0]["missing"] == [{"name": "Korean", "level": 2}]
 
 
+def test_what_somebody_who_is_away_lacks_is_told_too() -> None:
+    told = choose([person(1, absent="offline"), person(2, absent="away", skills={1: 2})], needs=[KOREAN], weight=100)
+    assert [(one["skipped"], "missing" in one) for one in told.candidates] == [("offline", True), ("away", False)]
+
+
 def test_a_wished_skill_keeps_nobody_out() -> None:
     assert choose([person(1)], needs=[replace(KOREAN, required=False)], weight=100).agent_id == 1
 

@@ -71,6 +71,7 @@ def test_a_decision_is_told_as_it_was_stored_whatever_changed_since(ticket, cast
         ([], "has no members"),
         ([{"agent": 1, "name": "A", "skipped": "at_capacity"}], "as many as they may"),
         ([{"agent": 1, "name": "A", "skipped": "away"}, {"agent": 2, "name": "B", "skipped": "at_capacity"}], "comes online"),
+        ([{"agent": 1, "name": "A", "skipped": "others_first"}, {"agent": 2, "name": "B", "skipped": "light"}], "as many as they may"),
     ],
 )  # fmt: skip
 def test_a_waiting_ticket_says_what_would_release_it(ticket, cast, now, candidates, words):
@@ -78,11 +79,22 @@ def test_a_waiting_ticket_says_what_would_release_it(ticket, cast, now, candidat
     RoutingDecision.objects.create(
         ticket=ticket, trigger="queue", outcome="queued", team=cast.support, candidates=candidates, at=now
     )
-    assert words in explain.still_waiting(Ticket.objects.get(pk=ticket.pk))
+    assert words in explain.still_waiting(Ticket.objects.get(pk=ticket.pk), now=now)
 
 
-def test_nobody_asks_why_an_assigned_ticket_waits(ticket):
-    assert explain.still_waiting(ticket) == ""
+def test_nobody_asks_why_an_assigned_ticket_waits(ticket, now):
+    assert explain.still_waiting(ticket, now=now) == ""
+
+
+def test_a_rule_that_wants_none_of_something_says_what_was_there(ticket, cast, now):
+    Rule.objects.all().delete()
+    without = {"all": [{"none": [{"field": "tag", "op": "has", "value": ["parcel"]}]}]}
+    Rule.objects.create(name="Others", conditions=without, actions=[{"do": "priority", "priority": 3}])
+    RoutingDecision.objects.all().delete()
+    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=now)
+    assign.assign(ticket.pk, now=now)
+    (told,) = [one for one in explain.decisions(ticket) if one.steps]
+    assert told.steps[0].note == "Did not hold: none of: Tags has parcel"
 
 
 @pytest.mark.parametrize("headers", [{}, FRAGMENT], ids=["page", "fragment"])

@@ -15,13 +15,13 @@ from time import monotonic
 from typing import Any
 
 from django.db import Error, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agents import presence
 from agents.models import Team
 from tickets import live
-from tickets.models import Event, ReadMark, RoutingDecision, Ticket
+from tickets.models import Channel, Event, ReadMark, RoutingDecision, Ticket
 from tickets.models.event import RULE
 from tickets.routing import people
 from tickets.routing.decide import BATCH, LOOK_AGAIN, Full, decide, in_order
@@ -46,6 +46,15 @@ def status_changed(ticket: Ticket, *, now: datetime) -> None:
     """A ticket that its agent has finished, or that waits for somebody else, leaves room for another one."""
     if ticket.assignee_id is not None and ticket.status not in people.WORKED_ON:
         capacity_freed(now=now)
+
+
+def channel_has_team(channel: Channel, *, now: datetime) -> None:
+    """What began on it and came to no team is owed again."""
+    newest = RoutingDecision.objects.filter(ticket=OuterRef("pk")).order_by("-id").values("outcome")[:1]
+    stranded = Ticket.objects.unsolved().survivors().filter(team__isnull=True, assignee__isnull=True)
+    stranded = stranded.filter(first_channel=channel, routing_due_at__isnull=True).annotate(outcome=Subquery(newest))
+    if stranded.filter(outcome=RoutingDecision.Outcome.NO_TEAM).update(routing_due_at=now):
+        wake("tickets.tasks.route")
 
 
 def woken(ticket: Ticket, *, now: datetime) -> None:

@@ -109,11 +109,15 @@ def too_heavy(candidates: Sequence[Mapping[str, Any]], *, weight: int) -> int | 
 def _skipped(person: Person, needs: Sequence[Need], weight: int) -> str:
     if person.absent:
         return person.absent
-    if any(need.required and person.skills.get(need.skill_id, 0) < need.level for need in needs):
+    if _missing(person, needs):
         return "missing_skill"
     if person.load + weight > person.capacity:
         return "at_capacity"
     return "others_first" if person.load + person.reserved + weight > person.capacity else ""
+
+
+def _missing(person: Person, needs: Sequence[Need]) -> list[Need]:
+    return [need for need in needs if need.required and person.skills.get(need.skill_id, 0) < need.level]
 
 
 def _rank(person: Person, needs: Sequence[Need]) -> tuple[bool, bool, bool, int, int, int, int]:
@@ -149,12 +153,8 @@ def _told(person: Person, reason: str, needs: Sequence[Need]) -> dict[str, Any]:
         "capacity": places(person.capacity),
         "skipped": reason or None,
     }
-    if reason == "missing_skill":
-        told["missing"] = [
-            {"name": need.name, "level": need.level}
-            for need in needs
-            if need.required and person.skills.get(need.skill_id, 0) < need.level
-        ]
+    if missing := _missing(person, needs):
+        told["missing"] = [{"name": need.name, "level": need.level} for need in missing]
     marks = {"knows_customer": person.knows_customer, "helps_out": person.helps_out, "had_it": person.had_it}
     return told | {name: True for name, holds in marks.items() if holds}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -101,32 +101,50 @@ def explained(decision: RoutingDecision, names: rules.Names | None = None) -> Ex
     )
 
 
-def still_waiting(ticket: Ticket) -> str:
+def still_waiting(ticket: Ticket, *, now: datetime) -> str:
     """Why nobody has it yet and what would change that; "" when nobody needs to be found."""
-    if ticket.assignee_id is not None or ticket.routing_due_at is None or not ticket.is_unsolved:
+    if ticket.assignee_id is not None or ticket.merged_into_id is not None or not ticket.is_unsolved:
         return ""
     last = RoutingDecision.objects.filter(ticket=ticket).select_related("team").order_by("-id").first()
+    if last is not None and ticket.team_id is None and last.outcome == RoutingDecision.Outcome.NO_TEAM:
+        return _("No team takes it. It goes on as soon as it gets a team, or the channel on which it began.")
+    if ticket.routing_due_at is None:
+        return _("It stands in no queue. Give it to a team or to somebody.") if ticket.team_id is None else ""
+    if ticket.snoozed_until is not None and ticket.snoozed_until > now:
+        return _("It is snoozed. Somebody is found for it when it wakes.")
     if last is None:
         return _("It is about to be looked at for the first time.")
     if not last.candidates:
         return _("The team %(team)s has no members. Add one, or give the ticket to another team.") % {
             "team": last.team.name if last.team else "?"
         }
-    reasons = {one.get("skipped") for one in last.candidates}
-    if "missing_skill" in reasons and not reasons & {
-        "at_capacity",
-        "others_first",
-        "away",
-        "busy",
-        "offline",
-        "off_shift",
-    }:
+    return _what_is_missing(ticket, last.candidates, now=now)
+
+
+_FOR_GOOD = {"inactive", "light"}  # nobody waits for those who are switched off, or may not reply
+
+
+def _what_is_missing(ticket: Ticket, candidates: Sequence[Mapping[str, Any]], *, now: datetime) -> str:
+    able = [one for one in candidates if not one.get("missing")]
+    if not able:
+        relaxes = ticket.skills.filter(required=True, wished_from__gt=now).exists()
+        if relaxes:
+            return _(
+                "Nobody in the team has the skills that it needs. After a while they are only wished, as a rule has it, and "
+                "others may take it. Until then: give somebody the skill, or another team the ticket."
+            )
         return _(
             "Nobody in the team has the skills that it needs. Give somebody the skill, or another team the ticket."
         )
-    if reasons == {"at_capacity"}:
+    reasons = {one.get("skipped") for one in able}
+    if reasons <= _FOR_GOOD:
+        return _(
+            "Those who could take it are switched off or may not reply. Add somebody to the team, or give the ticket to "
+            "another team."
+        )
+    if reasons - _FOR_GOOD <= {"at_capacity", "others_first"}:
         return _("Everybody who could take it has as many as they may. It goes to the first who finishes one.")
-    return _("Nobody in the team is free now. It goes to the first who comes online or finishes one.")
+    return _("Nobody who could take it is free now. It goes to the first of them who comes online or finishes one.")
 
 
 def _trigger(trigger: str) -> str:
@@ -196,9 +214,10 @@ def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidat
         "at_capacity": _("has as many as they may"),
         "others_first": _("has room for those who come first only"),
     }
-    if reason == "missing_skill":
-        missing = [f"{one.get('name', '?')} ({_level(one.get('level'))})" for one in stored.get("missing", [])]
-        words[reason] = _("lacks: %(skills)s") % {"skills": ", ".join(missing)}
+    if lacking := stored.get("missing"):
+        missing = [f"{one.get('name', '?')} ({_level(one.get('level'))})" for one in lacking]
+        lacks = _("lacks: %(skills)s") % {"skills": ", ".join(missing)}
+        words[reason] = lacks if reason == "missing_skill" else f"{words.get(reason, reason)}, {lacks}"
     marks = {
         "knows_customer": _("answered this customer last"),
         "helps_out": _("of the overflow team"),
@@ -234,4 +253,4 @@ def _outcome(decision: RoutingDecision) -> str:
             return _("%(name)s had it already and keeps it.") % {"name": name}
         case RoutingDecision.Outcome.QUEUED:
             return _("Nobody was free. It stays in the queue of the team.")
-    return _("No team takes it: give its channel a team, or write a rule.")
+    return _("No team takes it: give it or its channel a team. A rule finds one for those to come.")

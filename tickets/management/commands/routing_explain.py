@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from tickets.models import Ticket
 from tickets.routing import explain
@@ -29,5 +30,5 @@ class Command(BaseCommand):
                 why = ", ".join(filter(None, [candidate.reason, *candidate.marks]))
                 self.stdout.write(f"  {mark} {candidate.name} {candidate.load}/{candidate.capacity} {why}".rstrip())
             self.stdout.write(f"  {one.outcome}")
-        if waiting := explain.still_waiting(ticket):
+        if waiting := explain.still_waiting(ticket, now=timezone.now()):
             self.stdout.write(waiting)

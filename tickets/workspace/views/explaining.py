@@ -31,7 +31,7 @@ def explanation(request: HttpRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     context = {
         "ticket": ticket,
-        "waiting": explain.still_waiting(ticket),
+        "waiting": explain.still_waiting(ticket, now=now),
         "decisions": explain.decisions(ticket),
         "clocks": clocks_of(ticket, now=now),
     }
