@@ -98,8 +98,6 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_htmx",
-    "django_prose_editor",
-    "js_asset",
     "lucide",
     "rest_framework",
     "drf_spectacular",
