@@ -237,7 +237,7 @@ class OutboundMessage:
     to_name: str
     remote_thread_id: str
     text: str
-    html: str = ""
+    html: str = ""  # safe HTML that says the same, "" where it would say no more; its line breaks are plain ones
     subject: str = ""
     files: tuple[OutboundFile, ...] = ()
     template: Mapping[str, Any] | None = None
@@ -309,7 +309,9 @@ class Capabilities:
     receipts: tuple[str, ...] = ()  # states that this channel can report
     idempotent: bool = False  # sending again with the same part_uuid makes no second message
     resend_without_answer: bool = False  # policy after an attempt without answer: again, else `uncertain`
-    html: bool = False
+    formatted: bool = False  # shows bold, italic, links and lists; else answers go without their marks
+    html: bool = False  # ... by HTML beside the text
+    signs: tuple[str, str] = ("", "")  # ... by signs around bold and around italic words in the text itself
     subject: bool = False
     cc: bool = False
     signature: bool = False  # answers are signed, as letters are

@@ -229,6 +229,7 @@ def outbound(part: DeliveryPart, *, first: bool) -> OutboundMessage:
         to_name=route.identity.name if to in (route.reply_address, route.identity.value) else "",
         remote_thread_id=route.remote_thread_id,
         text=part.text,
+        html=part.html,
         subject=message.subject,
         files=tuple(_file(attachments[pk]) for pk in part.attachment_ids if pk in attachments),
         template=message.meta.get("template"),

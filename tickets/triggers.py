@@ -23,7 +23,7 @@ from django.utils import translation
 from agents import hours
 from agents.hours import NeverOpens
 from agents.models import Calendar
-from tickets import actions, deeds, replies, variables
+from tickets import actions, deeds, formatting, replies, variables
 from tickets.models import (
     Event,
     Macro,
@@ -310,7 +310,8 @@ def _macro(ticket: Ticket, action: Mapping[str, Any], owed: Mapping[str, Any], n
     if not macro.text.strip():
         return ""
     say = _note if macro.kind == Macro.Kind.NOTE else _reply
-    return say(ticket, {"text": macro.text}, owed, now)
+    # Without its marks: places of it are filled with what customers say of themselves, and nobody looks at it before it goes.
+    return say(ticket, {"text": formatting.as_plain(macro.text)}, owed, now)
 
 
 def _webhook(ticket: Ticket, action: Mapping[str, Any], owed: Mapping[str, Any], now: datetime) -> str:

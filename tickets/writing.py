@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.template.defaultfilters import urlize
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import files, parts, reply_tokens, signatures
+from tickets import files, formatting, parts, reply_tokens, signatures
 from tickets.channels import capabilities_of
 from tickets.contract import Capabilities
 from tickets.models import Attachment, Channel, DeliveryPart, Identity, Message, ReadMark, Route, Ticket
@@ -160,10 +162,15 @@ def queue_parts(
     taken = [item for item in attachments if parts.takes(item, capabilities)]
     linked = [item for item in attachments if not parts.takes(item, capabilities)]
     links = [f"{item.name}: {files.signed_url(item, seconds=LINK_LIFE)}" for item in linked]
-    text = "\n\n".join(filter(None, [message.text.strip(), "\n".join(links)]))
+    written = message.text.strip()
+    said = formatting.as_signed(written, *capabilities.signs) if message.is_formatted else written
+    text = "\n\n".join(filter(None, [said, "\n".join(links)]))
     if message.signature:
         text += signatures.DELIMITER + message.signature
     text = "\n\n".join(filter(None, [text, below]))
+    html = ""
+    if capabilities.html and message.is_formatted and formatting.has_marks(written):
+        html = format_html("{}{}", formatting.as_html(written), urlize(text.removeprefix(said)))
     pieces = [parts.Piece(message.text, ())] if template else parts.cut(text, taken, capabilities)
     domain = (
         route.channel.brand.domain or route.channel.address.rpartition("@")[2] or urlsplit(settings.SITE_URL).hostname
@@ -175,6 +182,7 @@ def queue_parts(
             channel=route.channel,
             ticket=message.ticket,
             text=piece.text,
+            html=html if piece.text == text.strip() else "",
             created_at=message.created_at,
             next_attempt_at=message.created_at,
             attachment_ids=[item.pk for item in piece.files],

@@ -60,6 +60,7 @@ class EmailAdapter:
         text_with_files=True,
         receipts=("sent", "delivered", "failed"),
         resend_without_answer=True,
+        formatted=True,
         html=True,
         subject=True,
         cc=True,

@@ -77,7 +77,7 @@ def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
         mail["X-Auto-Response-Suppress"] = "All"
         mail["Precedence"] = "auto_reply"
     mail.set_content(message.text, subtype="plain", charset="utf-8")
-    mail.add_alternative(message.html or _as_html(message.text), subtype="html", charset="utf-8")
+    mail.add_alternative(_page(message.html or _as_html(message.text)), subtype="html", charset="utf-8")
     for file in message.files:
         _attach(mail, file)
     language = re.sub(r"[^A-Za-z-]", "", message.language)[:20]
@@ -156,7 +156,7 @@ def _envelope_sender(facts: ChannelFacts, message: OutboundMessage) -> str:
 
 
 def _as_html(text: str) -> str:
-    """The same words for programs that show HTML first: escaped, with links and line breaks."""
+    """The same words for programs that show HTML first: escaped, with links."""
     pieces, at = [], 0
     for match in _LINK.finditer(text):
         link = match[0].rstrip(".,;:!?)]}")
@@ -164,7 +164,12 @@ def _as_html(text: str) -> str:
         pieces.append(f'<a href="{escape(link)}">{escape(link)}</a>')
         at = match.start() + len(link)
     pieces.append(escape(text[at:]))
-    body = "".join(pieces).replace("\r\n", "\n").replace("\n", "<br>\n")
+    return "".join(pieces)
+
+
+def _page(html: str) -> str:
+    """Safe HTML as a whole page; its line breaks are shown."""
+    body = html.replace("\r\n", "\n").replace("\n", "<br>\n")
     return f"<!doctype html><html><body><div>{body}</div></body></html>\n"
 
 

@@ -44,6 +44,7 @@ class WebChat:
         media={"*": MediaLimit(mimes=("",), max_bytes=50_000_000)},
         files_per_part=20,
         text_with_files=True,
+        formatted=True,
         typing_out=True,
         read_out=True,
         receipts=("sent", "delivered", "read"),

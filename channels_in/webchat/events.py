@@ -17,6 +17,7 @@ from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from channels_in.webchat.sessions import Visitor
+from tickets import formatting
 from tickets.files import SHOWN, signed_url
 from tickets.models import Attachment, Event, Message, ReadMark, Ticket
 from tickets.models.ticket import UNSOLVED
@@ -194,6 +195,8 @@ class _Family:
             said["client_uuid"] = browsers
         if isinstance(survey := message.meta.get("survey"), str):
             said["survey"] = survey
+        if message.is_formatted and not message.deleted_at and formatting.has_marks(message.text):
+            said["marks"] = formatting.as_tree(message.text)
         return said
 
     def _name(self, message: Message) -> str:
@@ -261,7 +264,7 @@ def _text(message: Message) -> str:
         return str(PLACEHOLDERS.get(message.placeholder, ""))
     if isinstance(survey := message.meta.get("survey"), str):  # the panel shows buttons in place of the link
         return "\n".join(line for line in message.text.splitlines() if survey not in line).rstrip(" :")
-    return message.text
+    return message.plain_text
 
 
 def _state(message: Message) -> str:

@@ -106,6 +106,8 @@ class WhatsAppCloud:
     capabilities = Capabilities(
         text_max=4096,
         text_unit="characters",
+        formatted=True,
+        signs=("*", "_"),
         media={
             "image": MediaLimit(("image/jpeg", "image/png"), 5_000_000),
             "audio": MediaLimit(("audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"), 16_000_000),

@@ -133,8 +133,9 @@ def test_a_whole_conversation_through_a_reload_and_a_cut_socket(page: Page, shop
     expect(lines.first).to_contain_text("Delivered")
     expect(lines).to_have_count(1)  # the echo takes the place of what was typed
 
-    said = answer(cast, "Let me look. https://shop.example/track?x=1")
+    said = answer(cast, "**Let me look.** https://shop.example/track?x=1")
     expect(lines).to_have_count(2)
+    expect(lines.last.locator("strong")).to_have_text("Let me look.")
     expect(lines.last.get_by_role("link")).to_have_attribute("href", "https://shop.example/track?x=1")
     expect(panel.get_by_role("heading", name="Mina")).to_be_visible()
     work()

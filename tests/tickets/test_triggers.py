@@ -13,6 +13,7 @@ from tests.cast import Cast
 from tests.workspace import scene
 from tickets import actions, notifying, triggers
 from tickets.models import (
+    Customer,
     Event,
     Macro,
     Message,
@@ -238,6 +239,19 @@ def test_a_macro_does_what_it_does_and_says_its_note(people: Cast) -> None:
     assert (ticket.status, tags_of(ticket)) == ("on_hold", {"held"})
     note = Message.objects.get(ticket=ticket, kind="note")
     assert (note.text, note.author_name) == ("On hold now", "priority_changed")
+
+
+def test_a_macro_that_a_rule_says_goes_without_its_marks(people: Cast) -> None:
+    ticket = a_ticket(people)
+    Customer.objects.filter(pk=ticket.customer_id).update(name="**Jiwoo**")
+    macro = Macro.objects.create(
+        title="Late", scope="shared", owner=people.admin, text="Sorry, {{customer.name}}: **tomorrow**, _surely_."
+    )
+    rule("sla_breached", {"do": "macro", "macro": macro.pk})
+    happens("sla_breached", ticket, people)
+    run(NOW + timedelta(minutes=2))
+    said = Message.objects.get(ticket=ticket, direction="out", kind="public")
+    assert said.text == said.plain_text == "Sorry, **Jiwoo**: tomorrow, surely."
 
 
 def test_somebody_is_told_and_a_receiver_is_called_once(people: Cast) -> None:

@@ -98,6 +98,7 @@ class MessageOut(serializers.ModelSerializer):
     author = serializers.SerializerMethodField()
     in_reply_to = serializers.SerializerMethodField()
     attachments = AttachmentOut(many=True, read_only=True)
+    text = serializers.CharField(read_only=True, help_text="As it was written: an agent's marks are in it.")
 
     class Meta:
         model = Message
@@ -154,7 +155,11 @@ class TicketChange(Strict):
 
 class MessageIn(Strict):
     kind = serializers.ChoiceField(["reply", "note"])
-    text = serializers.CharField(max_length=100_000, trim_whitespace=False)
+    text = serializers.CharField(
+        max_length=100_000,
+        trim_whitespace=False,
+        help_text="May carry marks: **bold**, _italic_, [words](https://…), lists of lines with - or 1. in front.",
+    )
     route = serializers.IntegerField(required=False, help_text="A route of the ticket; default: the one used last.")
     last_seen_message_id = serializers.IntegerField(
         required=False, help_text="The newest message you know; a newer one answers 409 instead of sending."

@@ -10,6 +10,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from tickets import formatting
+
 
 class DeliveryState(models.TextChoices):
     QUEUED = "queued", _("Queued")
@@ -78,7 +80,7 @@ class Message(models.Model):
     moved_to = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
 
     subject = models.CharField(max_length=300, blank=True, default="")
-    text = models.TextField(blank=True, default="")
+    text = models.TextField(blank=True, default="")  # as it was written, an agent's marks in it
     signature = models.TextField(blank=True, default="", db_default="")  # what stood under an answer of ours
     quoted_text = models.TextField(blank=True, default="")
     html = models.TextField(blank=True, default="")  # cleaned in the parser; shown only in the mail frame
@@ -128,6 +130,16 @@ class Message(models.Model):
     def is_human_reply(self) -> bool:
         """Counts for first reply time: public, by an agent (metrics.md 1)."""
         return self.kind == self.Kind.PUBLIC and self.author_type == self.Author.AGENT
+
+    @property
+    def is_formatted(self) -> bool:
+        """An agent wrote it here: the marks in its text are formatting (`tickets/formatting.py`)."""
+        return self.direction == self.Direction.OUT and self.agent_id is not None and "template" not in self.meta
+
+    @property
+    def plain_text(self) -> str:
+        """Its words, without marks."""
+        return formatting.as_plain(self.text) if self.is_formatted else self.text
 
 
 def new_token() -> str:
@@ -180,7 +192,8 @@ class DeliveryPart(models.Model):
     ticket = models.ForeignKey(
         "tickets.Ticket", on_delete=models.PROTECT, related_name="+"
     )  # for the order of a conversation
-    text = models.TextField(blank=True, default="")
+    text = models.TextField(blank=True, default="")  # in the form in which the channel takes it
+    html = models.TextField(blank=True, default="", db_default="")  # safe, where it says more than the text
     attachment_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
     provider_id = models.CharField(max_length=300, null=True)
     send_uuid = models.UUIDField(unique=True, default=uuid.uuid4)

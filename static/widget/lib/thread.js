@@ -1,4 +1,5 @@
 const GROUP_MS = 180_000; // lines of one person within this time stand together
+const MARKS = new Set(["strong", "em", "ul", "ol", "li"]);
 const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,:;!?)\]]/g;
 
 /** The lines of one conversation as elements, each made once and put in its place by key. Only text nodes, no HTML. */
@@ -94,8 +95,9 @@ export class Thread {
         element.classList.toggle("failed", line.state === "failed");
         element.classList.toggle("deleted", Boolean(line.deleted));
         const body = element.querySelector(".text");
-        if (element.dataset.text !== line.text) this.#write(body, line.text);
-        element.dataset.text = line.text;
+        const said = JSON.stringify(line.marks ?? line.text);
+        if (element.dataset.text !== said) this.#write(body, line);
+        element.dataset.text = said;
         element.dataset.id = line.id ?? "";
         this.#files(element, line);
         this.#meta(element, line, last);
@@ -112,17 +114,9 @@ export class Thread {
     return element;
   }
 
-  #write(body, text) {
+  #write(body, { text, marks = [text] }) {
     body.hidden = !text;
-    body.replaceChildren();
-    let from = 0;
-    for (const { 0: address, index } of text.matchAll(LINK)) {
-      const link = document.createElement("a");
-      Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer nofollow", textContent: address });
-      body.append(text.slice(from, index), link);
-      from = index + address.length;
-    }
-    body.append(text.slice(from));
+    body.replaceChildren(...marks.flatMap((piece) => built(piece)));
   }
 
   #files(element, line) {
@@ -203,6 +197,32 @@ export class Thread {
       },
     };
   }
+}
+
+/** Nodes of what is said: words, or {tag, in, href}; addresses among words become links. */
+function built(piece, words = linked) {
+  if (typeof piece === "string") return words(piece);
+  const isLink = piece.tag === "a";
+  const element = isLink ? linkTo(piece.href) : document.createElement(MARKS.has(piece.tag) ? piece.tag : "span");
+  element.append(...piece.in.flatMap((inner) => built(inner, isLink ? String : words)));
+  return element;
+}
+
+function linked(text) {
+  const nodes = [];
+  let from = 0;
+  for (const { 0: address, index } of text.matchAll(LINK)) {
+    const link = linkTo(address);
+    link.textContent = address;
+    nodes.push(text.slice(from, index), link);
+    from = index + address.length;
+  }
+  return [...nodes, text.slice(from)];
+}
+
+function linkTo(href) {
+  const link = document.createElement("a");
+  return Object.assign(link, { href, target: "_blank", rel: "noopener noreferrer nofollow" });
 }
 
 export function clone(id) {

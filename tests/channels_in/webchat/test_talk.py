@@ -99,6 +99,22 @@ def test_an_answer_arrives_and_its_marks_go_back(visitor, work, answers):
     assert {"type": "delivery", "id": line["id"], "state": "read"} in visitor.hears()
 
 
+def test_marks_of_an_answer_come_as_a_tree_and_those_of_a_visitor_are_words(visitor, work, answers):
+    visitor.writes("**hello?**")
+    work()
+    answers(Ticket.objects.get(), "**Yes**, [here](https://shop.example/a_b).")
+    visitor.hears()
+    asked, said = visitor.lines()
+    assert asked["text"] == "**hello?**" and "marks" not in asked
+    assert said["text"] == "Yes, here (https://shop.example/a_b)."
+    assert said["marks"] == [
+        {"tag": "strong", "in": ["Yes"]},
+        ", ",
+        {"tag": "a", "in": ["here"], "href": "https://shop.example/a_b"},
+        ".",
+    ]
+
+
 def test_a_reader_who_was_away_catches_up_by_its_cursor(visitor, work, answers):
     visitor.writes("one")
     work()
