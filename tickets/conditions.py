@@ -22,7 +22,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, TextField, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Replace
+from django.db.models.lookups import IContains
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.functional import Promise
@@ -32,6 +35,7 @@ from django.utils.translation import gettext_lazy
 from agents import hours
 from agents.hours import ALWAYS, Hours
 from agents.models import Agent, Calendar, Team
+from tickets import formatting
 from tickets.channels import adapter_for
 from tickets.models import Attachment, Brand, Customer, Identity, Message, ReadMark, SearchEntry, SlaClock, Tag, Ticket
 from tickets.models.search import lexemes
@@ -172,9 +176,13 @@ def _words_q(op_words: tuple[str, list[str]]) -> Q:
 
 
 def said_exactly(phrase: str) -> Q:
-    """Over SearchEntry: its message, or the subject, holds the very words."""
+    """Over SearchEntry: its message, or the subject, holds the very words; an agent's marks among them are none."""
     places = ("message__text", "message__subject", "ticket__subject", "message__author_name")
-    return Q(*[Q(**{f"{place}__icontains": phrase}) for place in places], _connector="OR")
+    holds = [Q(**{f"{place}__icontains": phrase}) for place in places]
+    unmarked: Combinable = F("message__text")
+    for mark in (formatting.BOLD, formatting.ITALIC):
+        unmarked = Replace(unmarked, Value(mark), Value(""), output_field=TextField())
+    return Q(*holds, Q(message__agent__isnull=False) & Q(IContains(unmarked, phrase)), _connector="OR")
 
 
 def _to_q(words: list[str]) -> Q:

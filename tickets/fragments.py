@@ -169,6 +169,7 @@ def bubble_facts(message: Message) -> dict[str, Any]:
         "channel_name": "",
         "subject": message.subject if has_page else "",
         "text": "" if deleted else message.text,
+        "formatted": message.is_formatted,
         "placeholder": str(PLACEHOLDERS.get(placeholder, "")) if placeholder else "",
         "details": [] if deleted else list(_details(message.meta)),
         "quote": "" if deleted or has_page else message.quoted_text,

@@ -182,7 +182,7 @@ def shown(rows: Sequence[Notification]) -> list[Shown]:
 
 def words_of(message: Message) -> str:
     """What it says, or what stands for it where it has no words."""
-    return message.text or str(PLACEHOLDERS.get(message.placeholder, ""))
+    return message.plain_text or str(PLACEHOLDERS.get(message.placeholder, ""))
 
 
 def _visible(agent: Agent) -> QuerySet[Notification]:

@@ -20,6 +20,7 @@ from tickets import (
     actions,
     deeds,
     followers,
+    formatting,
     identities,
     live,
     mentions,
@@ -409,7 +410,7 @@ def draft_words(agent_id: int, ticket_ids: Iterable[int]) -> dict[int, str]:
     """Ticket -> the first words of what this agent is writing there. What waits to be sent is written."""
     unsent = Draft.objects.filter(agent=agent_id, ticket__in=ticket_ids, send_at__isnull=True).exclude(text="")
     found = unsent.order_by("updated_at", "pk").values_list("ticket", "text")
-    return {ticket: " ".join(text[:300].split())[:80] for ticket, text in found}
+    return {ticket: " ".join(formatting.as_plain(text[:300]).split())[:80] for ticket, text in found}
 
 
 def tell_draft(*, agent_id: int, ticket_id: int) -> None:
@@ -733,7 +734,7 @@ def _post(
             ticket.record("sent_anyway", by=by, now=now, message_id=message.pk, unseen=[m.pk for m in unseen])
         )
 
-    ticket.snippet = " ".join(text.split())[:200] or ", ".join(item.name for item in attachments)[:200]
+    ticket.snippet = " ".join(message.plain_text.split())[:200] or ", ".join(item.name for item in attachments)[:200]
     ticket.last_channel, ticket.last_message_id, ticket.last_message_at = used.channel, message.pk, now
     ticket.last_author_id, ticket.last_direction, ticket.updated_at = agent.pk, Message.Direction.OUT, now
     ticket.waiting_since = None
@@ -807,7 +808,7 @@ def _tell_mentioned(ticket: Ticket, message: Message, *, agent: Agent, now: date
     """Whom the note names: kept with it, in the log for those who are told, and people follow from now on."""
     if "@" not in message.text:
         return
-    named = mentions.found_in(message.text, mentions.nameable(ticket))
+    named = mentions.found_in(message.plain_text, mentions.nameable(ticket))
     if not named:
         return
     mentions.keep(message, named)

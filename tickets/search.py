@@ -87,8 +87,8 @@ def by_words(tree: Tree, visibility: Visibility, reader: Reader, *, before: int 
 def texts_of(hits: Iterable[Hit]) -> dict[int, str]:
     """Ticket id -> what the message says that was found, of hits that `by_words` gave."""
     ticket_of = {hit.message_id: hit.ticket_id for hit in hits}
-    found = Message.objects.filter(pk__in=ticket_of).values_list("pk", "text")
-    return {ticket_of[pk]: text for pk, text in found}
+    found = Message.objects.filter(pk__in=ticket_of).only("text", "direction", "agent", "meta")
+    return {ticket_of[message.pk]: message.plain_text for message in found}
 
 
 def begun(query: grammar.Query) -> grammar.Query | None:

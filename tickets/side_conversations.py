@@ -155,4 +155,4 @@ def _quoted(message: Message, *, agent: Agent) -> str:
     facts = [(_("From"), who), (_("Sent at"), when), (_("Subject"), message.subject)]
     lines = [f"{label}: {value}" for label, value in facts if value]
     title = _("Forwarded message")
-    return "\n".join([f"---------- {title} ----------", *lines, "", message.text.strip()])
+    return "\n".join([f"---------- {title} ----------", *lines, "", message.plain_text.strip()])

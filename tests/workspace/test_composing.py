@@ -186,7 +186,14 @@ def test_a_row_shows_what_is_being_written_and_not_what_is_on_its_way(
 
 @pytest.mark.parametrize(
     "text, count",
-    [("Hello", ""), ("x" * 130, "130 / 160"), ("x" * 161, "2 SMS"), ("가" * 60, "60 / 70"), ("가" * 135, "3 SMS")],
+    [
+        ("Hello", ""),
+        ("x" * 130, "130 / 160"),
+        ("x" * 161, "2 SMS"),
+        ("가" * 60, "60 / 70"),
+        ("가" * 135, "3 SMS"),
+        ("**" + "x" * 126 + "**", ""),
+    ],
 )
 def test_saving_a_draft_says_how_many_text_messages_it_is(cast, mina, ticket, text, count):
     used = ticket.routes.get()

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
 
-from tickets import live
+from tickets import formatting, live
 from tickets.models import Ticket
 from tickets.workspace.keymap import PLACES, commands_for
 
@@ -103,6 +103,15 @@ def channel_hue(kind: str) -> int:
 
 def _channel(kind: str) -> tuple[str, Any, int]:
     return CHANNELS.get(kind or "", OTHER_CHANNEL)
+
+
+# --- Texts ---------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def formatted(text: str) -> str:
+    """An agent's text with its marks as formatting, addresses as links."""
+    return formatting.as_html(text)
 
 
 # --- People --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent
-from tickets import approved, fragments, parts, recipients, replies, signatures
+from tickets import approved, formatting, fragments, parts, recipients, replies, signatures
 from tickets.channels import capabilities_of
 from tickets.models import Attachment, Draft, Macro, MessageTemplate, Ticket
 from tickets.timeline import labels_of_status
@@ -150,6 +150,7 @@ def route_facts(choice: replies.RouteChoice, *, now: datetime) -> dict[str, Any]
         "limit": choice.limit,
         "unit": capabilities_of(choice.channel.kind).text_unit,
         "segments": capabilities_of(choice.channel.kind).segment is not None,
+        "plain": not capabilities_of(choice.channel.kind).formatted,
         **_whom(choice),
         "template": choice.reason == "template_only",
         "signed": capabilities_of(choice.channel.kind).signature,
@@ -179,6 +180,7 @@ def counted(text: str, kind: str) -> str:
     capabilities = capabilities_of(kind) if kind else None
     if capabilities is None or capabilities.segment is None:
         return ""
+    text = formatting.as_plain(text)  # as it leaves
     count = parts.count(text, capabilities)
     if count.segments > 1:
         return ngettext("%(n)s SMS", "%(n)s SMS", count.segments) % {"n": count.segments}

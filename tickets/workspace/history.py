@@ -93,7 +93,7 @@ def _item(event: Event, message: Message | None, names: Names, *, current: int) 
         "sentence": _said(message) if is_said else fragments.line_facts(event, names)["sentence"],
         "icon_name": fragments.ICONS.get(event.kind, "user-round"),
         "channel": message.channel.kind if is_said and message and message.channel else "",
-        "snippet": Truncator(" ".join(message.text[:600].split())).chars(160) if is_said and message else "",
+        "snippet": Truncator(" ".join(message.plain_text[:600].split())).chars(160) if is_said and message else "",
     }
     if ticket is not None:
         item |= {

@@ -246,7 +246,7 @@ def pinned(ticket: Ticket) -> dict[str, Any] | None:
     note = ticket.pinned_note
     if note is None or note.deleted_at:
         return None
-    return {"id": note.pk, "author": fragments.author_name(note), "text": note.text}
+    return {"id": note.pk, "author": fragments.author_name(note), "text": note.plain_text}
 
 
 def head(ticket: Ticket, *, now: datetime) -> dict[str, Any]:
