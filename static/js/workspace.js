@@ -261,6 +261,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
     uploading: import("./lib/uploading.js"),
   });
   import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
+  import("./elements/format-bar.js");
   labelControls(composer);
   const wish = timers.wish;
   timers.wish = null;

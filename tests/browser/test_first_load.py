@@ -24,6 +24,8 @@ LATER = (
     "sound.",
     "tab-leader.",
     "insert-menu.",
+    "format-bar.",
+    "typing.",
     "finding.",
     "uploading.",
     "pane-splitter.",

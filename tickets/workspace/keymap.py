@@ -111,6 +111,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("ticket.unread", ("Shift+U",), _("Mark as unread"), TICKET),
     Command("composer.send", ("Mod+Enter",), _("Send"), WRITE, "composer"),
     Command("composer.send_solve", ("Mod+Shift+Enter",), _("Send and solve"), WRITE, "composer"),
+    Command("composer.bold", ("Mod+B",), _("Bold"), WRITE, "composer"),
+    Command("composer.italic", ("Mod+I",), _("Italic"), WRITE, "composer"),
+    Command("composer.link", ("Mod+K",), _("Make a link of the selected text"), WRITE, "composer"),
     Command("composer.leave", ("Escape",), _("Leave the composer, keep the draft"), WRITE, "composer"),
 )
 

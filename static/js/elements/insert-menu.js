@@ -8,6 +8,7 @@ import { askedFor, find } from "../lib/finding.js";
 import { nodes } from "../lib/nodes.js";
 import { act, send, text } from "../lib/request.js";
 import { toast } from "../lib/toast.js";
+import { type } from "../lib/typing.js";
 import { language, word } from "../lib/words.js";
 
 const SHOWN = 60; // rows
@@ -173,7 +174,7 @@ class InsertMenu extends HTMLElement {
     const before = field.value.slice(0, field.selectionEnd);
     const sign = !before || /\s$/.test(before) ? "/" : " /";
     form.addEventListener("input", hush, true);
-    this.#type(field, sign);
+    type(field, sign);
     form.removeEventListener("input", hush, true);
     this.#own = { field, sign, end: field.selectionEnd, value: field.value };
     this.#look(field);
@@ -378,18 +379,10 @@ class InsertMenu extends HTMLElement {
     this.#keep();
   }
 
-  /** As if it were typed, so that the browser's own undo takes it back. */
   #replace({ field, start, end }, words) {
     field.focus();
     field.setSelectionRange(start, end);
-    this.#type(field, words);
-  }
-
-  #type(field, words) {
-    const done = words ? document.execCommand("insertText", false, words) : document.execCommand("delete");
-    if (done || (!words && field.selectionStart === field.selectionEnd)) return;
-    field.setRangeText(words, field.selectionStart, field.selectionEnd, "end");
-    field.dispatchEvent(new Event("input", { bubbles: true }));
+    type(field, words);
   }
 
   async #addFiles(id) {

@@ -125,7 +125,7 @@ class TicketComposer extends HTMLElement {
   #count() {
     const place = this.querySelector("#composer-count");
     const { limit = 0, unit } = this.#option?.dataset ?? {};
-    for (const name of ["to", "signed", "template"]) this.form.toggleAttribute(`data-${name}`, name in (this.#option?.dataset ?? {}));
+    for (const name of ["to", "signed", "template", "plain"]) this.form.toggleAttribute(`data-${name}`, name in (this.#option?.dataset ?? {}));
     if (this.#isBilledByPart) { // the server counts: see counted
       place.toggleAttribute("data-over", Boolean(Number(limit)) && lengthOf(this.reply.value, unit) > limit);
       if (!this.reply.value.trim()) place.textContent = "";
