@@ -1,4 +1,8 @@
+from collections import defaultdict
+from collections.abc import Iterable
+
 import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from helpdesk import checks
 
@@ -100,3 +104,19 @@ def test_an_old_postgres_is_refused(monkeypatch):
     assert checks.postgres_version(None, databases=["default"]) == []
     monkeypatch.setattr(checks, "LOWEST_POSTGRES", 999999)
     assert [message.id for message in checks.postgres_version(None, databases=["default"])] == ["helpdesk.E009"]
+
+
+def test_a_name_of_an_address_means_one_address() -> None:
+    """Django takes the last of several: a link would lead elsewhere."""
+    found = defaultdict(set)
+
+    def walk(patterns: Iterable[URLPattern | URLResolver], before: str, space: str) -> None:
+        for one in patterns:
+            if isinstance(one, URLResolver):
+                walk(one.url_patterns, before + str(one.pattern), f"{space}{one.namespace or ''}:")
+            elif one.name:
+                found[space.strip(":"), one.name].add(before + str(one.pattern))
+
+    walk(get_resolver().url_patterns, "", "")
+    assert len(found) > 200
+    assert {name: sorted(places) for name, places in found.items() if len(places) > 1} == {}

@@ -137,7 +137,7 @@ def assignee_property(ticket: Ticket) -> dict[str, Any]:
         shown=person.name if person else "",
         kind="agent",
         none=_("Nobody"),
-        options_url=reverse("people"),
+        options_url=reverse("people_options"),
         command="ticket.assign",
         reason=True,
     )
@@ -152,7 +152,8 @@ def team_property(ticket: Ticket) -> dict[str, Any]:
         shown=ticket.team.name if ticket.team else "",
         kind="plain",
         none=_("No team"),
-        options_url=reverse("teams"),
+        options_url=reverse("team_options"),
+        url=reverse("ticket_team", args=[ticket.pk]),
         command="ticket.team",
         reason=True,
     )
