@@ -151,7 +151,7 @@ class ProfileForm(forms.ModelForm):
 
 
 class TeamForm(forms.ModelForm):
-    defaults: ClassVar = {"sticky_days": 0, "overflow_minutes": 10}  # where nothing was written
+    defaults: ClassVar = {"sticky_days": 0, "overflow_minutes": 10, "wrap_up_minutes": 0}  # where nothing was written
 
     class Meta:
         model = Team
@@ -162,6 +162,7 @@ class TeamForm(forms.ModelForm):
             "answerer_takes",
             "needs_tag",
             "accept_seconds",
+            "wrap_up_minutes",
             "act_minutes",
             "act_warn_percents",
             "give_back_minutes",
@@ -176,6 +177,9 @@ class TeamForm(forms.ModelForm):
             "sticky_days": gettext_lazy("0: whoever is free takes the customer."),
             "accept_seconds": gettext_lazy(
                 "Who has not looked at a ticket by then loses it to the next. Empty: no hurry."
+            ),
+            "wrap_up_minutes": gettext_lazy(
+                "Who solves a chat or hands it on gets nothing new for so long, or until they say that they are ready. 0: none."
             ),
             "give_back_minutes": gettext_lazy("Tickets whose customers wait. Empty: they stay with the agent."),
             "act_minutes": gettext_lazy(

@@ -153,6 +153,9 @@ class Team(models.Model):
     )
     answerer_takes = models.BooleanField(_("whoever answers first takes the ticket"), default=True, db_default=True)
     needs_tag = models.BooleanField(_("a ticket needs a tag before it is solved"), default=False, db_default=False)
+    wrap_up_minutes = models.PositiveSmallIntegerField(
+        _("minutes to wrap up after a chat"), default=0, db_default=0, validators=[MaxValueValidator(120)]
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -208,6 +211,7 @@ class Agent(AbstractBaseUser, PermissionsMixin):
         ONLINE = "online", _("Online")
         AWAY = "away", _("Away")
         BUSY = "busy", _("Busy")
+        WRAP_UP = "wrap_up", _("Wrapping up")  # shown only: online, and taking nothing new until `wrap_up_until`
         OFFLINE = "offline", _("Offline")
 
     email = models.EmailField(_("e-mail"), max_length=254, unique=True)
@@ -226,6 +230,8 @@ class Agent(AbstractBaseUser, PermissionsMixin):
 
     presence = models.CharField(max_length=7, choices=Presence.choices, default=Presence.OFFLINE)  # what they chose
     presence_since = models.DateTimeField(db_default=Now())
+    wrap_up_since = models.DateTimeField(null=True, blank=True)
+    wrap_up_until = models.DateTimeField(null=True, blank=True)  # it ends by itself: nobody has to write anything then
     seen_at = models.DateTimeField(null=True, blank=True)  # last heartbeat of any of their screens
 
     language = models.CharField(

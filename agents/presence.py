@@ -1,4 +1,7 @@
-"""Who is at work. What they chose is stored; whether a screen of theirs is open is its last heartbeat."""
+"""Who is at work. What they chose is stored; whether a screen of theirs is open is its last heartbeat.
+
+To wrap up is to be online and to take nothing new for some minutes: it ends by itself, or with any choice of theirs.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,57 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from agents.models import Agent, AuditEntry
+from agents.models import Agent, AuditEntry, Team
 
 GRACE = timedelta(seconds=90)  # a lost socket, a reload, a tunnel: still there
+USUAL_WRAP_UP = 5  # minutes, of those who ask for it and whose teams name none
 
 
 def set_presence(agent: Agent, presence: str, *, now: datetime) -> bool:
-    """Their own choice of online, away, busy or offline. True when it changed."""
+    """Their own choice of online, away, busy or offline; it ends a wrap-up. True when it changed."""
     with transaction.atomic():
         changed = (
             Agent.objects.filter(pk=agent.pk)
-            .exclude(presence=presence)
-            .update(presence=presence, presence_since=now, seen_at=now)
+            .exclude(~Q(wrap_up_until__gt=now), presence=presence)
+            .update(presence=presence, presence_since=now, seen_at=now, wrap_up_since=None, wrap_up_until=None)
         )
         if changed:
-            AuditEntry.write("presence", actor=agent, target=agent, facts={"from": agent.presence, "to": presence})
+            facts = {"from": chosen(agent, now=now), "to": presence}
+            AuditEntry.write("presence", actor=agent, target=agent, facts=facts)
     if changed:
         agent.presence, agent.presence_since = presence, now
+        agent.wrap_up_since = agent.wrap_up_until = None
     agent.seen_at = now
     return bool(changed)
+
+
+@transaction.atomic
+def wrap_up(agent: Agent, *, minutes: int, now: datetime) -> bool:
+    """Nothing new for so many minutes from now on, for one who is online. True when that is later than before."""
+    locked = Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
+    before = chosen(locked, now=now)
+    until = now + timedelta(minutes=minutes)
+    if locked.presence != Agent.Presence.ONLINE or (locked.wrap_up_until or now) >= until:
+        return False
+    agent.wrap_up_since = locked.wrap_up_since if before == Agent.Presence.WRAP_UP else now
+    agent.wrap_up_until = until
+    agent.save(update_fields=["wrap_up_since", "wrap_up_until"])
+    facts = {"from": before, "to": Agent.Presence.WRAP_UP, "until": until.isoformat()}
+    AuditEntry.write("presence", actor=agent, target=agent, facts=facts)
+    return True
+
+
+def usual_wrap_up(agent: Agent) -> int:
+    """Minutes for one who asks for it: the longest that a team of theirs gives."""
+    named = Team.objects.filter(memberships__agent=agent, wrap_up_minutes__gt=0)
+    return named.order_by("-wrap_up_minutes").values_list("wrap_up_minutes", flat=True).first() or USUAL_WRAP_UP
+
+
+@transaction.atomic
+def take_back_wrap_up(agent_id: int, *, since: datetime, now: datetime) -> bool:
+    """What began it was undone. One that had begun before goes on."""
+    agent = Agent.objects.filter(pk=agent_id, wrap_up_since=since, wrap_up_until__gt=now).first()
+    return agent is not None and set_presence(agent, agent.presence, now=now)
 
 
 def heartbeat(agent: Agent, *, now: datetime) -> bool:
@@ -48,11 +83,27 @@ def shown(agent: Agent, *, now: datetime) -> str:
     """Their presence as others see it: offline once no screen of theirs has been heard of for the grace time."""
     if agent.seen_at is None or agent.seen_at < now - GRACE:
         return Agent.Presence.OFFLINE
-    return agent.presence
+    return chosen(agent, now=now)
+
+
+def chosen(agent: Agent, *, now: datetime) -> str:
+    """Their presence as they see it themselves: what they chose, or that they wrap up."""
+    wraps_up = agent.wrap_up_until is not None and agent.wrap_up_until > now
+    return Agent.Presence.WRAP_UP if wraps_up and agent.presence == Agent.Presence.ONLINE else agent.presence
+
+
+def since(agent: Agent, *, now: datetime) -> datetime | None:
+    """From when on it is so, what is `shown`. None for one who has never been there."""
+    state = shown(agent, now=now)
+    if state == Agent.Presence.WRAP_UP:
+        return agent.wrap_up_since
+    if state != agent.presence:
+        return agent.seen_at
+    return max(agent.presence_since, agent.wrap_up_until or agent.presence_since)
 
 
 def reachable(*, now: datetime) -> Q:
-    """The condition on Agent for those who take new tickets."""
+    """The condition on Agent for those who take new tickets, now or as soon as they have wrapped up."""
     return Q(is_active=True, is_bot=False, presence=Agent.Presence.ONLINE, seen_at__gte=now - GRACE)
 
 

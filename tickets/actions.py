@@ -22,6 +22,7 @@ from tickets.models import Event, Message, ReadMark, Ticket
 from tickets.models.event import Actor, record
 from tickets.models.ticket import tags_named
 from tickets.routing import assign as routing
+from tickets.routing import wrapping
 from tickets.sla import clocks
 from tickets.writing import sentence_of
 
@@ -65,6 +66,7 @@ def set_status(ticket: Ticket, status: str, *, by: Actor, now: datetime) -> Even
     event = locked.change_status(status, by=by, now=now)
     if event:
         clocks.status_changed(locked, event, now=now)
+        wrapping.begin(locked, event, now=now)  # before routing is woken
         if locked.is_unsolved and locked.assignee_id is None:
             routing.owe(locked, now=now)
         routing.status_changed(locked, now=now)
@@ -107,6 +109,7 @@ def undo_status(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Ev
         ]
     )
     clocks.status_undone(locked, since=event.at, now=now)
+    wrapping.undo(event, now=now)
     undo = locked.record("undone", by=by, now=now, event=event.pk, to=before)
     live.announce(undo)
     return undo
@@ -124,6 +127,7 @@ def assign(
     relieved = locked.assignee_id is not None and (assignee is None or assignee.pk != locked.assignee_id)
     event = locked.give_to(assignee=assignee, team=team, by=by, now=now, reason=" ".join(reason.split())[:MOST_REASON])
     clocks.given(locked, event, now=now)
+    wrapping.begin(locked, event, now=now)  # before routing is woken
     if event:
         if assignee is None and team is not None and locked.is_unsolved:
             routing.owe(locked, now=now)
@@ -150,6 +154,7 @@ def undo_assignment(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -
     relieved = locked.assignee_id is not None and after["assignee"] != before["assignee"]
     undo = locked.give_to(assignee=assignee, team=team, by=by, now=now, cause="undone")
     clocks.given(locked, undo, now=now)
+    wrapping.undo(event, now=now)
     if event.particulars.get("opened") and locked.status == Ticket.Status.OPEN and not _worked_on(locked, since=event):
         locked.status = Ticket.Status.NEW
         locked.save(update_fields=["status"])

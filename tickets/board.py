@@ -124,11 +124,15 @@ class Kind(NamedTuple):
 
 
 class PersonRow(NamedTuple):
-    """`state` is a presence or off_shift, `load` and `capacity` in places, `working` the tickets that the reader sees."""
+    """`state` is a presence or off_shift, `load` and `capacity` in places, `working` the tickets that the reader sees.
+
+    `until` is when a wrap-up ends by itself.
+    """
 
     agent: Agent
     state: str
     since: datetime | None
+    until: datetime | None
     load: int | float
     capacity: int
     kinds: list[Kind]
@@ -261,12 +265,12 @@ def _people(visibility: Visibility, *, now: datetime) -> list[PersonRow]:
 
 def _person(agent: Agent, kinds: list[tuple[str, int, int]], working: int, *, now: datetime) -> PersonRow:
     shown = presence.shown(agent, now=now)
-    since = agent.presence_since if shown == agent.presence else agent.seen_at
     off = shown == Agent.Presence.ONLINE and agent.shift and not hours.is_open(agent.shift.hours(), now)
     return PersonRow(
         agent=agent,
         state=OFF_SHIFT if off else shown,
-        since=since,
+        since=presence.since(agent, now=now),
+        until=agent.wrap_up_until if shown == Agent.Presence.WRAP_UP else None,
         load=places(sum(filled for _kind, _n, filled in kinds)),
         capacity=agent.capacity,
         kinds=[Kind(kind, n, places(filled)) for kind, n, filled in sorted(kinds)],

@@ -160,7 +160,7 @@ class AgentSocket(AsyncWebsocketConsumer):
             await self._tell({"type": "gone", "ticket": loaded.thread.pk})
 
     async def on_whisper(self, topic: str, payload: dict[str, Any]) -> None:
-        if topic in ("read", "draft", "bulk"):
+        if topic in ("read", "draft", "bulk", "wrap_up"):
             if self.agent is None or payload.get("agent") != self.agent.pk:
                 return
         elif topic == "notified":

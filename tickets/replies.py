@@ -46,6 +46,7 @@ from tickets.models.event import RULE, SYSTEM, by_agent
 from tickets.models.ticket import lock_survivor
 from tickets.recipients import Recipients
 from tickets.routing import assign as routing
+from tickets.routing import wrapping
 from tickets.sla import clocks
 from tickets.wake import wake
 from tickets.writing import Unreachable, sentence_of
@@ -758,6 +759,7 @@ def _post(
     clocks.agent_replied(ticket, now=now)
     if moved:
         clocks.status_changed(ticket, moved, now=now)
+        wrapping.begin(ticket, moved, now=now)  # before routing is woken
         routing.status_changed(ticket, now=now)
         events.append(moved)
     writing.has_read(agent, ticket, message)

@@ -165,6 +165,8 @@ function whispered(topic, it) {
     document.dispatchEvent(new CustomEvent("notified"));
   } else if (topic === "read") {
     list()?.mark(it.ticket, { read: it.message });
+  } else if (topic === "wrap_up") {
+    document.body.dispatchEvent(new Event("wrap-up"));
   } else if (topic === "bulk") {
     bulkJob().then((job) => job?.told(it));
   } else if (topic === "draft") {

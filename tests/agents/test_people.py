@@ -129,3 +129,15 @@ def test_a_team_is_not_its_own_overflow(people: Cast) -> None:
 def test_the_week_is_headed_by_short_days(language: str, short: str) -> None:
     with translation.override(language):
         assert "".join(day for _field, day in CalendarForm().week) == short
+
+
+def test_the_list_of_teams_leads_to_each_and_back(people: Cast) -> None:
+    client = signed_in(people.admin)
+    page = client.get("/settings/teams/").content.decode()
+    assert f'href="/settings/teams/{people.support.pk}/"' in page
+    fields = {"name": "Support", "wrap_up_minutes": "3", "people": [people.agent.pk]}
+    saved = client.post(f"/settings/teams/{people.support.pk}/", fields, follow=True)
+    assert saved.redirect_chain[-1][0] == "/settings/teams/"
+    people.support.refresh_from_db()
+    assert people.support.wrap_up_minutes == 3
+    assert client.post("/settings/teams/", {"name": "Refunds"}).url == "/settings/teams/"

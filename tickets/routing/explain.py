@@ -210,6 +210,7 @@ def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidat
         "offline": _("offline"),
         "away": _("away"),
         "busy": _("busy"),
+        "wrap_up": _("wrapping up after a chat"),
         "off_shift": _("outside their shift"),
         "at_capacity": _("has as many as they may"),
         "others_first": _("has room for those who come first only"),

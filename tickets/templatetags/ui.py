@@ -6,6 +6,7 @@ Everything here is the same for every reader of one language, so that one render
 import zlib
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import ceil
 from typing import Any
 
 from django import template
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
 
+from agents import presence
 from tickets import formatting, live
 from tickets.models import Ticket
 from tickets.workspace.keymap import PLACES, commands_for
@@ -182,6 +184,16 @@ def file_icon(content_type: str) -> str:
 
 
 # --- Time ----------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def my_standing(agent: Any) -> dict[str, Any]:
+    """One's own presence now; while wrapping up, until when and for how many seconds yet."""
+    now = timezone.now()
+    state = presence.chosen(agent, now=now)
+    if state != "wrap_up":
+        return {"state": state}
+    return {"state": state, "until": agent.wrap_up_until, "seconds": ceil((agent.wrap_up_until - now).total_seconds())}
 
 
 @register.simple_tag

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from agents import presence as attendance
@@ -44,17 +45,24 @@ def panes(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
+@never_cache
 def presence(request: HttpRequest) -> HttpResponse:
-    """Online, away, busy or offline, by their own choice. Going online looks at the queue."""
+    """GET it as it is now. POST online, away, busy or offline, by their own choice, or wrap_up: online, with nothing new
+    for some minutes. Going online looks at the queue."""
     agent, now = agent_of(request), timezone.now()
-    chosen = request.POST.get("presence", "")
-    if chosen not in Agent.Presence.values:
-        return HttpResponse(status=422)
-    with transaction.atomic():
-        if attendance.set_presence(agent, chosen, now=now) and chosen == Agent.Presence.ONLINE:
-            routing.capacity_freed(now=now)
-    return render(request, "workspace/my_presence.html", {"presence": chosen, "changed": True})
+    if request.method == "POST":
+        chosen = request.POST.get("presence", "")
+        if chosen not in Agent.Presence.values:
+            return HttpResponse(status=422)
+        with transaction.atomic():
+            if chosen == Agent.Presence.WRAP_UP:
+                if agent.presence != Agent.Presence.ONLINE:
+                    attendance.set_presence(agent, Agent.Presence.ONLINE, now=now)
+                attendance.wrap_up(agent, minutes=attendance.usual_wrap_up(agent), now=now)
+            elif attendance.set_presence(agent, chosen, now=now) and chosen == Agent.Presence.ONLINE:
+                routing.capacity_freed(now=now)
+    return render(request, "workspace/my_presence.html", {"changed": True})
 
 
 @login_required
