@@ -35,12 +35,13 @@ from tickets.models import (
 )
 from tickets.models.sla import SlaMetric
 from tickets.routing import rules, versions
+from tickets.sla import versions as policy_versions
 
 VERSION = 1
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TEAM = (
     "sticky_days", "accept_seconds", "give_back_minutes", "overflow_minutes", "answerer_takes", "needs_tag",
-    "act_minutes", "act_warn_percents",
+    "act_minutes", "act_warn_percents", "wrap_up_minutes",
 )  # fmt: skip
 _RULE = ("when", "after_minutes", "business", "active", "stop")
 Item = dict[str, Any]
@@ -282,7 +283,7 @@ def _policies() -> Iterable[Item]:
             "calendar": policy.calendar.name if policy.calendar else None,
             "if": _tree(policy.conditions, _name_of),
             "minutes": promises,
-            "round_the_clock": sorted({target.metric for target in policy.targets.all() if not target.business}),
+            "round_the_clock": _round_the_clock(policy.targets.all()),
             "first_reply_from": policy.first_reply_from,
             "warn_percents": policy.warn_percents,
             "pauses_in": policy.pauses_in,
@@ -292,30 +293,40 @@ def _policies() -> Iterable[Item]:
 _PRIORITIES = ("low", "normal", "high", "urgent")
 
 
+def _round_the_clock(targets: Iterable[SlaTarget]) -> list[str] | dict[str, list[str]]:
+    """The metrics that count so at every priority; where they differ, those of each priority."""
+    always = {(target.priority, target.metric) for target in targets if not target.business}
+    metrics = {metric for _priority, metric in always}
+    if all((target.priority, target.metric) in always for target in targets if target.metric in metrics):
+        return sorted(metrics)
+    words = dict(zip(Ticket.Priority.values, _PRIORITIES, strict=True))
+    return {
+        words[priority]: sorted(metric for where, metric in always if where == priority)
+        for priority in sorted({priority for priority, _metric in always}, reverse=True)
+    }
+
+
 def _apply_policy(item: Item, place: int) -> None:
     tree = _tree(item.get("if", {}), _id_of)
     conditions.validate(tree)
-    policy = SlaPolicy.objects.filter(name=item["name"]).first() or SlaPolicy(name=item["name"], version=0)
+    policy = SlaPolicy.objects.filter(name=item["name"]).first() or SlaPolicy(name=item["name"])
     policy.calendar_id = _id_of("calendar", item.get("calendar"))
-    policy.active, policy.conditions, policy.position = item.get("active", True), tree, place
+    policy.active, policy.conditions = item.get("active", True), tree
     policy.warn_percents, policy.pauses_in = item.get("warn_percents", []), item.get("pauses_in", [])
     policy.first_reply_from = item.get("first_reply_from", SlaPolicy.From.MESSAGE)
-    policy.version += 1
     policy.full_clean(exclude=["conditions", "warn_percents", "pauses_in"])
-    policy.save()
-    policy.targets.all().delete()
     numbers = dict(zip(_PRIORITIES, Ticket.Priority.values, strict=True))
-    SlaTarget.objects.bulk_create(
-        SlaTarget(
-            policy=policy,
-            priority=numbers[word],
-            metric=SlaMetric(metric),
-            seconds=int(minutes) * 60,
-            business=metric not in item.get("round_the_clock", []),
+    always = item.get("round_the_clock", [])
+    targets = {
+        (SlaMetric(metric).value, numbers[word]): (
+            int(minutes) * 60,
+            metric not in (always.get(word, []) if isinstance(always, dict) else always),
         )
         for word, promises in item.get("minutes", {}).items()
         for metric, minutes in promises.items()
-    )
+    }
+    policy_versions.save(policy, targets, by=None, now=timezone.now())
+    SlaPolicy.objects.filter(pk=policy.pk).update(position=place)
 
 
 def _shared_macros() -> QuerySet[Macro]:

@@ -38,13 +38,13 @@ from tickets.models import (
     Outbox,
     Rule,
     SlaPolicy,
-    SlaTarget,
     Ticket,
 )
 from tickets.models.event import by_agent
 from tickets.models.sla import WAITING_STATUSES
 from tickets.routing import assign, versions
 from tickets.sla import clocks
+from tickets.sla import versions as policy_versions
 
 BRAND = "moa"
 LOGINS = "logins.json"
@@ -67,7 +67,7 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
         raise ValueError("there is data already; clear it first")
     now = now or timezone.now()
     with transaction.atomic():
-        logins, staff = _staff()
+        logins, staff = _staff(now=now)
         brand = Brand.objects.create(key=BRAND, name="모아마켓 Moa Market", domain="moa.example", language="ko")
         teams = {team.name: team for team in Team.objects.all()}
         by_key = {key: teams[name] for key, (name, _hue) in TEAMS.items()}
@@ -91,7 +91,7 @@ def _tell_nobody(*, now: datetime) -> None:
     Outbox.objects.filter(kind=notifying.MAIL).delete()
 
 
-def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
+def _staff(*, now: datetime) -> tuple[list[dict[str, str]], dict[str, Agent]]:
     calendar = Calendar.objects.create(name="서울 Seoul", time_zone="Asia/Seoul", holiday_country="KR", is_default=True)
     CalendarWindow.objects.bulk_create(
         CalendarWindow(calendar=calendar, weekday=day, opens=opens, closes=closes)
@@ -112,24 +112,18 @@ def _staff() -> tuple[list[dict[str, str]], dict[str, Agent]]:
         Membership.objects.bulk_create(Membership(agent=agent, team=teams[team]) for team in of)
         logins.append({"email": email, "password": password, "name": name, "role": role.value})
         staff[key] = agent
-    policy = SlaPolicy.objects.create(
-        name="기본 Standard", calendar=calendar, warn_percents=[75], pauses_in=list(WAITING_STATUSES)
-    )
     minutes = {
         Ticket.Priority.URGENT: 15,
         Ticket.Priority.HIGH: 30,
         Ticket.Priority.NORMAL: 120,
         Ticket.Priority.LOW: 480,
     }
-    SlaTarget.objects.bulk_create(
-        SlaTarget(policy=policy, metric=metric, priority=priority, seconds=n * 60)
-        for priority, n in minutes.items()
-        for metric in ("first_reply", "next_reply")
-    )
-    SlaTarget.objects.bulk_create(
-        SlaTarget(policy=policy, metric="resolution", priority=priority, seconds=n * 60 * 16)
-        for priority, n in minutes.items()
-    )
+    replies = {
+        (metric, p.value): (n * 60, True) for p, n in minutes.items() for metric in ("first_reply", "next_reply")
+    }
+    solutions = {("resolution", p.value): (n * 60 * 16, True) for p, n in minutes.items()}
+    policy = SlaPolicy(name="기본 Standard", calendar=calendar, warn_percents=[75], pauses_in=list(WAITING_STATUSES))
+    policy_versions.save(policy, replies | solutions, by=None, now=now)
     return logins, staff
 
 

@@ -98,6 +98,25 @@ def test_the_order_of_the_text_is_the_order_here(configured: Cast) -> None:
     assert set(Rule.objects.values_list("version", flat=True)) == {1}, "nothing of them has changed"
 
 
+def test_hours_of_single_cells_survive_and_one_list_means_every_priority(configured: Cast) -> None:
+    policy = SlaPolicy.objects.get()
+    SlaTarget.objects.create(policy=policy, metric="first_reply", priority=4, seconds=900, business=False)
+    text = config_file.export()
+    (item,) = yaml.safe_load(text)["policies"]
+    assert item["round_the_clock"] == {"urgent": ["first_reply"], "high": ["resolution"]}
+    policy.targets.all().delete()
+    assert config_file.take_over(text, by=configured.admin)
+    assert config_file.export() == text
+    newest = policy.versions.get()
+    assert (newest.number, newest.content["targets"][1]) == (2, ["first_reply", 4, 900, False])
+
+    item["round_the_clock"] = ["first_reply"]
+    config_file.take_over(yaml.safe_dump({"version": 1, "policies": [item]}), by=configured.admin)
+    assert set(policy.targets.filter(business=False).values_list("metric", "priority")) == {
+        ("first_reply", 3), ("first_reply", 4),
+    }  # fmt: skip
+
+
 def test_what_people_sign_with_themselves_stays_theirs(configured: Cast) -> None:
     content = yaml.safe_load(config_file.export())
     assert [one["text"] for one in content["signatures"]] == ["Support of {{brand.name}}", "{{brand.name}}"]

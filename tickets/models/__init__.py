@@ -30,6 +30,7 @@ from tickets.models.signature import Signature
 from tickets.models.sla import (
     SlaClock,
     SlaPolicy,
+    SlaPolicyVersion,
     SlaSegment,
     SlaTarget,
     SlaTrial,
@@ -87,6 +88,7 @@ __all__ = [
     "Signature",
     "SlaClock",
     "SlaPolicy",
+    "SlaPolicyVersion",
     "SlaSegment",
     "SlaTarget",
     "SlaTrial",

@@ -169,12 +169,13 @@ class RuleTrial(Trial):
     """A rule among the others as they are, or a whole set, tried on past tickets.
 
     `rules` holds all of them in order as they were when it began; `tried` is the place of the one that it is about, NULL
-    where it is about the set.
+    where it is about the set. `seen_at` is when its author had the whole result before them.
     """
 
     rule = models.ForeignKey(Rule, null=True, on_delete=models.CASCADE, related_name="trials")
     rules = models.JSONField()
     tried = models.PositiveIntegerField(null=True)
+    seen_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["id"], condition=Q(finished_at__isnull=True), name="trial_running")]
@@ -184,7 +185,7 @@ class RuleTrialRow(models.Model):
     """What the rules would have made of one ticket, beside what was made of it.
 
     `held` says of each condition of the tried rule (of a set: of each rule) whether it held; NULL while the ticket waits
-    for its turn.
+    for its turn. `agent_was` got it first; `agent_would` is NULL where no rule names the person.
     """
 
     trial = models.ForeignKey(RuleTrial, on_delete=models.CASCADE, related_name="rows")
@@ -193,6 +194,10 @@ class RuleTrialRow(models.Model):
     held = ArrayField(models.BooleanField(), null=True)
     team_was = models.ForeignKey("agents.Team", null=True, on_delete=models.PROTECT, related_name="+")
     team_would = models.ForeignKey("agents.Team", null=True, on_delete=models.PROTECT, related_name="+")
+    agent_was = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    agent_would = models.ForeignKey(
+        "agents.Agent", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     priority_was = models.PositiveSmallIntegerField(null=True)
     priority_would = models.PositiveSmallIntegerField(null=True)
 

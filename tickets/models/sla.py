@@ -51,6 +51,20 @@ class SlaPolicy(models.Model):
         return self.name
 
 
+class SlaPolicyVersion(models.Model):
+    """A policy as it was saved: who, when, and all of it. `number` is `SlaPolicy.version`; `restored` that which came back."""
+
+    policy = models.ForeignKey(SlaPolicy, on_delete=models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField()
+    content = models.JSONField()  # of sla.versions.content_of
+    restored = models.PositiveIntegerField(null=True)
+    by = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["policy", "number"], name="one_policy_version_each")]
+
+
 class SlaTarget(models.Model):
     """Seconds for one metric at one priority, in business time unless `business` is false."""
 

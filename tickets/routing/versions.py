@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent, AuditEntry
 from tickets import conditions
-from tickets.models import Rule, RuleVersion
+from tickets.models import Rule, RuleVersion, SlaPolicyVersion
 from tickets.routing import rules
 
 KEPT = ("name", "when", "conditions", "actions", "stop", "after_minutes", "business")
@@ -22,7 +22,7 @@ MOST = 50  # versions that the history shows
 class Change(NamedTuple):
     """A version with what it took out and brought in, against the one before it."""
 
-    version: RuleVersion
+    version: RuleVersion | SlaPolicyVersion
     removed: list[str]
     added: list[str]
 
@@ -87,24 +87,31 @@ def history(rule: Rule) -> list[Change]:
     """The newest first, in the reader's language. A constant number of queries."""
     rows = list(rule.versions.select_related("by").order_by("-number")[: MOST + 1])
     names = rules.Names()
-    said = [sentences(row.content, names) for row in rows]
-    changes = []
-    for n, row in enumerate(rows[:MOST]):
-        former = said[n + 1] if n + 1 < len(rows) else []
-        removed = [line for line in former if line not in said[n]]
-        changes.append(Change(row, removed, [line for line in said[n] if line not in former]))
-    return changes
+    return changes(rows, [sentences(row.content, names) for row in rows])
+
+
+def changes(rows: Sequence[RuleVersion | SlaPolicyVersion], told: Sequence[list[str]]) -> list[Change]:
+    """Of versions, the newest first, each told line by line. One beyond MOST is there to be compared with."""
+    found = []
+    for row, lines, former in zip(rows[:MOST], told, [*told[1:], []], strict=False):
+        removed = [line for line in former if line not in lines]
+        found.append(Change(row, removed, [line for line in lines if line not in former]))
+    return found
 
 
 def sentences(content: Mapping[str, Any], names: rules.Names) -> list[str]:
     """A version line by line: its name, when, each condition that must hold, each thing to do."""
     rule = Rule(**{name: content[name] for name in KEPT if name in content})
     lines = [_("Name: %(name)s") % {"name": rule.name}, _("When: %(when)s") % {"when": rules.say_when(rule)}]
-    branches = rule.conditions["all"] if set(rule.conditions) == {"all"} else [rule.conditions]
-    for branch in filter(None, branches):
-        lines.append(_("if %(conditions)s") % {"conditions": said(branch)})
+    lines += said_one_by_one(rule.conditions)
     lines += [_("then %(action)s") % {"action": rules.describe(action, names)} for action in rule.actions]
     return [*lines, _("stop here")] if rule.stop else lines
+
+
+def said_one_by_one(tree: conditions.Tree) -> list[str]:
+    """Each condition that must hold is a line of its own, so that a difference names the one that changed."""
+    branches = tree["all"] if set(tree) == {"all"} else [tree]
+    return [_("if %(conditions)s") % {"conditions": said(branch)} for branch in branches if branch]
 
 
 def said(tree: conditions.Tree) -> str:

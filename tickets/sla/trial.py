@@ -37,10 +37,10 @@ from tickets.models.sla import SlaMetric
 from tickets.models.ticket import TicketQuerySet
 from tickets.sla import past
 from tickets.sla.past import Deed, Offer, Run
+from tickets.sla.versions import Targets, targets_of
 from tickets.wake import wake
 
 DAYS = timedelta(days=30)
-Targets = Mapping[tuple[str, int], tuple[int, bool]]  # (metric, priority) -> seconds, in business time
 
 _OF_STATUS = ("status_changed", "solved", "reopened", "closed")
 _READ = (
@@ -82,7 +82,7 @@ def begin(policy: SlaPolicy, targets: Targets, *, by: Agent, span: str, now: dat
     active = SlaPolicy.objects.filter(active=True).exclude(pk=policy.pk)
     others = list(active.prefetch_related("targets").order_by("position", "id"))
     place = trials.among(others, policy)
-    kept = [_snapshot(one, _targets_of(one)) for one in others]
+    kept = [_snapshot(one, targets_of(one)) for one in others]
     since, until = _period(span, now=now)
     trial = SlaTrial(
         agent=by,
@@ -148,10 +148,6 @@ def _snapshot(policy: SlaPolicy, targets: Targets) -> dict[str, Any]:
         "from": policy.first_reply_from,
         "targets": [[*place, *target] for place, target in sorted(targets.items())],
     }
-
-
-def _targets_of(policy: SlaPolicy) -> Targets:
-    return {(one.metric, one.priority): (one.seconds, one.business) for one in policy.targets.all()}
 
 
 def _period(span: str, *, now: datetime) -> tuple[datetime | None, datetime | None]:

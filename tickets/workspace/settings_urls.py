@@ -53,5 +53,6 @@ urlpatterns = [
     path("sla/trials/", policy_trials.trials, name="policy_trials"),
     path("sla/trials/<int:trial_id>/", policy_trials.trial, name="policy_trial"),
     path("sla/<int:policy_id>/", policies.policy, name="policy"),
+    path("sla/<int:policy_id>/version/", policies.version, name="policy_version"),
     path("sla/<int:policy_id>/application/", policies.application, name="policy_application"),
 ]

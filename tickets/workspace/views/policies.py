@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -20,29 +19,15 @@ from agents.hours import Hours, NeverOpens
 from agents.models import AuditEntry, Calendar
 from agents.permissions import admins_only, agent_of
 from tickets import conditions
-from tickets.models import SlaPolicy, SlaTarget, SlaTrial, Ticket
+from tickets.models import SlaPolicy, SlaTrial, Ticket
 from tickets.models.sla import WAITING_STATUSES, SlaMetric
-from tickets.sla import clocks, trial
+from tickets.sla import clocks, versions
+from tickets.sla.versions import Targets
 from tickets.workspace import building, ordering
 from tickets.workspace.building import whole_number
 
 LONGEST = 60 * 24 * 90  # minutes
 TEN_BEFORE_CLOSING = timedelta(minutes=10)
-Cells = dict[tuple[int, str], int]  # (priority, metric) -> minutes
-
-
-class Typed(NamedTuple):
-    """The matrix of a posted form; time of `round_the_clock` metrics counts at night too."""
-
-    cells: Cells
-    round_the_clock: frozenset[str]
-
-    @property
-    def targets(self) -> trial.Targets:
-        return {
-            (metric, priority): (minutes * 60, metric not in self.round_the_clock)
-            for (priority, metric), minutes in self.cells.items()
-        }
 
 
 @admins_only
@@ -77,20 +62,21 @@ def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
     if request.method == "POST":
         typed, problem = fill_in(found, request)
         if not problem:
-            _save(request, found, typed, is_new=policy_id is None)
+            versions.save(found, typed, by=agent_of(request), now=timezone.now())
             messages.success(request, _("Saved. Running clocks keep what they were started with."))
             return redirect("policy", found.pk)
     return form_page(request, found, typed=typed, problem=problem)
 
 
-def form_page(request: HttpRequest, found: SlaPolicy, *, typed: Typed | None = None, problem: str = "") -> HttpResponse:
+def form_page(
+    request: HttpRequest, found: SlaPolicy, *, typed: Targets | None = None, problem: str = ""
+) -> HttpResponse:
     context = {
         "page": "sla",
         "policy": found,
         "problem": problem,
         "matrix": _matrix(found, typed=typed),
         "metrics": SlaMetric.choices,
-        "counted": _counted(found, typed),
         "froms": SlaPolicy.From.choices,
         "spans": SlaTrial.Span.choices,
         "calendars": Calendar.objects.order_by("name"),
@@ -98,6 +84,7 @@ def form_page(request: HttpRequest, found: SlaPolicy, *, typed: Typed | None = N
         "pauses": [(status, Ticket.Status(status).label, status in found.pauses_in) for status in WAITING_STATUSES],
         "builder": building.of_request(request, found.conditions),
         "outdated": clocks.outdated(found) if found.pk else 0,
+        "history": versions.history(found) if found.pk else [],
     }
     return render(request, "workspace/settings/policy.html", context, status=422 if problem else 200)
 
@@ -108,18 +95,35 @@ def example(request: HttpRequest) -> HttpResponse:
     """What the matrix that is being typed means for a message that comes ten minutes before the week ends."""
     calendar = Calendar.objects.filter(pk=whole_number(request.GET.get("calendar")) or 0).first()
     calendar = calendar or Calendar.objects.filter(is_default=True).first()
-    round_the_clock = SlaMetric.FIRST_REPLY in _round_the_clock(request.GET)
     try:
-        cells = _posted_cells(request.GET)
+        targets = _posted_targets(request.GET)
     except conditions.Invalid as error:
         return render(request, "workspace/settings/policy_example.html", {"problem": error.problem})
     sentences = [
         sentence
-        for priority, metric in sorted(cells, reverse=True)
+        for (metric, priority), (seconds, business) in sorted(targets.items(), reverse=True)
         if metric == SlaMetric.FIRST_REPLY
-        if (sentence := _example(calendar, priority, cells[priority, metric], round_the_clock=round_the_clock))
+        if (sentence := _example(calendar, priority, seconds, business=business))
     ]
     return render(request, "workspace/settings/policy_example.html", {"sentences": sentences})
+
+
+@admins_only
+@require_POST
+def version(request: HttpRequest, policy_id: int) -> HttpResponse:
+    """Restore the posted `version`: it comes back as a new one, and running clocks keep theirs."""
+    number = whole_number(request.POST.get("version")) or 0
+    found = get_object_or_404(SlaPolicy, pk=policy_id)
+    kept = get_object_or_404(found.versions, number=number)
+    try:
+        versions.restore(kept, by=agent_of(request), now=timezone.now())
+    except conditions.Invalid as error:
+        messages.error(request, _("Version %(number)s cannot come back: %(problem)s") % {
+            "number": number, "problem": error.problem,
+        })  # fmt: skip
+    else:
+        messages.success(request, _("Version %(number)s is back, as a new version.") % {"number": number})
+    return redirect("policy", policy_id)
 
 
 @admins_only
@@ -137,9 +141,9 @@ def application(request: HttpRequest, policy_id: int) -> HttpResponse:
     return redirect("policy", found.pk)
 
 
-def fill_in(found: SlaPolicy, request: HttpRequest) -> tuple[Typed, str]:
+def fill_in(found: SlaPolicy, request: HttpRequest) -> tuple[Targets, str]:
     """Take over what the form says. Returns the matrix, and what is wrong with it in the reader's language, or ""."""
-    posted, cells, problem = request.POST, Cells(), ""
+    posted, targets, problem = request.POST, Targets(), ""
     found.name = posted.get("name", "").strip()[:120]
     found.active = "active" in posted
     found.calendar = Calendar.objects.filter(pk=whole_number(posted.get("calendar")) or 0).first()
@@ -147,7 +151,7 @@ def fill_in(found: SlaPolicy, request: HttpRequest) -> tuple[Typed, str]:
         found.first_reply_from = posted["first-reply-from"]
     found.pauses_in = [status for status in WAITING_STATUSES if status in posted.getlist("pauses")]
     try:
-        cells = _posted_cells(posted)
+        targets = _posted_targets(posted)
         if not found.name:
             raise conditions.Invalid(_("Give it a name."))
         found.conditions = building.posted_tree(request)
@@ -155,58 +159,50 @@ def fill_in(found: SlaPolicy, request: HttpRequest) -> tuple[Typed, str]:
         found.warn_percents = _posted_percents(posted.get("warn", ""))
     except conditions.Invalid as error:
         problem = error.problem
-    return Typed(cells, _round_the_clock(posted)), problem
+    return targets, problem
 
 
 def _new() -> SlaPolicy:
     return SlaPolicy(warn_percents=[75], pauses_in=list(WAITING_STATUSES))
 
 
-def _matrix(found: SlaPolicy, *, typed: Typed | None = None) -> list[dict[str, Any]]:
-    stored = {(t.priority, t.metric): t.seconds // 60 for t in found.targets.all()} if found.pk else {}
-    minutes = typed.cells if typed and typed.cells else stored
+def _matrix(found: SlaPolicy, *, typed: Targets | None = None) -> list[dict[str, Any]]:
+    targets = typed or (versions.targets_of(found) if found.pk else {})
+
+    def cell(metric: str, label: str, priority: int) -> dict[str, Any]:
+        seconds, business = targets.get((metric, priority), (0, True))
+        return {
+            "place": f"{priority}-{metric}",
+            "label": label,
+            "minutes": seconds // 60 or None,
+            "seconds": seconds,
+            "round_the_clock": not business,
+        }
+
     return [
         {
             "priority": priority,
             "label": label,
-            "cells": [
-                {
-                    "name": f"cell-{priority}-{metric}",
-                    "label": metric_label,
-                    "minutes": minutes.get((priority, metric)),
-                    "seconds": minutes.get((priority, metric), 0) * 60,
-                }
-                for metric, metric_label in SlaMetric.choices
-            ],
+            "cells": [cell(metric, str(metric_label), priority) for metric, metric_label in SlaMetric.choices],
         }
         for priority, label in reversed(Ticket.Priority.choices)
     ]
 
 
-def _counted(found: SlaPolicy, typed: Typed | None) -> list[tuple[str, str, bool]]:
-    """Each metric, and whether its time counts round the clock."""
-    chosen = typed.round_the_clock if typed else frozenset[str]()
-    if typed is None and found.pk:
-        chosen = frozenset(target.metric for target in found.targets.all() if not target.business)
-    return [(metric, str(label), metric in chosen) for metric, label in SlaMetric.choices]
-
-
-def _round_the_clock(posted: QueryDict) -> frozenset[str]:
-    return frozenset(metric for metric in SlaMetric.values if posted.get(f"counts-{metric}") == "always")
-
-
-def _posted_cells(posted: Any) -> Cells:
+def _posted_targets(posted: Any) -> Targets:
     """Raises conditions.Invalid for what is no number of minutes."""
-    cells = {}
+    targets = Targets()
     for priority in Ticket.Priority.values:
         for metric in SlaMetric.values:
-            text = posted.get(f"cell-{priority}-{metric}", "").strip()
+            place = f"{priority}-{metric}"
+            text = posted.get(f"cell-{place}", "").strip()
             if not text:
                 continue
-            if not 0 < (whole_number(text) or 0) <= LONGEST:
+            minutes = whole_number(text) or 0
+            if not 0 < minutes <= LONGEST:
                 raise conditions.Invalid(_("Write promises in whole minutes, at most 90 days."))
-            cells[priority, metric] = int(text)
-    return cells
+            targets[metric, priority] = (minutes * 60, f"always-{place}" not in posted)
+    return targets
 
 
 def _posted_percents(text: str) -> list[int]:
@@ -220,11 +216,11 @@ def _posted_percents(text: str) -> list[int]:
     return percents
 
 
-def _example(calendar: Calendar | None, priority: int, minutes: int, *, round_the_clock: bool) -> str:
+def _example(calendar: Calendar | None, priority: int, seconds: int, *, business: bool) -> str:
     open_hours = calendar.hours() if calendar else hours.ALWAYS
     try:
         comes = _late_in_the_week(open_hours)
-        due = hours.add(hours.ALWAYS if round_the_clock else open_hours, comes, minutes * 60)
+        due = hours.add(open_hours if business else hours.ALWAYS, comes, seconds)
     except NeverOpens:
         return ""
     return _("A message of priority %(priority)s on %(comes)s is due %(due)s.") % {
@@ -245,26 +241,3 @@ def _late_in_the_week(open_hours: Hours) -> datetime:
 def _moment(at: datetime, open_hours: Hours) -> str:
     local = at.astimezone(open_hours.zone)
     return f"{date_format(local, 'D')} {local:%H:%M}"
-
-
-@transaction.atomic
-def _save(request: HttpRequest, found: SlaPolicy, typed: Typed, *, is_new: bool) -> None:
-    if is_new:
-        last = SlaPolicy.objects.order_by("-position").values_list("position", flat=True).first() or 0
-        found.position = last + 1
-    else:
-        found.version += 1
-    found.save()
-    found.targets.all().delete()
-    SlaTarget.objects.bulk_create(
-        SlaTarget(policy=found, priority=priority, metric=metric, seconds=seconds, business=business)
-        for (metric, priority), (seconds, business) in typed.targets.items()
-    )
-    minutes = {f"{p}:{m}": n for (p, m), n in typed.cells.items()}
-    facts = {
-        "name": found.name,
-        "version": found.version,
-        "minutes": minutes,
-        "round_the_clock": sorted(typed.round_the_clock),
-    }
-    AuditEntry.write("sla_policy_changed", actor=agent_of(request), target=found, facts=facts)

@@ -38,7 +38,7 @@ def trials(request: HttpRequest) -> HttpResponse:
     span = request.POST.get("span", "")
     if span not in SlaTrial.Span.values:
         span = SlaTrial.Span.LAST
-    begun = trying.begin(found, typed.targets, by=agent_of(request), span=span, now=timezone.now())
+    begun = trying.begin(found, typed, by=agent_of(request), span=span, now=timezone.now())
     return redirect("policy_trial", begun.pk)
 
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0008_team_turns'),
+        ('agents', '0009_team_needs_tag'),
     ]
 
     operations = [
