@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -14,7 +16,7 @@ from tests import cast, checksums
 from tests.cast import Cast
 from tests.workspace import scene
 from tickets import trials
-from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
+from tickets.models import Customer, Message, Rule, RuleTrial, RuleTrialRow, Ticket
 from tickets.routing import assign, trial
 
 pytestmark = pytest.mark.django_db
@@ -47,8 +49,8 @@ def a_rule(people: Cast, **facts: object) -> Rule:
     return Rule(**kept)
 
 
-def tried(rule: Rule, people: Cast) -> RuleTrial:
-    begun = trial.begin(rule, by=people.admin, now=NOW)
+def tried(rule: Rule, people: Cast, **more: Any) -> RuleTrial:
+    begun = trial.begin(rule, by=people.admin, now=NOW, **more)
     while trial.drain(now=NOW, seconds=60):
         pass
     begun.refresh_from_db()
@@ -59,7 +61,7 @@ def tried(rule: Rule, people: Cast) -> RuleTrial:
 def test_it_says_what_would_have_gone_elsewhere(people: Cast) -> None:
     refund, other = say(people, "I want a refund", 1), say(people, "Hello", 2)
     begun = tried(a_rule(people), people)
-    assert trial.result(begun) == (2, 1, 1, 1)
+    assert trial.result(begun) == (2, 1, 1, 1, 0)
     row = begun.rows.get(ticket=refund)
     assert (row.matched, row.held) == (True, [True, True])
     assert (row.team_was, row.team_would, row.priority_was, row.priority_would) == (
@@ -72,7 +74,7 @@ def test_what_a_rule_did_already_is_no_change(people: Cast) -> None:
     a_rule(people).save()
     say(people, "I want a refund", 1)
     begun = tried(Rule.objects.get(), people)
-    assert trial.result(begun) == (1, 1, 0, 0)
+    assert trial.result(begun) == (1, 1, 0, 0, 0)
 
 
 def test_only_the_first_words_count_as_they_did_then(people: Cast) -> None:
@@ -93,13 +95,117 @@ def test_the_rules_before_and_after_it_run_too(people: Cast) -> None:
     assert (row.matched, row.priority_would) == (True, 4)
 
 
-def test_it_changes_nothing_but_its_own_rows(people: Cast) -> None:
-    for n in range(3):
-        say(people, "I want a refund", n)
+def test_five_hundred_tickets_go_by_in_view_and_nothing_changes_but_its_own_rows(people: Cast) -> None:
+    """Every third asks for a refund. What the page says of the progress is what has been looked at."""
+    customers = Customer.objects.bulk_create(Customer(name=f"Customer {n}", created_at=NOW) for n in range(500))
+    came = {"brand": people.brand, "first_channel": people.sms, "last_channel": people.sms, "created_at": NOW}
+    tickets = Ticket.objects.bulk_create(
+        Ticket(number=n + 1, customer=customer, last_message_at=NOW, **came) for n, customer in enumerate(customers)
+    )
+    Message.objects.bulk_create(
+        Message(
+            ticket=ticket, seq=1, direction="in", author_type="customer", channel=people.sms, created_at=NOW,
+            text="I want a refund" if n % 3 == 0 else "Hello",
+        )
+        for n, ticket in enumerate(tickets)
+    )  # fmt: skip
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    begun = trial.begin(a_rule(people), by=people.admin, now=NOW)
 
+    def progress() -> tuple[int, int]:
+        page = client.get(f"/settings/rules/trials/{begun.pk}/").content.decode()
+        ((most, seen),) = re.findall(r'<progress class="trial__progress" max="(\d+)" value="(\d+)"', page)
+        assert f"{seen}<small> / {most}</small>" in page
+        return int(seen), int(most)
+
+    shown = [progress()]  # the first page of a session is kept with it
     before = checksums.of_everything_but("tickets_ruletrial")
-    tried(a_rule(people), people)
+    trial._batch(begun.pk, NOW)
+    shown.append(progress())
+    while trial.drain(now=NOW, seconds=60):
+        pass
+    shown.append(progress())
+    assert shown == [(0, 500), (trials.BATCH, 500), (500, 500)]
+    assert trial.result(begun) == (500, 167, 167, 167, 0)
     assert checksums.of_everything_but("tickets_ruletrial") == before
+
+
+def test_who_would_have_had_it_is_said_where_a_rule_names_them(people: Cast) -> None:
+    ticket, other = say(people, "I want a refund", 1), say(people, "Hello", 2)
+    named = a_rule(people, actions=[{"do": "agent", "agent": people.outsider.pk}])
+    begun = tried(named, people)
+    assert trial.result(begun).changed_agent == 1
+    row = begun.rows.get(ticket=ticket)
+    assert (row.agent_was, row.agent_would) == (None, people.outsider)
+    assert begun.rows.get(ticket=other).agent_would is None
+    named.save()
+    say(people, "A refund, please", 3)
+    assert trial.result(tried(named, people)).changed_agent == 1, "the newest one went there already"
+    people.outsider.is_active = False
+    people.outsider.save()
+    assert trial.result(tried(named, people)).changed_agent == 0, "who is not there gets nothing"
+
+
+def test_a_single_rule_is_tried_on_a_month_too(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        say(people, "Hello", n)
+    Ticket.objects.filter(pk=Ticket.objects.earliest("pk").pk).update(created_at=NOW - timedelta(days=31))
+    monkeypatch.setattr(trials, "LAST", 1)
+    assert [tried(a_rule(people), people, days=days).total for days in (None, 30)] == [1, 2]
+
+
+def test_a_new_rule_is_a_draft_until_somebody_saw_what_it_would_do(people: Cast) -> None:
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    say(people, "I want a refund", 1)
+    form = {"name": "Refunds", "when": "created", "active": "on", "do-team": people.billing.pk}
+    page = client.post("/settings/rules/new/", form, follow=True).content.decode()
+    rule = Rule.objects.get()
+    assert not rule.active and "Switch it on untried" in page
+    assert "Switch it on untried" in client.post(f"/settings/rules/{rule.pk}/active/", follow=True).content.decode()
+
+    begun = client.post("/settings/rules/trials/", form | {"rule": rule.pk})
+    assert trial.is_untried(rule), "it has not been seen to its end"
+    client.get(begun.url)
+    while trial.drain(now=NOW, seconds=60):
+        pass
+    assert trial.is_untried(rule)
+    assert "Switch it on" in client.get(begun.url).content.decode()
+    assert not trial.is_untried(rule)
+    assert "Switch it on untried" not in client.get(f"/settings/rules/{rule.pk}/").content.decode()
+    client.post(f"/settings/rules/{rule.pk}/active/")
+    rule.refresh_from_db()
+    assert rule.active
+    client.post(f"/settings/rules/{rule.pk}/", form | {"do-priority": "4"})
+    rule.refresh_from_db()
+    assert rule.active, "what acts already can be changed"
+
+
+def test_a_draft_can_be_switched_on_untried_and_what_no_past_tells_is_none(people: Cast) -> None:
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    client.post("/settings/rules/new/", {"name": "A", "when": "created", "active": "on", "do-priority": "4"})
+    rule = Rule.objects.get()
+    client.post(f"/settings/rules/{rule.pk}/active/", {"untried": "on"})
+    client.post("/settings/rules/new/", {"name": "B", "when": "rated", "active": "on", "do-priority": "4"})
+    assert set(Rule.objects.filter(active=True).values_list("name", flat=True)) == {"A", "B"}
+
+
+def test_one_that_was_tried_before_it_was_saved_or_in_a_set_is_no_draft(people: Cast) -> None:
+    alone, of_set, off = (
+        a_rule(people, name=name, actions=[{"do": "priority", "priority": n}])
+        for n, name in ((1, "A"), (3, "B"), (4, "C"))
+    )
+    off.active = False
+    say(people, "Hello", 1)
+    trial.see(tried(alone, people), now=NOW)
+    begun = trial.begin_set([of_set, off], by=people.admin, now=NOW)
+    while trial.drain(now=NOW, seconds=60):
+        pass
+    begun.refresh_from_db()
+    trial.see(begun, now=NOW)
+    assert [trial.is_untried(rule) for rule in (alone, of_set, off)] == [False, False, True]
 
 
 def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast) -> None:

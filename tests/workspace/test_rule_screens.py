@@ -283,7 +283,7 @@ def test_a_rule_that_is_switched_on_has_its_month_from_then(admin: Client) -> No
     rule = Rule.objects.create(
         name="Old", active=False, updated_at=long_ago, actions=[{"do": "priority", "priority": 3}]
     )
-    admin.post(f"/settings/rules/{rule.pk}/active/")
+    admin.post(f"/settings/rules/{rule.pk}/active/", {"untried": "on"})
     assert "not held once" not in admin.get("/settings/rules/").content.decode()
     Rule.objects.update(updated_at=long_ago)
     assert "not held once" in admin.get("/settings/rules/").content.decode()

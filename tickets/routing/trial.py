@@ -2,6 +2,7 @@
 
 Each ticket is looked at as it was when it came: its first words, its channel's team, no tags, the usual priority; custom
 fields and customers have no past, and are as they are today. The other rules run around the tried one in their order.
+Who would have got it is known only where a rule names the person: who else was free then is written nowhere.
 Nothing but the trial's own rows is written.
 """
 
@@ -23,7 +24,13 @@ from tickets.wake import wake
 
 TRIED = (Rule.When.CREATED, Rule.When.CUSTOMER_REPLIED)  # of which the past tells enough
 DAYS = 30  # or the last tickets
+_JUDGED = ("when", "conditions", "actions", "stop")
 _KEPT = ("id", "name", "when", "conditions", "actions", "stop", "active")
+
+
+_FOUND = (
+    "matched", "held", "team_was", "team_would", "priority_was", "priority_would", "agent_was", "agent_would",
+)  # fmt: skip
 
 
 class Result(NamedTuple):
@@ -31,14 +38,15 @@ class Result(NamedTuple):
     matched: int
     changed_team: int
     changed_priority: int
+    changed_agent: int
 
 
-def begin(rule: Rule, *, by: Agent, now: datetime) -> RuleTrial:
-    """Try a rule, saved or not, switched on or not, on the newest tickets that its author may see. Worked off in the
-    background."""
+def begin(rule: Rule, *, by: Agent, days: int | None = None, now: datetime) -> RuleTrial:
+    """Try a rule, saved or not, switched on or not, on the newest tickets that its author may see, or on those of so many
+    days. Worked off in the background."""
     others = list(Rule.objects.filter(when=rule.when, active=True).exclude(pk=rule.pk).order_by("position", "id"))
     place = trials.among(others, rule)
-    return _begin([*others[:place], rule, *others[place:]], tried=place, by=by, now=now)
+    return _begin([*others[:place], rule, *others[place:]], tried=place, by=by, days=days, now=now)
 
 
 def begin_set(ordered: Sequence[Rule], *, by: Agent, days: int | None = None, now: datetime) -> RuleTrial:
@@ -79,11 +87,32 @@ def rules_of(trial: RuleTrial) -> list[Rule]:
     return [Rule(**kept) for kept in trial.rules]
 
 
+def see(trial: RuleTrial, *, now: datetime) -> None:
+    """Its author has the result before them."""
+    if trial.finished_at and not trial.problem and trial.seen_at is None:
+        trial.seen_at = now
+        trial.save(update_fields=["seen_at"])
+
+
+def is_untried(rule: Rule) -> bool:
+    """The past could tell what it does, and nobody has looked: neither at it alone nor switched on in a set."""
+    if rule.when not in TRIED:
+        return False
+    content = {name: getattr(rule, name) for name in _JUDGED}
+    alike = RuleTrial.objects.filter(seen_at__isnull=False, rules__contains=[content])  # with more in it, at times
+    for trial in alike.order_by("-id").iterator():
+        tried = [one for one in trial.rules if one["active"]] if trial.tried is None else [trial.rules[trial.tried]]
+        if any({name: one[name] for name in _JUDGED} == content for one in tried):
+            return False
+    return True
+
+
 def result(trial: RuleTrial) -> Result:
     counted = trial.rows.aggregate(
         seen=Count("pk", filter=Q(matched__isnull=False)),
         changed_team=Count("pk", filter=Q(matched=True) & ~Q(team_was=F("team_would")) & Q(team_would__isnull=False)),
         changed_priority=Count("pk", filter=Q(matched=True) & ~Q(priority_was=F("priority_would"))),
+        changed_agent=Count("pk", filter=Q(matched=True, agent_would__isnull=False) & ~Q(agent_was=F("agent_would"))),
         matched=Count("pk", filter=Q(matched=True)),  # last: the others count the column
     )
     return Result(**counted)
@@ -122,16 +151,15 @@ def _batch(trial_id: int, now: datetime) -> int:
     tried = ordered[trial.tried] if trial.tried is not None else None
     tickets = {ticket.pk: ticket for ticket in _as_they_came([row.ticket_id for row in rows])}
     teams, team_hours = set(Team.objects.values_list("pk", flat=True)), conditions.TeamHours()
+    agents = set(Agent.objects.filter(is_active=True).values_list("pk", flat=True))
     for row in rows:
-        _try(row, tickets[row.ticket_id], ordered, tried=tried, teams=teams, team_hours=team_hours)
-    RuleTrialRow.objects.bulk_update(
-        rows, ["matched", "held", "team_was", "team_would", "priority_was", "priority_would"]
-    )
+        _try(row, tickets[row.ticket_id], ordered, tried=tried, teams=teams, agents=agents, team_hours=team_hours)
+    RuleTrialRow.objects.bulk_update(rows, _FOUND)
     return len(rows)
 
 
 def _as_they_came(ids: Sequence[int]) -> Iterable[Ticket]:
-    """With their first words and their first decision: five queries, however many."""
+    """With their first words, their first decision and who got them first: five queries, however many."""
     said = Message.objects.filter(ticket=OuterRef("pk"), direction="in", kind="public").order_by("seq")
     decided = RoutingDecision.objects.filter(ticket=OuterRef("pk")).order_by("id")
     return (
@@ -144,6 +172,7 @@ def _as_they_came(ids: Sequence[int]) -> Iterable[Ticket]:
             first_cc=Subquery(said.values("cc")[:1]),
             first_file=Exists(Attachment.objects.filter(message__in=Subquery(said.values("pk")[:1]))),
             first_team=Subquery(decided.values("team")[:1]),
+            first_agent=Subquery(decided.filter(agent__isnull=False).values("agent")[:1]),
             first_rules=Subquery(decided.values("rules")[:1]),
         )
     )
@@ -156,6 +185,7 @@ def _try(
     *,
     tried: Rule | None,
     teams: set[int],
+    agents: set[int],
     team_hours: conditions.TeamHours,
 ) -> None:
     facts = _facts(ticket, team_hours)
@@ -173,6 +203,8 @@ def _try(
     would = facts["team"] if facts["team"] in teams else team_before
     row.team_would_id = would or None
     row.team_was_id = ticket.first_team or ticket.team_id  # type: ignore[attr-defined]
+    row.agent_would_id = facts["assignee"] if facts["assignee"] in agents else None
+    row.agent_was_id = ticket.first_agent  # type: ignore[attr-defined]
     row.priority_would = facts["priority"]
     row.priority_was = _priority_was(ticket)
 

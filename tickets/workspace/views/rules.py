@@ -17,7 +17,7 @@ from agents.permissions import admins_only, agent_of
 from tickets import conditions
 from tickets.models import Macro, Rule, SlaPolicy, Ticket, Webhook
 from tickets.models.rule import OF_TIME
-from tickets.routing import rules, shadows, versions
+from tickets.routing import rules, shadows, trial, versions
 from tickets.timeline import labels_of_status
 from tickets.workspace import building, ordering
 from tickets.workspace.building import whole_number
@@ -49,12 +49,17 @@ def _listed() -> dict[str, Any]:
 @admins_only
 @require_http_methods(["GET", "POST"])
 def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
+    """One that begins to act before anybody has seen what it does to the past stays a draft; its page offers both ways on."""
     found = get_object_or_404(Rule, pk=rule_id) if rule_id else Rule(conditions={}, actions=[])
-    problem = ""
+    acts, problem = bool(rule_id) and found.active, ""
     if request.method == "POST":
         problem = fill_in(found, request)
         if not problem:
+            is_draft = found.active and not acts and trial.is_untried(found)
+            found.active = found.active and not is_draft
             versions.save(found, by=agent_of(request), now=timezone.now())
+            if is_draft:
+                return redirect("rule", found.pk)
             messages.success(request, _("Saved. It applies to what comes in from now on."))
             return redirect("rules")
     context = {
@@ -65,6 +70,7 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
         "whens": [(value, label, value in OF_TIME) for value, label in Rule.When.choices],
         "after": request.POST.get("after") or rules.span_of(found.after_minutes or 0),
         "history": versions.history(found) if rule_id else [],
+        "is_draft": bool(rule_id) and not problem and not found.active and trial.is_untried(found),
         **_things_to_do(found),
     }
     return render(request, "workspace/settings/rule.html", context, status=422 if problem else 200)
@@ -160,8 +166,11 @@ def _reorder(order: str, request: HttpRequest) -> bool:
 @admins_only
 @require_POST
 def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Switch it on or off. One that nobody has tried needs `untried` for that: its page asks."""
     with transaction.atomic():
         found = get_object_or_404(Rule.objects.select_for_update(), pk=rule_id)
+        if not found.active and "untried" not in request.POST and trial.is_untried(found):
+            return redirect("rule", rule_id)
         found.active, found.updated_at = not found.active, timezone.now()
         found.save(update_fields=["active", "updated_at"])  # it has had its chance to hold since then
         AuditEntry.write("rule_switched", actor=agent_of(request), target=found, facts={"active": found.active})

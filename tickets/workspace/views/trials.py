@@ -34,8 +34,12 @@ def trials(request: HttpRequest) -> HttpResponse:
     if problem:
         messages.error(request, problem)
         return redirect("rule", found.pk) if found.pk else redirect("rule_new")
-    begun = trying.begin(found, by=agent_of(request), now=timezone.now())
+    begun = trying.begin(found, by=agent_of(request), days=_days(request), now=timezone.now())
     return redirect("rule_trial", begun.pk)
+
+
+def _days(request: HttpRequest) -> int | None:
+    return trying.DAYS if request.POST.get("past") == "days" else None
 
 
 @admins_only
@@ -50,8 +54,7 @@ def rule_set(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         wanted = [pk for text in request.POST.getlist("rule") if (pk := whole_number(text)) is not None]
         _arrange(ordered, wanted, on={whole_number(text) or 0 for text in request.POST.getlist("on")})
-        days = trying.DAYS if request.POST.get("past") == "days" else None
-        begun = trying.begin_set(ordered, by=agent_of(request), days=days, now=timezone.now())
+        begun = trying.begin_set(ordered, by=agent_of(request), days=_days(request), now=timezone.now())
         return redirect("rule_trial", begun.pk)
     former = RuleTrial.objects.filter(
         pk=whole_number(request.GET.get("from")) or 0, agent=agent_of(request), tried__isnull=True
@@ -93,10 +96,13 @@ def rule_set_adoption(request: HttpRequest, trial_id: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def trial(request: HttpRequest, trial_id: int) -> HttpResponse:
     """`?before=` continues the list after that ticket; `?all=1` lists what did not match too."""
-    found = get_object_or_404(RuleTrial, pk=trial_id, agent=agent_of(request))
+    found = get_object_or_404(RuleTrial.objects.select_related("rule"), pk=trial_id, agent=agent_of(request))
+    trying.see(found, now=timezone.now())
     ordered = trying.rules_of(found)
     tried = ordered[found.tried] if found.tried is not None else None
-    shown = found.rows.filter(matched__isnull=False).select_related("ticket", "team_was", "team_would")
+    shown = found.rows.filter(matched__isnull=False).select_related(
+        "ticket", "team_was", "team_would", "agent_was", "agent_would"
+    )
     if not request.GET.get("all"):
         shown = shown.filter(matched=True)
     if before := whole_number(request.GET.get("before")):
@@ -114,6 +120,7 @@ def trial(request: HttpRequest, trial_id: int) -> HttpResponse:
         "rows": [_row(row, leaves) for row in rows[:PAGE]],
         "more": rows[PAGE - 1].ticket_id if len(rows) > PAGE else None,
         "all": bool(request.GET.get("all")),
+        "draft": found.rule if found.rule and not found.rule.active and not trying.is_untried(found.rule) else None,
     }
     name = "workspace/settings/trial_result.html" if wants_fragment(request) else "workspace/settings/trial.html"
     return render(request, name, context)
@@ -132,6 +139,7 @@ def _row(row: RuleTrialRow, leaves: list[str]) -> dict[str, Any]:
         "matched": row.matched,
         "conditions": list(zip(leaves, row.held or [], strict=False)),
         "team": (row.team_was, row.team_would) if row.team_would and row.team_was_id != row.team_would_id else None,
+        "agent": (row.agent_was, row.agent_would) if row.agent_would else None,
         "priority": _priorities(row) if row.priority_was != row.priority_would else None,
     }
 
