@@ -184,7 +184,7 @@ RULES: Mapping[str, Rule] = {
             "tickets/openings.py": "two presses of one person make one ticket, by an advisory lock",
             "tickets/notifying.py": "one drain at a time, by an advisory lock",
             "tickets/routing/assign.py": "one drain at a time, by an advisory lock",
-            "tickets/answering.py": "rows of one address are settled one after the other, by an advisory lock",
+            "tickets/robots.py": "automatic answers to one address are judged one after the other, by an advisory lock",
             "channels_in/process.py": "the advisory lock of a conversation",
             "channels_in/email/imap.py": "the advisory lock of a mailbox",
             "channels_in/simulator/provider.py": "the advisory lock of the simulated calls",

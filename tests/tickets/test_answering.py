@@ -15,7 +15,7 @@ from django.utils import timezone
 from agents.models import Calendar, CalendarWindow
 from tests.cast import Cast
 from tests.plain import come_in, message
-from tickets import answering, replies
+from tickets import answering, replies, robots
 from tickets.models import AutomaticAnswer, AutomaticReply, Channel, Message, Route, SlaClock, Ticket
 from tickets.workspace.views.answer_settings import SAMPLE_NUMBER
 
@@ -186,7 +186,7 @@ def test_an_address_gets_three_an_hour_at_most(mailbox: Channel) -> None:
     offer(mailbox)
     now = timezone.now()
     asked = say(mailbox, **{"from": "jiwoo@mail.example"})
-    for n in range(answering.MOST_AN_HOUR):
+    for n in range(robots.MOST_AN_HOUR):
         AutomaticReply.objects.create(
             ticket=asked.ticket, channel=mailbox, asked=asked, cause=f"other-{n}", kind="other",
             address="jiwoo@mail.example", message_id=asked.pk, settled_at=now,
@@ -197,7 +197,7 @@ def test_an_address_gets_three_an_hour_at_most(mailbox: Channel) -> None:
 
 def test_a_flood_is_not_answered(line: Channel) -> None:
     offer(line)
-    for n in range(answering.FLOOD):
+    for n in range(robots.FLOOD):
         say(line, f"m{n}", "hello")
     assert settle().skipped == "flood"
 

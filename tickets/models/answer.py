@@ -31,16 +31,18 @@ class AutomaticAnswer(models.Model):
 class AutomaticReply(models.Model):
     """An automatic answer that a ticket is owed, and what became of it: once per ticket and cause, whatever crashes.
 
-    The message is sent with the row settled in one transaction (`tickets.answering`).
+    The message is sent with the row settled in one transaction (`tickets.answering`). What a rule has answered
+    (`tickets.triggers`) is entered when it was sent: what an address got is counted here.
     """
 
+    BY_RULE = "rule-"  # kind and cause of what a rule has answered: this and the rule's id
     GRACE = timedelta(seconds=15)  # whoever is answered by a person meanwhile needs no machine
 
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="automatic_replies")
     channel = models.ForeignKey("tickets.Channel", on_delete=models.PROTECT, related_name="+")
-    cause = models.CharField(max_length=40)  # "first_contact", "incident-<id>"
+    cause = models.CharField(max_length=40)  # "first_contact", "incident-<id>", "rule-<id>"
     asked = models.ForeignKey("tickets.Message", on_delete=models.PROTECT, related_name="+")  # what it answers
-    kind = models.CharField(max_length=13, blank=True, default="")  # which answer was chosen
+    kind = models.CharField(max_length=24, blank=True, default="")  # which answer was chosen
     due_at = models.DateTimeField(null=True)  # NULL: settled
     address = models.CharField(max_length=254, blank=True, default="")  # that it was sent to
     message_id = models.BigIntegerField(null=True)

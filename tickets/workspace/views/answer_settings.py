@@ -136,7 +136,8 @@ def _closed(channel: Channel) -> datetime:
 def _lately(channel: Channel) -> list[dict[str, Any]]:
     """What became of the newest ones. Numbers only: an admin sees no more of a ticket here than that there is one."""
     kinds = dict(AutomaticAnswer.Kind.choices)
-    replies = AutomaticReply.objects.filter(channel=channel).select_related("ticket").order_by("-id")[:LATELY]
+    own = AutomaticReply.objects.filter(channel=channel).exclude(cause__startswith=AutomaticReply.BY_RULE)
+    replies = own.select_related("ticket").order_by("-id")[:LATELY]
     return [
         {
             "number": reply.ticket.number,
