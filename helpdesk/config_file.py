@@ -25,6 +25,7 @@ from tickets.models import (
     AutomaticAnswer,
     Brand,
     Channel,
+    Incident,
     Macro,
     Rule,
     Signature,
@@ -138,6 +139,7 @@ _NAMED: Mapping[str, tuple[Any, str]] = {
     "agents": (Agent, "email"),
     "teams": (Team, "name"),
     "brand": (Brand, "key"),
+    "incident": (Incident, "title"),
     "channel": (Channel, "slug"),
 }
 
@@ -176,9 +178,14 @@ def _tree(tree: Any, exchange: Callable[[str, Any], Any]) -> Any:
         return tree
     if "field" not in tree:
         return {group: [_tree(branch, exchange) for branch in branches] for group, branches in tree.items()}
-    if tree["field"] not in ("team", "assignee", "brand"):
+    kind = _OF_FIELD.get(tree["field"])
+    if kind is None:
         return tree
-    return {**tree, "value": [exchange(tree["field"], value) for value in tree["value"]]}
+    return {**tree, "value": [exchange(kind, value) for value in tree["value"]]}
+
+
+# Fields whose values are ids, and of what.
+_OF_FIELD = {"team": "team", "assignee": "assignee", "brand": "brand", "needs": "skill", "incident": "incident"}
 
 
 # -- Sections -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ A tree is JSON: {"all": [tree, ...]}, {"any": [...]}, {"none": [...]}, or a leaf
 always. The same tree gives a Python predicate (`matches`), a Django `Q` (`to_q`) and a sentence in the reader's
 language (`sentence`). Rules and SLA policies use the FIELDS; searches and saved views all that ASKED has, and
 `tickets.grammar` is their text form. "field.<key>" is a custom field of the ticket, "customer.<key>" what is known of
-its customer, both by keys of whoever writes them.
+its customer, both by keys of whoever writes them. OF_THE_MOMENT only a rule can ask: when it has run, nothing is left
+of it that a query could find.
 
 What depends on who asks and when stays as it was written ("me", "7d") and is resolved for a `Reader`, so that one tree
 serves everybody.
@@ -22,7 +23,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, TextField, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Replace
 from django.db.models.lookups import IContains
@@ -34,10 +35,23 @@ from django.utils.translation import gettext_lazy
 
 from agents import hours
 from agents.hours import ALWAYS, Hours
-from agents.models import Agent, Calendar, Team
+from agents.models import Agent, Calendar, Skill, Team
 from tickets import formatting
 from tickets.channels import adapter_for
-from tickets.models import Attachment, Brand, Customer, Identity, Message, ReadMark, SearchEntry, SlaClock, Tag, Ticket
+from tickets.models import (
+    Attachment,
+    Brand,
+    Customer,
+    Identity,
+    Incident,
+    Message,
+    ReadMark,
+    SearchEntry,
+    SlaClock,
+    Tag,
+    Ticket,
+    TicketSkill,
+)
 from tickets.models.search import lexemes
 from tickets.models.sla import METRICS
 from tickets.terms import asked, is_of_signs
@@ -50,8 +64,10 @@ ME = "me"  # whoever reads
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DAYS = {"today": 0, "yesterday": 1}
 _AGO = re.compile(r"([0-9]{1,4})([mhdw])")
+SEVERAL = ("has", "promise", "needs", "said_on", "said_by")  # choices of which a ticket may have several at once
 CUSTOM = ("field.", "customer.")  # before the key of a custom field of the ticket, of an attribute of its customer
 RECENT = 500  # tickets or customers whose keys are offered
+MOST_CHOICES = 200  # of what is chosen from and has no end
 
 
 class Invalid(ValueError):
@@ -87,12 +103,12 @@ class Field:
     """One thing that can be asked. `kind` decides the operators, the widget and what `q` is given.
 
     choice, text, tags: the values. order: (op, value). words: (op, values). moment: (op, from, to), instants.
-    due: (op, value, now). custom: (key, values). clock: (values, now). own: the id of the agent who reads.
+    due, wait: (op, value, now). custom: (key, values). clock: (values, now). own: the reader. A percent has none.
     """
 
     label: Promise | str
     kind: str
-    q: Callable[[Any], Q]
+    q: Callable[[Any], Q] | None
     choices: Callable[[], list[tuple[Any, str]]] | None = None
 
 
@@ -122,6 +138,12 @@ OPERATORS: Mapping[str, Mapping[str, Promise]] = {
     "custom": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "clock": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "own": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
+    "wait": {"at_least": gettext_lazy("is at least"), "below": gettext_lazy("is less than")},
+    "percent": {
+        "is": gettext_lazy("is"),
+        "at_least": gettext_lazy("is at least"),
+        "at_most": gettext_lazy("is at most"),
+    },
 }
 NEGATED = frozenset({"is_not", "contains_not", "has_not", "phrase_not"})
 
@@ -239,6 +261,22 @@ def _promise_q(metrics: list[str]) -> Q:
     return Q(Exists(SlaClock.objects.pressing().filter(ticket=OuterRef("pk"), metric__in=metrics)))
 
 
+def _waiting_q(asked_for: tuple[str, str, datetime]) -> Q:
+    op, span_of_time, now = asked_for
+    since = now - ago(span_of_time)
+    return Q(waiting_since__lte=since) if op == "at_least" else Q(waiting_since__gt=since)
+
+
+def _skills_q(ids: list[int]) -> Q:
+    return Q(Exists(TicketSkill.objects.filter(ticket=OuterRef("pk"), skill__in=ids)))
+
+
+def _one_or_none(column: str) -> Callable[[list[int]], Q]:
+    """Of a reference that may be empty; 0 stands for that."""
+    empty = f"{column}__isnull"
+    return lambda ids: Q(**{f"{column}__in": [pk for pk in ids if pk]}) | (Q(**{empty: True}) if 0 in ids else NEVER)
+
+
 def _has_q(values: list[str]) -> Q:
     things = {
         "attachment": Attachment.objects.filter(message__ticket=OuterRef("pk")),
@@ -293,6 +331,18 @@ def _by_calendar(fits: Callable[[Hours], bool]) -> Q:
     return Q(team__calendar__in=fitting) | (without if fits(usual) else NEVER)
 
 
+LANGUAGES = [("ko", "한국어"), ("en", "English"), ("ja", "日本語"), ("zh", "中文")]
+
+
+def _incidents() -> list[tuple[Any, str]]:
+    """The open ones first; one whose title has a namesake with its number."""
+    newest = Incident.objects.order_by(F("resolved_at").desc(nulls_first=True), "-id").values_list("id", "title")
+    rows = list(newest[:MOST_CHOICES])
+    titles = [title.strip().casefold() for _pk, title in rows]
+    named = [(pk, title if titles.count(title.strip().casefold()) == 1 else f"{title} ({pk})") for pk, title in rows]
+    return [(0, _("No incident")), *named]
+
+
 def _channel_kinds() -> list[tuple[Any, str]]:
     return [(kind, str(adapter_for(kind).label)) for kind in settings.CHANNEL_ADAPTERS]
 
@@ -307,7 +357,13 @@ FIELDS: Mapping[str, Field] = {
         gettext_lazy("Language of the ticket"),
         "choice",
         lambda values: Q(language__in=values),
-        lambda: [("ko", "한국어"), ("en", "English"), ("ja", "日本語"), ("zh", "中文")],
+        lambda: list(LANGUAGES),
+    ),
+    "customer_language": Field(
+        gettext_lazy("Customer’s language"),
+        "choice",
+        lambda values: Q(customer__language__in=values),
+        lambda: list(LANGUAGES),
     ),
     "customer_tier": Field(
         gettext_lazy("Customer’s tier"),
@@ -340,18 +396,27 @@ FIELDS: Mapping[str, Field] = {
     "team": Field(
         gettext_lazy("Team"),
         "choice",
-        lambda ids: Q(team__in=[pk for pk in ids if pk]) | (Q(team__isnull=True) if 0 in ids else Q(pk__in=[])),
+        _one_or_none("team"),
         lambda: [(0, _("No team")), *Team.objects.order_by("name").values_list("id", "name")],
     ),
     "assignee": Field(
         gettext_lazy("Assignee"),
         "choice",
-        lambda ids: Q(assignee__in=[pk for pk in ids if pk]) | (Q(assignee__isnull=True) if 0 in ids else Q(pk__in=[])),
+        _one_or_none("assignee"),
         lambda: [
             (0, _("Nobody")),
             *Agent.objects.filter(is_active=True).order_by("name").values_list("id", "name"),
         ],
     ),
+    "incident": Field(gettext_lazy("Incident"), "choice", _one_or_none("incident"), _incidents),
+    "needs": Field(
+        gettext_lazy("Skill needed"),
+        "choice",
+        _skills_q,
+        lambda: list(Skill.objects.order_by("name").values_list("id", "name")),
+    ),
+    "snoozed": Field(gettext_lazy("Snoozed"), "own", lambda reader: Q(snoozed_until__gt=reader.now)),
+    "waiting": Field(gettext_lazy("Waiting time of the customer"), "wait", _waiting_q),
     "promise": Field(
         gettext_lazy("Deadline near or missed"),
         "choice",
@@ -396,6 +461,19 @@ FIELDS: Mapping[str, Field] = {
     ),
 }
 
+# What made a rule run: it can be asked while it runs, and by no query.
+OF_THE_MOMENT: Mapping[str, Field] = {
+    "said": Field(gettext_lazy("Text of the new message"), "text", None),
+    "said_on": Field(gettext_lazy("Channel of the new message"), "choice", None, _channel_kinds),
+    "said_by": Field(
+        gettext_lazy("Author of the new message"),
+        "choice",
+        None,
+        lambda: [("person", _("a person")), ("machine", _("a machine"))],
+    ),
+    "percent": Field(gettext_lazy("SLA time used, in percent"), "percent", None),
+}
+
 
 # What a search can ask beyond that. Rules decide on the fields above, of which `facts_of` is cheap.
 ASKED: Mapping[str, Field] = {
@@ -403,7 +481,6 @@ ASKED: Mapping[str, Field] = {
     "words": Field(gettext_lazy("Words"), "words", _words_q),
     "number": Field(gettext_lazy("Number"), "text", lambda values: Q(number__in=_numbers(values))),
     "updated": Field(gettext_lazy("Updated"), "moment", _moment_q("updated_at")),
-    "snoozed": Field(gettext_lazy("Snoozed"), "own", lambda reader: Q(snoozed_until__gt=reader.now)),
     "unread": Field(gettext_lazy("Unread"), "own", lambda reader: _unread_q(reader.agent_id or 0)),
 }
 _OF_KEYS: Mapping[str, Field] = {
@@ -455,7 +532,6 @@ def asked_facts_of(ticket: Ticket, reader: Reader) -> Facts:
             "words": lambda op, word: Ticket.objects.filter(_words_q((op, [word])), pk=ticket.pk).exists(),
             "number": [str(ticket.number)],
             "updated": ticket.updated_at,
-            "snoozed": ticket.snoozed_until is not None and ticket.snoozed_until > reader.now,
             "unread": newest is not None
             and newest > (mark or 0)
             and (bool(mark) or ticket.last_direction == "in")
@@ -501,14 +577,41 @@ OF_THE_CLOCK: Mapping[str, Callable[[Hours, datetime], Any]] = {
 }
 
 
-def facts_of(ticket: Ticket, *, now: datetime) -> Facts:
+@dataclass(frozen=True)
+class Cause:
+    """What makes rules run, as far as a condition asks for it: new messages, the deadline that is near or missed and how
+    much of its time was used then."""
+
+    said: QuerySet[Message] | None = None
+    promise: str = ""
+    percent: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        known: dict[str, Any] = {"percent": self.percent}
+        return known | ({"promise": {self.promise}} if self.promise else {})
+
+    def found(self) -> dict[str, Callable[[], Any]]:
+        """One query for all that is asked of the messages."""
+        said = Message.objects.none() if self.said is None else self.said.select_related("channel").order_by("id")
+        return {
+            "said": lambda: [one.plain_text for one in said],
+            "said_on": lambda: {one.channel.kind for one in said if one.channel},
+            "said_by": lambda: {"machine" if one.automatic else "person" for one in said},
+        }
+
+
+def facts_of(ticket: Ticket, *, now: datetime, cause: Cause | None = None) -> Facts:
     """Of a ticket at this moment: one query for each of those that cost one and that a tree asks for."""
+    cause = cause or Cause()
     changing = {
         "priority": ticket.priority,
         "status": ticket.status,
         "team": ticket.team_id or 0,
         "assignee": ticket.assignee_id or 0,
         "csat": ticket.csat,
+        "incident": ticket.incident_id or 0,
+        "snoozed": ticket.snoozed_until is not None and ticket.snoozed_until > now,
+        "waiting": ticket.waiting_since,
     }
     found = _found(ticket) | {
         "text": lambda: [ticket.subject, *_words_of(ticket)],
@@ -516,9 +619,11 @@ def facts_of(ticket: Ticket, *, now: datetime) -> Facts:
         "customer": lambda: [ticket.customer.name, *_addresses_of(ticket)],
         "customer_address": lambda: _addresses_of(ticket),
         "sla": lambda: list(ticket.clocks.exclude(state="cancelled")),
+        "needs": lambda: set(ticket.skills.values_list("skill", flat=True)),
         "promise": lambda: set(SlaClock.objects.pressing().filter(ticket=ticket).values_list("metric", flat=True)),
     }
-    return Facts(_lasting(ticket, now=now) | changing, found, TeamHours())
+    known = _lasting(ticket, now=now) | changing | cause.facts()
+    return Facts(known, found | cause.found(), TeamHours())
 
 
 def _addresses_of(ticket: Ticket) -> list[str]:
@@ -541,8 +646,13 @@ def first_facts_of(ticket: Ticket, team_hours: TeamHours) -> Facts:
         "csat": None,
         "sla": [],
         "promise": set(),
+        "incident": 0,
+        "needs": set(),
+        "snoozed": False,
+        "waiting": ticket.created_at,
     }
-    return Facts(_lasting(ticket, now=ticket.created_at) | known, _found(ticket), team_hours)
+    known |= _lasting(ticket, now=ticket.created_at) | Cause().facts()
+    return Facts(known, _found(ticket) | Cause().found(), team_hours)
 
 
 def _lasting(ticket: Ticket, *, now: datetime) -> dict[str, Any]:
@@ -552,6 +662,7 @@ def _lasting(ticket: Ticket, *, now: datetime) -> dict[str, Any]:
         "channel": channel.kind if channel else "",
         "subject": [ticket.subject],
         "language": ticket.language,
+        "customer_language": customer.language,
         "customer_tier": customer.tier,
         "customer_organisation": [customer.organisation],
         "brand": ticket.brand_id,
@@ -581,10 +692,35 @@ def _things_with(ticket: Ticket) -> set[str]:
 
 
 def validate(tree: Any) -> None:
+    """Raises Invalid, in the reader's language, at the first thing that cannot be understood, or that only a rule can
+    ask."""
+    validate_of_rule(tree)
+    for name in sorted(fields_of(tree)):
+        if name in OF_THE_MOMENT:
+            raise Invalid(only_a_rule(name))
+
+
+def validate_of_rule(tree: Any) -> None:
     """Raises Invalid, in the reader's language, at the first thing that cannot be understood."""
     count = _validate(tree, path=(), depth=0)
     if count > MAX_LEAVES:
         raise Invalid(_("At most %(max)d conditions are possible.") % {"max": MAX_LEAVES})
+
+
+def fields_of(tree: Tree) -> set[str]:
+    """The fields that a tree asks for."""
+    if not tree:
+        return set()
+    if "field" in tree:
+        return {tree["field"]}
+    return {name for branches in tree.values() for branch in branches for name in fields_of(branch)}
+
+
+def only_a_rule(name: str) -> str:
+    """Why nothing else can ask for this field, in the reader's language."""
+    return _("Only a rule can ask for this, at the moment at which it runs: %(field)s") % {
+        "field": OF_THE_MOMENT[name].label
+    }
 
 
 def outcome_of(tree: Tree, facts: Mapping[str, Any]) -> Outcome | None:
@@ -650,12 +786,12 @@ def _group_of(tree: Tree) -> tuple[str, list[Tree]]:
 
 
 def field_named(name: Any) -> Field | None:
-    return _OF_KEYS[prefix_of(name)] if prefix_of(name) else ASKED.get(name)
+    return _OF_KEYS[prefix_of(name)] if prefix_of(name) else ASKED.get(name) or OF_THE_MOMENT.get(name)
 
 
 def in_rules(name: Any) -> bool:
-    """Whether a rule or a policy can ask for this field."""
-    return name in FIELDS or bool(prefix_of(name))
+    """Whether a rule can ask for this field; a policy can too, but for OF_THE_MOMENT."""
+    return name in FIELDS or name in OF_THE_MOMENT or bool(prefix_of(name))
 
 
 def prefix_of(name: Any) -> str:
@@ -699,11 +835,15 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
         return [word.lower() for word in words] if field.kind == "tags" else words
     if field.kind == "own":
         return values
-    if field.kind == "moment" or leaf.get("op") == "within":
+    if field.kind == "percent":
+        if len(values) != 1 or type(values[0]) is not int or not 1 <= values[0] <= 100:
+            raise Invalid(_("%(field)s: write a number from 1 to 100.") % {"field": field.label})
+        return values
+    if field.kind in ("moment", "wait") or leaf.get("op") == "within":
         if len(values) != (2 if leaf.get("op") == "between" else 1) or not all(isinstance(one, str) for one in values):
             raise Invalid(_("Write a day as 2026-09-30, or a span of time as 7d."))
         for one in map(str, values):
-            ago(one) if field.kind == "due" else span(one, now=SOME_DAY)
+            span(one, now=SOME_DAY) if field.kind == "moment" else ago(one)
         return values
     allowed = dict(field.choices()) if field.choices else {}
     if not values or any(value not in allowed and not _is_me(leaf, value) for value in values):
@@ -719,12 +859,15 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     field, op = _field_of(leaf)
     value, fact = leaf.get("value"), facts[prefix_of(leaf["field"]) or leaf["field"]]
     values: list[Any] = value if isinstance(value, list) else [value]
-    if field.kind == "order":
+    if field.kind in ("order", "percent"):
         if fact is None:
             return False
         return {"is": fact == values[0], "at_least": fact >= values[0], "at_most": fact <= values[0]}[op]
     if field.kind == "moment":
         return _is_within(fact, op, values, now=reader.now if reader else facts["now"])
+    if field.kind == "wait":
+        since = (reader.now if reader else facts["now"]) - ago(values[0])
+        return fact is not None and (fact <= since) is (op == "at_least")
     if field.kind == "due":
         return _is_due(fact, op, value, now=reader.now if reader else facts["now"])
     if field.kind == "words":
@@ -739,7 +882,7 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
         found = _is_one_of(fact.get(key_of(leaf["field"])), values)
     elif field.kind == "own":
         found = fact
-    elif leaf["field"] in ("has", "promise"):
+    elif leaf["field"] in SEVERAL:
         found = any(one in fact for one in values)
     else:
         found = fact in [reader.agent_id if reader and _is_me(leaf, one) else one for one in values]
@@ -778,6 +921,8 @@ def _is_due(clocks: list[SlaClock], op: str, value: Any, *, now: datetime) -> bo
 def _leaf_q(leaf: Tree, reader: Reader) -> Q:
     field, op = _field_of(leaf)
     values = _values_of(field, leaf)
+    if field.q is None:
+        raise Invalid(only_a_rule(leaf["field"]))
     match field.kind:
         case "order":
             return field.q((op, values[0]))
@@ -785,6 +930,8 @@ def _leaf_q(leaf: Tree, reader: Reader) -> Q:
             return field.q((op, *_span_of(values, now=reader.now)))
         case "due":
             return field.q((op, values[0] if op == "within" else values, reader.now))
+        case "wait":
+            return field.q((op, values[0], reader.now))
         case "words":
             found = field.q((op.removesuffix("_not"), values))
         case "custom":

@@ -64,6 +64,15 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "brand": ("brand", "브랜드"),
     "hours": ("hours", "운영시간", "영업시간"),
     "weekday": ("weekday", "요일"),
+    "incident": ("incident", "장애"),
+    "needs": ("needs", "필요스킬"),
+    "customer_language": ("speaks", "고객언어"),
+    "waiting": ("waiting", "대기시간"),
+    # what only a rule asks
+    "said": ("said", "새내용"),
+    "said_on": ("said_on", "새채널"),
+    "said_by": ("said_by", "새작성자"),
+    "percent": ("sla_used", "소진율"),
 }
 # before a key of one's own: a field of the ticket, an attribute of its customer
 CUSTOM: Mapping[str, tuple[str, ...]] = {"field.": ("field.", "항목."), "customer.": ("customer.", "고객.")}
@@ -94,7 +103,10 @@ WORDS_OF: Mapping[str, dict[Any, tuple[str, ...]]] = {
         "team": ("turn", "팀차례"),
     },
     "channel": {"webchat": ("chat",)},
+    "said_on": {"webchat": ("chat",)},
     "customer_tier": {"": ("standard", "일반"), "vip": ("vip", "우수고객")},
+    "said_by": {"person": ("person", "사람"), "machine": ("machine", "자동")},
+    "incident": {0: ("none", "없음")},
     "hours": {"open": ("open", "운영중", "영업중"), "closed": ("closed", "운영종료", "영업종료")},
     "weekday": {
         1: ("mon", "월"), 2: ("tue", "화"), 3: ("wed", "수"), 4: ("thu", "목"), 5: ("fri", "금"), 6: ("sat", "토"),
@@ -167,10 +179,19 @@ class Query:
 
 def parse(text: str, *, agent: Agent | None = None) -> Query:
     """Never raises. `agent` is who asks; what means "me" stays "me" in the tree."""
+    return _read(text, of_rule=False)
+
+
+def parse_rule(text: str) -> Query:
+    """`parse` for the conditions of a rule: it can ask for what made it run, too."""
+    return _read(text, of_rule=True)
+
+
+def _read(text: str, *, of_rule: bool) -> Query:
     if len(text) > LONGEST:
         sentence = _("At most %(max)d characters are possible.") % {"max": LONGEST}
         return Query({}, problems=(Problem(LONGEST, len(text) - LONGEST, sentence),))
-    return _Reading(text).query()
+    return _Reading(text, of_rule=of_rule).query()
 
 
 def text_of(tree: Tree) -> str:
@@ -194,8 +215,9 @@ class _Piece:
 class _Reading:
     """One text, read from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, of_rule: bool) -> None:
         self.text = text
+        self.validate = conditions.validate_of_rule if of_rule else conditions.validate
         self.pieces = list(_pieces(text))
         self.next = 0
         self.problems: list[Problem] = []
@@ -210,7 +232,7 @@ class _Reading:
             self.next += 1
             tree = _joined("all", [tree, self._either(depth=0)])
         try:
-            conditions.validate(tree)
+            self.validate(tree)
         except Invalid as error:
             self.problems.append(Problem(0, len(self.text), error.problem))
         return Query(tree, tuple(dict.fromkeys(self.words)), self.sort, tuple(self.problems), tuple(self.tokens))
@@ -252,6 +274,8 @@ class _Reading:
             return self._bracket(piece, depth=depth, negated=negated)
         try:
             leaf = _leaf(piece)
+            if leaf.get("field") in conditions.OF_THE_MOMENT:
+                self.validate(leaf)  # here, so that the problem has its place
         except (Misread, Invalid) as error:
             self._problem(piece, str(error))
             return {}
@@ -390,7 +414,7 @@ def _condition(key: str, op: str, values: list[str]) -> dict[str, Any]:
     field = conditions.field_named(key)
     if field is None:  # the table of keys and the fields belong together; a test holds them so
         raise Misread(_unknown(key))
-    if op and field.kind not in ("order", "moment", "due") and key != "status":
+    if op and field.kind not in _COMPARED and key != "status":
         raise Misread(_("“%(key)s” cannot be compared; write a colon.") % {"key": key})
     match field.kind:
         case "moment":
@@ -399,6 +423,10 @@ def _condition(key: str, op: str, values: list[str]) -> dict[str, Any]:
             return {"field": key} | _due(op, values)
         case "order":
             return {"field": key} | _order(key, op, values[0])
+        case "wait":
+            return {"field": key} | _wait(op, values[0])
+        case "percent":
+            return {"field": key} | _percent(op, values[0])
         case "choice" | "clock":
             return {"field": key, "op": "is", "value": _choices(key, op, values)}
         case "tags":
@@ -522,6 +550,21 @@ def _due(op: str, values: list[str]) -> dict[str, Any]:
     return {"op": "is", "value": list(dict.fromkeys(_choice("sla", value) for value in values))}
 
 
+def _wait(op: str, value: str) -> dict[str, Any]:
+    if not (span := _span(value)):
+        raise Misread(_("Write a span of time as 30m, 2h, 7d or 2w."))
+    return {"op": "below" if op in ("<", "<=") else "at_least", "value": span}
+
+
+def _percent(op: str, value: str) -> dict[str, Any]:
+    """Whole ones; what lies beyond is refused with the leaf."""
+    digits = value.removesuffix("%")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 4):
+        raise Misread(_("Write a number from 1 to 100."))
+    number = int(digits) + {">": 1, "<": -1}.get(op, 0)
+    return {"op": {">": "at_least", ">=": "at_least", "<": "at_most", "<=": "at_most"}.get(op, "is"), "value": number}
+
+
 def _span(value: str) -> str:
     """ "7일" -> "7d"; "" for what is no span of time."""
     found = _AGO.fullmatch(_compact(value))
@@ -568,7 +611,10 @@ def opposite(tree: Tree) -> Tree:
 def _is_compared(leaf: Tree) -> bool:
     """Kinds whose "is" has no "is not"."""
     field = conditions.field_named(leaf["field"])
-    return field is not None and field.kind in ("order", "due", "moment")
+    return field is not None and field.kind in _COMPARED
+
+
+_COMPARED = ("order", "due", "moment", "wait", "percent")
 
 
 def _compact(text: str) -> str:
@@ -629,14 +675,18 @@ def _write_leaf(leaf: Tree) -> str:
             return f"{key}{sign}{_written_moment(value)}"
         case "due" if op == "within":
             return f"{key}:<{_written_moment(value)}"
+        case "wait":
+            return f"{key}{'<' if op == 'below' else '>='}{_written_moment(value)}"
+        case "percent":
+            return f"{key}{_SIGNS[op]}{value}"
         case "order":
-            sign = {"is": ":", "at_least": ">=", "at_most": "<="}[op]
-            return f"{key}{sign}{_shown_choice(name, value)}"
+            return f"{key}{_SIGNS[op]}{_shown_choice(name, value)}"
         case "choice" | "clock" | "due":
             return f"{key}:{_written([_shown_choice(name, one) for one in values])}"
     return f"{key}:{_written(values)}"
 
 
+_SIGNS = {"is": ":", "at_least": ">=", "at_most": "<="}
 _SAID_LONGER = ("mine", "unassigned", "breached")  # assignee:me, assignee:none and sla:breached say the same
 
 
@@ -706,6 +756,8 @@ def keys_like(typed: str) -> list[tuple[str, str]]:
     """(key, what it asks) in the reader's language, for the keys that begin so in any language."""
     begun, wanted = [], _compact(typed)
     for field, names in {"is": IS, **KEYS, "sort": SORT}.items():
+        if field in conditions.OF_THE_MOMENT:
+            continue
         if any(name.startswith(wanted) for name in names) and (wanted or field not in _SELDOM):
             known = conditions.field_named(field)
             begun.append(
@@ -735,6 +787,9 @@ _SELDOM = (
     "brand",
     "hours",
     "weekday",
+    "needs",
+    "customer_language",
+    "waiting",
 )
 
 

@@ -10,12 +10,12 @@ from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.models import Calendar, CalendarWindow, Team
+from agents.models import Calendar, CalendarWindow, Skill, Team
 from tests import cast
 from tickets import actions, conditions
 from tickets.channels import adapter_for
 from tickets.conditions import Invalid
-from tickets.models import Customer, Message, Rule, Ticket
+from tickets.models import Customer, Incident, Message, Rule, Ticket, TicketSkill
 from tickets.models.event import SYSTEM
 from tickets.models.ticket import next_number
 from tickets.routing import rules
@@ -105,6 +105,8 @@ def test_nesting_has_an_end() -> None:
         conditions.validate(tree)
 
 
+LATIN, FRENCH, OUTAGE = 901, 902, 903  # ids
+
 leaves = st.one_of(
     st.builds(
         leaf, st.just("channel"), st.sampled_from(["is", "is_not"]), st.sampled_from([["sms"], ["email", "sms"]])
@@ -142,6 +144,17 @@ leaves = st.one_of(
     st.builds(
         leaf, st.just("created"), st.sampled_from(["since", "before"]), st.sampled_from(["today", "1d", "2026-11-19"])
     ),
+    st.builds(leaf, st.just("waiting"), st.sampled_from(["at_least", "below"]), st.sampled_from(["30m", "2h"])),
+    st.builds(
+        leaf, st.just("customer_language"), st.sampled_from(["is", "is_not"]), st.sampled_from([["ko"], ["ko", "en"]])
+    ),
+    st.builds(leaf, st.just("snoozed"), st.sampled_from(["is", "is_not"]), st.just(True)),
+    st.builds(
+        leaf, st.just("incident"), st.sampled_from(["is", "is_not"]), st.sampled_from([[0], [OUTAGE], [0, OUTAGE]])
+    ),
+    st.builds(
+        leaf, st.just("needs"), st.sampled_from(["is", "is_not"]), st.sampled_from([[LATIN], [LATIN, FRENCH], [FRENCH]])
+    ),
     st.builds(
         leaf, st.just("has"), st.sampled_from(["is", "is_not"]), st.sampled_from([["note"], ["reply", "attachment"]])
     ),
@@ -174,6 +187,22 @@ def some_tickets() -> list[Ticket]:
     ]
     Customer.objects.filter(pk=made[0].customer_id).update(attributes={"plan": "gold"})
     Ticket.objects.filter(pk=made[1].pk).update(team=_night_shift(), created_at=NOW - timedelta(days=2))
+    author = cast.make_agent("Ada", role="admin")
+    Incident.objects.create(pk=OUTAGE, brand=brand, title="Outage", opened_by=author)
+    for pk, name in ((LATIN, "Latin"), (FRENCH, "French")):
+        Skill.objects.create(pk=pk, name=name)
+    Customer.objects.filter(pk=made[1].customer_id).update(language="en")
+    Customer.objects.filter(pk=made[2].customer_id).update(language="ko")
+    for one, facts in (
+        (made[0], {"waiting_since": NOW - timedelta(hours=3), "incident": OUTAGE}),
+        (made[1], {"waiting_since": NOW - timedelta(minutes=30), "snoozed_until": NOW + timedelta(hours=1)}),
+        (made[2], {"waiting_since": NOW - timedelta(minutes=10), "snoozed_until": NOW}),
+    ):
+        Ticket.objects.filter(pk=one.pk).update(**facts)
+    TicketSkill.objects.bulk_create(
+        TicketSkill(ticket=one, skill_id=skill)
+        for one, skill in ((made[0], LATIN), (made[0], FRENCH), (made[1], FRENCH))
+    )
     actions.change_tags(made[0], add=["vip"], by=SYSTEM, now=NOW)
     actions.change_tags(made[1], add=["late"], by=SYSTEM, now=NOW)
     return list(Ticket.objects.select_related("customer", "first_channel").order_by("pk"))
@@ -208,6 +237,67 @@ def test_a_key_of_ones_own_is_said_in_both_languages() -> None:
         assert "“order_id”" in conditions.sentence(tree) and "Field" not in conditions.sentence(tree)
     with pytest.raises(Invalid):
         conditions.validate(leaf("field.", "is", ["123"]))
+
+
+OF_A_RUN = {
+    "all": [
+        leaf("said", "contains", ["환불"]),
+        leaf("said_on", "is", ["sms"]),
+        leaf("said_by", "is", ["person"]),
+        leaf("percent", "at_least", 75),
+    ]
+}
+
+
+def test_what_made_a_rule_run_is_asked_while_it_runs(django_assert_num_queries: Any) -> None:
+    conditions.validate_of_rule(OF_A_RUN)
+    made = ticket(cast.make_brand(), text="환불해 주세요")
+    cause = conditions.Cause(Message.objects.filter(ticket=made), percent=80)
+    facts = conditions.facts_of(Ticket.objects.get(pk=made.pk), now=NOW, cause=cause)
+    with django_assert_num_queries(1):
+        assert conditions.matches(OF_A_RUN, facts).matched
+    assert conditions.matches(OF_A_RUN, conditions.facts_of(made, now=NOW)).failed == OF_A_RUN["all"][0]
+    with translation.override("en"):
+        assert conditions.sentence(OF_A_RUN) == (
+            "Text of the new message contains “환불” and Channel of the new message is SMS and "
+            "Author of the new message is a person and SLA time used, in percent is at least 75"
+        )
+
+
+def test_no_query_finds_what_made_a_rule_run_and_it_says_so() -> None:
+    for one in OF_A_RUN["all"]:
+        for refuse in (conditions.validate, conditions.to_q):
+            with pytest.raises(Invalid, match="Only a rule can ask"):
+                refuse({"none": [one]})  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "tree", [leaf("percent", "is", 0), leaf("percent", "is", "50"), leaf("waiting", "below", "soon")]
+)
+def test_odd_numbers_and_spans_are_refused(tree: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        conditions.validate_of_rule(tree)
+
+
+def test_incidents_of_one_title_are_told_apart() -> None:
+    brand, author = cast.make_brand(), cast.make_agent("Ada", role="admin")
+    first, second, third = (
+        Incident.objects.create(brand=brand, title=title, opened_by=author) for title in ("Outage", "outage", "Mail")
+    )
+    choices = conditions.FIELDS["incident"].choices
+    assert choices is not None
+    assert dict(choices()) == {
+        0: "No incident", first.pk: f"Outage ({first.pk})", second.pk: f"outage ({second.pk})", third.pk: "Mail",
+    }  # fmt: skip
+
+
+def test_a_rule_sees_the_skills_that_one_before_it_asked_for() -> None:
+    latin = Skill.objects.create(name="Latin")
+    made = ticket(cast.make_brand(), text="hello")
+    facts = conditions.facts_of(made, now=NOW)
+    needs = Rule(conditions={}, actions=[{"do": "skill", "skill": latin.pk, "level": 1, "required": True}])
+    sees = Rule(conditions=leaf("needs", "is", [latin.pk]), actions=[])
+    assert [outcome.matched for _rule, outcome in rules.evaluate([needs, sees], facts) if outcome] == [True, True]
 
 
 def test_only_what_is_asked_is_looked_up(django_assert_num_queries: Any) -> None:

@@ -10,9 +10,11 @@ from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agents.models import Skill
 from tests.cast import Cast
 from tickets import conditions, grammar
 from tickets.grammar import parse, text_of
+from tickets.models import Incident
 from tickets.models.ticket import UNSOLVED
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +54,11 @@ def words(*values: str) -> dict[str, Any]:
         ("updated:2026-09-01", leaf("updated", "between", ["2026-09-01", "2026-09-01"])),
         ("updated:..2026-09-30", leaf("updated", "until", "2026-09-30")),
         ("sla:<1h", leaf("sla", "within", "1h")),
+        ("waiting>2h", leaf("waiting", "at_least", "2h")),
+        ("waiting:2h", leaf("waiting", "at_least", "2h")),
+        ("waiting<30m", leaf("waiting", "below", "30m")),
+        ("-waiting>2h", {"none": [leaf("waiting", "at_least", "2h")]}),
+        ("speaks:ko", leaf("customer_language", "is", ["ko"])),
         ("csat:<=2", leaf("csat", "at_most", 2)),
         ("has:attachment", leaf("has", "is", ["attachment"])),
         ('subject:"very exact"', leaf("subject", "contains", ["very exact"])),
@@ -188,9 +195,58 @@ def test_a_chip_is_cut_out_of_the_text() -> None:
 
 
 def test_every_key_has_its_field_and_every_field_a_key() -> None:
-    assert set(grammar.KEYS) == set(conditions.ASKED) - {"words", "snoozed", "unread"}
+    every = {*conditions.ASKED, *conditions.OF_THE_MOMENT}
+    assert set(grammar.KEYS) == every - {"words", "snoozed", "unread"}
     written = [name for names in grammar.KEYS.values() for name in names]
     assert len(written) == len(set(written))
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("said:refund,환불", leaf("said", "contains", ["refund", "환불"])),
+        ("-said:refund", leaf("said", "contains_not", ["refund"])),
+        ("said_on:chat", leaf("said_on", "is", ["webchat"])),
+        ("said_by:machine", leaf("said_by", "is", ["machine"])),
+        ("sla_used>=75%", leaf("percent", "at_least", 75)),
+        ("sla_used>50", leaf("percent", "at_least", 51)),
+        ("sla_used:100", leaf("percent", "is", 100)),
+        ("-sla_used<75", {"none": [leaf("percent", "at_most", 74)]}),
+    ],
+)
+def test_what_made_a_rule_run_is_for_rules_alone(text: str, tree: dict[str, Any]) -> None:
+    for language in ("en", "ko"):
+        with translation.override(language):
+            assert grammar.parse_rule(text_of(grammar.parse_rule(text).tree)).tree == tree
+    refused = parse(f"a {text}")
+    assert [(one.position, one.length) for one in refused.problems] == [
+        (2 + text.startswith("-"), len(text.lstrip("-")))
+    ]
+    assert "Only a rule" in refused.problems[0].sentence
+    assert refused.tree == words("a")
+    assert not {grammar.KEYS[name][0] for name in conditions.OF_THE_MOMENT} & {
+        key for key, _label in grammar.keys_like("s")
+    }
+
+
+def test_an_incident_and_a_skill_are_written_by_their_names(cast: Cast) -> None:
+    outage = Incident.objects.create(brand=cast.brand, title="Card payments, again", opened_by=cast.admin)
+    latin = Skill.objects.create(name="Latin")
+    for text, tree in (
+        ('incident:"Card payments, again"', leaf("incident", "is", [outage.pk])),
+        ("장애:없음", leaf("incident", "is", [0])),
+        ("-needs:latin", leaf("needs", "is_not", [latin.pk])),
+    ):
+        assert parse(text).tree == tree
+        for language in ("en", "ko"):
+            with translation.override(language):
+                assert parse(text_of(tree)).tree == tree
+
+
+@pytest.mark.parametrize("text", ["sla_used:0", "sla_used:101", "sla_used:half", "sla_used>100", "waiting:soon"])
+def test_odd_numbers_and_spans_are_told(text: str) -> None:
+    query = grammar.parse_rule(text)
+    assert query.problems and query.tree == {}
 
 
 def test_every_order_of_the_lists_can_be_written() -> None:
@@ -259,6 +315,9 @@ leaves = st.one_of(
     st.builds(leaf, st.just("sla"), st.just("within"), st.sampled_from(["1h", "90m"])),
     st.builds(leaf, st.just("sla"), st.just("is"), st.sampled_from([["breached"], ["running", "paused"]])),
     st.builds(leaf, st.sampled_from(["unread", "snoozed"]), st.sampled_from(["is", "is_not"]), st.just(True)),
+    st.builds(leaf, st.just("waiting"), st.sampled_from(["at_least", "below"]), st.sampled_from(["30m", "2h", "7d"])),
+    st.builds(leaf, st.just("incident"), st.sampled_from(["is", "is_not"]), st.just([0])),
+    st.builds(leaf, st.just("customer_language"), st.sampled_from(["is", "is_not"]), st.sampled_from([["ko"], ["en", "ja"]])),
     st.builds(leaf, st.just("number"), st.sampled_from(["contains", "contains_not"]), st.just(["1042"])),
 )  # fmt: skip
 

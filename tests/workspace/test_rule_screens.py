@@ -15,6 +15,7 @@ from agents.models import AuditEntry
 from tests import cast
 from tests.cast import Cast
 from tests.workspace import scene
+from tickets import conditions
 from tickets.models import Macro, Rule, SlaPolicy, Ticket, Webhook
 from tickets.workspace import building
 
@@ -144,6 +145,58 @@ def test_what_cannot_be_asked_is_marked_and_nothing_is_saved(admin: Client, text
     assert answer.status_code == 422
     assert f">{text}</textarea>" in answer.content.decode()
     assert not Rule.objects.exists()
+
+
+OF_A_RUN = {
+    "all": [
+        {"field": "said", "op": "contains", "value": ["cancel"]},
+        {"field": "percent", "op": "at_least", "value": 75},
+        {"field": "waiting", "op": "at_least", "value": "2h"},
+        {"field": "snoozed", "op": "is_not", "value": True},
+        {"field": "promise", "op": "is", "value": ["first_reply"]},
+        {"field": "incident", "op": "is", "value": [0]},
+    ]
+}
+
+
+def test_everything_that_a_rule_can_ask_is_offered(admin: Client) -> None:
+    offered = [name for names in building.OFFERED.values() for name in names]
+    assert len(offered) == len(set(offered))
+    assert set(offered) == {*conditions.FIELDS, *conditions.OF_THE_MOMENT, *conditions.CUSTOM}
+    for name in offered:
+        row = admin.get("/settings/rules/condition/", {"field": name, "n": "0", "of": "rule"}).content.decode()
+        assert f'<option value="{name}" selected>' in row, name
+
+
+def test_what_was_written_as_text_comes_back_as_the_rows_that_say_it(admin: Client) -> None:
+    text = "said:cancel sla_used>=75 waiting>=2h -is:snoozed promise:first-reply incident:none"
+    assert admin.post("/settings/rules/new/", form(mode="text", conditions=text)).status_code == 302
+    rule = Rule.objects.get()
+    assert rule.conditions == OF_A_RUN
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    for n, leaf in enumerate(OF_A_RUN["all"]):
+        row = page.split(f'id="condition-{n}"')[1].split("condition__tools")[0]
+        assert f'<option value="{leaf["field"]}" selected>' in row and f'<option value="{leaf["op"]}" selected>' in row
+    rows: dict[str, Any] = {"cond": [str(n) for n in range(6)], "group": "all"}
+    values = ["cancel", "75", "2h", None, "first_reply", "0"]
+    for n, (leaf, value) in enumerate(zip(OF_A_RUN["all"], values, strict=True)):
+        rows |= {f"cond-{n}-field": leaf["field"], f"cond-{n}-op": leaf["op"]}
+        rows |= {f"cond-{n}-value": value} if value else {}
+    rule.conditions = {}
+    rule.save()
+    assert admin.post(f"/settings/rules/{rule.pk}/", form(**rows)).status_code == 302
+    rule.refresh_from_db()
+    assert rule.conditions == OF_A_RUN
+
+
+def test_a_policy_is_not_asked_what_made_a_rule_run(admin: Client) -> None:
+    for of, path, offered in (("rule", "rules", True), ("policy", "sla", False)):
+        assert f'data-of="{of}"' in admin.get(f"/settings/{path}/new/").content.decode()
+        row = admin.get("/settings/rules/condition/", {"field": "text", "n": "0", "of": of}).content.decode()
+        assert 'value="waiting"' in row and ('value="said"' in row) is offered
+    of = {"as": "sentence", "mode": "text", "conditions": "said:cancel"}
+    assert "Only a rule" in admin.post("/settings/rules/builder/", of | {"of": "policy"}).content.decode()
+    assert "Only a rule" not in admin.post("/settings/rules/builder/", of | {"of": "rule"}).content.decode()
 
 
 def test_the_sentence_is_said_while_one_chooses(admin: Client) -> None:

@@ -61,7 +61,7 @@ def shadow_of(ordered: Sequence[Rule], n: int) -> tuple[int, Rule] | None:
         if not (above.active and above.stop and above.when == rule.when):
             continue
         between = [one for one in ordered[place + 1 : n] if one.active and one.when == rule.when]
-        if asked_by(above.conditions) & changed_by(between):
+        if conditions.fields_of(above.conditions) & changed_by(between):
             continue
         if _is_sound(above) and _is_sound(rule) and implies(rule.conditions, above.conditions):
             return place + 1, above
@@ -70,19 +70,10 @@ def shadow_of(ordered: Sequence[Rule], n: int) -> tuple[int, Rule] | None:
 
 def _is_sound(rule: Rule) -> bool:
     try:
-        conditions.validate(rule.conditions)
+        conditions.validate_of_rule(rule.conditions)
     except conditions.Invalid:
         return False
     return True
-
-
-def asked_by(tree: Tree) -> set[str]:
-    """The fields that a tree asks for."""
-    if not tree:
-        return set()
-    if "field" in tree:
-        return {tree["field"]}
-    return {field for branches in tree.values() for branch in branches for field in asked_by(branch)}
 
 
 def changed_by(some: Iterable[Rule]) -> set[str]:
@@ -108,19 +99,19 @@ def implies(one: Tree, other: Tree) -> bool:
 
 
 def _leaf_implies(one: Tree, other: Tree) -> bool:
-    field = conditions.FIELDS.get(one["field"])
-    if field is None or field.kind in ("moment", "due"):
+    field = conditions.field_named(one["field"]) if conditions.in_rules(one["field"]) else None
+    if field is None or field.kind in ("moment", "due", "wait", "own", "custom"):
         return False
     mine, theirs = _values(one), _values(other)
     match one["op"], other["op"]:
-        case ("is", "is") if field.kind == "order":
+        case ("is", "is") if field.kind in ("order", "percent"):
             return mine == theirs
         case ("is", "is") | ("has", "has"):
             return mine <= theirs
         case ("is_not", "is_not") | ("has_not", "has_not"):
             return theirs <= mine
         case ("is", "is_not"):
-            return field.kind in ("choice", "clock") and one["field"] not in ("has", "promise") and not mine & theirs
+            return field.kind in ("choice", "clock") and one["field"] not in conditions.SEVERAL and not mine & theirs
         case ("contains", "contains"):
             return all(any(part in whole for part in theirs) for whole in mine)
         case ("contains_not", "contains_not"):

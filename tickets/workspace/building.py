@@ -20,11 +20,17 @@ from tickets.conditions import CUSTOM, GROUPS, Invalid, Tree
 ROWS, TEXT = "rows", "text"
 LONGEST_KEY = 60
 OFFERED: Mapping[Any, tuple[str, ...]] = {
-    gettext_lazy("Message"): ("text", "subject", "to", "has", "language", "channel"),
-    gettext_lazy("Customer"): ("customer", "customer_tier", "customer_organisation", "customer_address", "customer."),
-    gettext_lazy("Ticket"): ("status", "priority", "tag", "team", "assignee", "brand", "csat", "sla", "field."),
-    gettext_lazy("Time"): ("created", "hours", "weekday"),
-}
+    gettext_lazy("New message"): ("said", "said_on", "said_by"),
+    gettext_lazy("Conversation"): ("text", "subject", "to", "has", "language", "channel"),
+    gettext_lazy("Customer"): (
+        "customer", "customer_tier", "customer_language", "customer_organisation", "customer_address", "customer.",
+    ),
+    gettext_lazy("Ticket"): (
+        "status", "snoozed", "priority", "tag", "team", "assignee", "needs", "incident", "brand", "csat", "field.",
+    ),
+    gettext_lazy("SLA"): ("promise", "percent", "sla"),
+    gettext_lazy("Time"): ("waiting", "created", "hours", "weekday"),
+}  # fmt: skip
 """The fields as they are chosen from; "field." and "customer." are followed by a key of one's own."""
 SAID = {"contains": "contains", "contains_not": "contains_not", "phrase": "contains", "phrase_not": "contains_not"}
 
@@ -49,27 +55,35 @@ class Posted:
     misread: tuple[Misread, ...] = ()
 
 
-def posted(form: QueryDict) -> Posted:
+def posted(form: QueryDict, *, of_rule: bool) -> Posted:
+    """`of_rule`: they may ask for what makes a rule run."""
     if form.get("mode") == TEXT:
-        return _read(form.get("conditions", ""))
+        return _read(form.get("conditions", ""), of_rule=of_rule)
     return Posted(_tree_of_rows(form))
 
 
-def posted_tree(request: HttpRequest) -> dict[str, Any]:
+def posted_tree(request: HttpRequest, *, of_rule: bool = False) -> dict[str, Any]:
     """The tree of a posted form; {} without conditions. Raises Invalid for a text that cannot be understood."""
-    read = posted(request.POST)
+    read = posted(request.POST, of_rule=of_rule)
     if read.misread:
         raise Invalid(read.misread[0].sentence)
     return read.tree
 
 
-def context(tree: Tree, *, mode: str = ROWS, read: Posted | None = None) -> dict[str, Any]:
+def context(tree: Tree, *, mode: str = ROWS, read: Posted | None = None, of_rule: bool = False) -> dict[str, Any]:
     """What builder.html shows. A tree that is nested deeper than rows can be is shown as text."""
     deep = mode == ROWS and not _fits_rows(tree)
     if deep or mode == TEXT:
         text = read.text if read and read.mode == TEXT else _text_of(tree)
         misread = read.misread if read else ()
-        return {"mode": TEXT, "text": text, "misread": misread, "deep": deep, "sentence": said(tree)}
+        return {
+            "mode": TEXT,
+            "text": text,
+            "misread": misread,
+            "deep": deep,
+            "sentence": said(tree),
+            "of_rule": of_rule,
+        }
     outer = next((name for name in GROUPS if name in tree), "all")
     branches = [tree] if "field" in tree else tree.get(outer, [])
     items, n = [], 0
@@ -86,17 +100,18 @@ def context(tree: Tree, *, mode: str = ROWS, read: Posted | None = None) -> dict
         "group": outer,
         "items": items,
         "next": n,
-        "fields": field_choices(),
+        "fields": field_choices(of_rule=of_rule),
         "sentence": said(tree),
+        "of_rule": of_rule,
     }
 
 
-def of_request(request: HttpRequest, tree: Tree) -> dict[str, Any]:
+def of_request(request: HttpRequest, tree: Tree, *, of_rule: bool = False) -> dict[str, Any]:
     """The builder of a form that comes back with something wrong, as it was; else of the tree."""
     if request.method != "POST":
-        return context(tree)
-    read = posted(request.POST)
-    return context(read.tree, mode=read.mode, read=read)
+        return context(tree, of_rule=of_rule)
+    read = posted(request.POST, of_rule=of_rule)
+    return context(read.tree, mode=read.mode, read=read, of_rule=of_rule)
 
 
 def row(n: int, leaf: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,17 +141,22 @@ def group(n: int, mode: str, leaves: Sequence[Mapping[str, Any]]) -> dict[str, A
 
 
 def _widget(kind: str, op: str) -> str:
-    """How the value is given: words, ticked choices, one of a list, a moment or a span of time."""
+    """How the value is given: words, ticked choices, one of a list, a moment, a span of time, a number, or not at all."""
     if kind in ("text", "tags", "custom"):
         return "words"
     if kind == "due":
         return "span" if op == "within" else "ticks"
-    return {"order": "list", "moment": "moment"}.get(kind, "ticks")
+    shown = {"order": "list", "moment": "moment", "wait": "span", "percent": "number", "own": "nothing"}
+    return shown.get(kind, "ticks")
 
 
-def field_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+def field_choices(*, of_rule: bool) -> list[tuple[str, list[tuple[str, str]]]]:
     """By what they are about, each with its name."""
-    return [(str(about), [(name, _label(name)) for name in names]) for about, names in OFFERED.items()]
+    offered = [
+        (str(about), [(name, _label(name)) for name in names if of_rule or name not in conditions.OF_THE_MOMENT])
+        for about, names in OFFERED.items()
+    ]
+    return [(about, names) for about, names in offered if names]
 
 
 def _label(name: str) -> str:
@@ -196,28 +216,40 @@ def _leaf(form: QueryDict, n: str) -> dict[str, Any] | None:
         name += " ".join(form.get(f"cond-{n}-key", "").replace('"', "").split())[:LONGEST_KEY]
     field, op = conditions.field_named(name), form.get(f"cond-{n}-op", "")
     values: list[Any] = form.getlist(f"cond-{n}-value")
-    if field and _widget(field.kind, op) in ("words", "moment", "span"):
+    widget = _widget(field.kind, op) if field else ""
+    if widget == "nothing":
+        return {"field": name, "op": op, "value": True}
+    if widget in ("words", "moment", "span"):
         values = [word.strip() for text in values for word in text.split(",") if word.strip()]
-    elif field and field.choices and any(isinstance(key, int) for key, _label in field.choices()):
+    elif widget == "number" or _has_numbers(field):
         values = [number for value in values if (number := whole_number(value)) is not None]
-    alone = field and len(values) == 1 and op != "between" and _widget(field.kind, op) in ("list", "moment", "span")
+    alone = len(values) == 1 and op != "between" and widget in ("list", "moment", "span", "number")
     return {"field": name, "op": op, "value": values[0] if alone else values}
+
+
+def _has_numbers(field: conditions.Field | None) -> bool:
+    """Whether its choices are ids or steps."""
+    return bool(field and field.choices and any(isinstance(key, int) for key, _label in field.choices()))
 
 
 def _fits_rows(tree: Tree) -> bool:
     """Groups of conditions, and groups of these, whose fields the builder has."""
     if not tree or "field" in tree:
-        return not tree or _has_row(tree)
+        return not tree or has_row(tree["field"])
     return all(
-        _has_row(branch)
-        or ("field" not in branch and branch and all(_has_row(leaf) for leaf in next(iter(branch.values()))))
+        _is_row(branch) or ("field" not in branch and branch and all(map(_is_row, next(iter(branch.values())))))
         for branches in tree.values()
         for branch in branches
     )
 
 
-def _has_row(leaf: Tree) -> bool:
-    return conditions.in_rules(leaf.get("field")) or leaf.get("field") in CUSTOM
+def _is_row(branch: Tree) -> bool:
+    return "field" in branch and has_row(branch["field"])
+
+
+def has_row(name: Any) -> bool:
+    """Whether the builder has this field."""
+    return conditions.in_rules(name) or name in CUSTOM
 
 
 # -- Text -------------------------------------------------------------------------------------------------------------
@@ -230,9 +262,9 @@ def _text_of(tree: Tree) -> str:
         return ""
 
 
-def _read(text: str) -> Posted:
+def _read(text: str, *, of_rule: bool) -> Posted:
     """A word by itself stands for what the customer wrote. What only a search can ask is misread."""
-    query = grammar.parse(text)
+    query = grammar.parse_rule(text) if of_rule else grammar.parse(text)
     problems = [(one.position, one.length, one.sentence) for one in query.problems]
     for token in query.tokens:
         if _in_rule(token.leaf) is None:

@@ -69,7 +69,7 @@ class ConditionBuilder extends HTMLElement {
   }
 
   async #load(asked, place, focused = "select") {
-    const answer = await fetch(`${this.dataset.row}?${new URLSearchParams(asked)}`);
+    const answer = await fetch(`${this.dataset.row}?${new URLSearchParams({ ...asked, of: this.dataset.of })}`);
     if (!answer.ok) return;
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
     const row = document.importNode(parsed.querySelector("[data-item]"), true);

@@ -66,7 +66,7 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
         "page": "rules",
         "rule": found,
         "problem": problem,
-        "builder": building.of_request(request, found.conditions),
+        "builder": building.of_request(request, found.conditions, of_rule=True),
         "whens": [(value, label, value in OF_TIME) for value, label in Rule.When.choices],
         "after": request.POST.get("after") or rules.span_of(found.after_minutes or 0),
         "history": versions.history(found) if rule_id else [],
@@ -107,7 +107,7 @@ def fill_in(found: Rule, request: HttpRequest) -> str:
         return _("Choose when the rule runs.")
     try:
         found.after_minutes = _minutes(form.get("after", "")) if found.when in OF_TIME else None
-        found.conditions = building.posted_tree(request)
+        found.conditions = building.posted_tree(request, of_rule=True)
         rules.validate(found)
     except conditions.Invalid as error:
         return error.problem
@@ -182,10 +182,10 @@ def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
 def condition_row(request: HttpRequest) -> HttpResponse:
     """One row of the builder, for the field (and comparison) that was just chosen; with `group`, a group around it."""
     name, number = request.GET.get("field", "text"), whole_number(request.GET.get("n", "0"))
-    if (name not in conditions.FIELDS and name not in conditions.CUSTOM) or number is None:
+    if not building.has_row(name) or number is None:
         raise Http404
     leaf = {"field": name, "op": request.GET.get("op", ""), "value": []}
-    fields = building.field_choices()
+    fields = building.field_choices(of_rule=request.GET.get("of") == "rule")
     if "group" in request.GET:
         item = building.group(number, "any", [leaf])
         return render(request, "workspace/settings/condition_group.html", {"item": item, "fields": fields})
@@ -197,13 +197,14 @@ def condition_row(request: HttpRequest) -> HttpResponse:
 @require_POST
 def builder(request: HttpRequest) -> HttpResponse:
     """The posted conditions as rows, as text, or as a sentence: `as` says which."""
-    read = building.posted(request.POST)
+    of_rule = request.POST.get("of") == "rule"
+    read = building.posted(request.POST, of_rule=of_rule)
     wanted = request.POST.get("as", "sentence")
     if wanted == "sentence":
         context = {"sentence": building.said(read.tree), "misread": read.misread}
         return render(request, "workspace/settings/builder_sentence.html", {"builder": context})
     mode = building.TEXT if wanted == building.TEXT or read.misread else building.ROWS
-    shown = building.context(read.tree, mode=mode, read=read)
+    shown = building.context(read.tree, mode=mode, read=read, of_rule=of_rule)
     return render(request, "workspace/settings/builder.html", {"builder": shown})
 
 
