@@ -33,6 +33,7 @@ from tickets.models import (
     Identity,
     Message,
     Route,
+    Rule,
     Ticket,
     TicketLink,
 )
@@ -600,6 +601,9 @@ def _move_on(
     if not ticket.language and said.language:
         ticket.language = said.language
         changed.append("language")
+    if decision.ticket_id is not None and speaks and not Rule.objects.waiting_for(Rule.When.CUSTOMER_REPLIED).exists():
+        ticket.ruled_message_id = said.pk  # a rule that is made later does not look back
+        changed.append("ruled_message_id")
     ticket.save(update_fields=changed)
 
     kind = "reply_posted" if message.is_echo else "message_received"

@@ -2,7 +2,7 @@
 
 `record()` owes each event that rules wait for as an `Outbox` row, in the transaction of the event. A row is worked off
 in one transaction, which takes it away: a crash before its commit does all of it again, a crash after it nothing. What
-a rule did makes no rule run, and no ticket is acted upon without end (MOST_RUNS).
+a rule did makes no rule run, and no ticket is acted upon without end (`rules.MOST_RUNS`).
 
 A rule of time has a timer for each ticket that waits. It is set by the message or the answer with which the wait began,
 and asks, when it is due, whether the wait still lasts.
@@ -23,8 +23,10 @@ from django.utils import translation
 from agents import hours
 from agents.hours import NeverOpens
 from agents.models import Calendar
-from tickets import actions, deeds, formatting, replies, variables
+from tickets import actions, deeds, formatting, replies, robots, variables
+from tickets.conditions import Cause
 from tickets.models import (
+    AutomaticReply,
     Event,
     Macro,
     Message,
@@ -47,7 +49,6 @@ from tickets.sla import clocks
 log = logging.getLogger(__name__)
 
 MOST_ERRORS = 5
-MOST_RUNS = 50  # in which rules did something to one ticket within an hour
 KEPT = timedelta(days=90)
 FORGET = 5000  # rows at once
 LATER = "later"  # the trigger of a run that does what was left to be done
@@ -110,23 +111,29 @@ def _run_by(event_id: int, *, now: datetime) -> None:
     for when in RUN_BY.get(event.kind, ()):
         if when in OF_TIME:
             _set_timers(ticket, when, now=now)
-        elif _concerns(ticket, event):
-            _run(ticket, when=when, event=event, promise=event.particulars.get("metric", ""), now=now)
+        elif event.kind != "message_received" or _is_news(event, ticket):
+            _run(ticket, when=when, event=event, cause=_cause(event), now=now)
 
 
-def _concerns(ticket: Ticket, event: Event) -> bool:
-    """A customer's words that began the ticket, or that routing sees or has seen, are not seen here once more."""
-    if event.kind != "message_received":
-        return True
-    said = Message.objects.filter(pk=event.message_id or 0).first()
-    if said is None or said.automatic:
+def _is_news(event: Event, ticket: Ticket) -> bool:
+    """Whether the customer wrote again and no rules have seen it: they see it once, here or in routing, whoever comes
+    first. With what comes before the first decision a ticket begins: that is routing's."""
+    said = Message.objects.written_again().filter(pk=event.message_id or 0).first()
+    if said is None:
         return False
-    if not Message.objects.filter(ticket=said.ticket_id, kind=Message.Kind.PUBLIC, seq__lt=said.seq).exists():
+    if ticket.routing_due_at is not None and not RoutingDecision.objects.filter(ticket=ticket).exists():
         return False
-    if ticket.assignee_id is None and ticket.routing_due_at is not None:
-        return False
-    by_routing = (Rule.When.CREATED, Rule.When.CUSTOMER_REPLIED)
-    return not RoutingDecision.objects.filter(ticket=ticket, trigger__in=by_routing, at__gte=event.at).exists()
+    unseen = Ticket.objects.filter(pk=said.ticket_id).exclude(ruled_message_id__gte=said.pk)
+    return unseen.update(ruled_message_id=said.pk) == 1
+
+
+def _cause(event: Event) -> Cause:
+    told = event.particulars
+    return Cause(
+        said=Message.objects.filter(pk=event.message_id) if event.message_id else None,
+        promise=told.get("metric", ""),
+        percent=100 if event.kind == "sla_breached" else told.get("percent"),
+    )
 
 
 def _run(
@@ -136,18 +143,17 @@ def _run(
     event: Event | None = None,
     only: Rule | None = None,
     since: datetime | None = None,
-    promise: str = "",
+    cause: Cause,
     now: datetime,
 ) -> None:
     """Must hold the ticket's row lock."""
     run = RuleRun(ticket=ticket, trigger=when, event_id=event.pk if event else None, rule=only, since=since, at=now)
-    acted = RuleRun.objects.filter(ticket=ticket, acted=True, at__gt=now - timedelta(hours=1)).count()
-    if acted >= MOST_RUNS:
-        run.rules = [{"too_often": MOST_RUNS}]
+    if rules.resting([ticket.pk], now=now):
+        run.rules = rules.rested()
     else:
-        run.rules = rules.run(ticket, when=when, event=event, only=only, promise=promise, now=now)
+        run.rules = rules.run(ticket, when=when, event=event, only=only, cause=cause, now=now)
         rules.count([(ticket, run.rules)], now=now)
-        run.acted = any(step.get("did") or step.get("later") for step in run.rules)
+        run.acted = rules.acted(run.rules)
         if any(step.get("did") for step in run.rules):
             _follow(ticket, now=now)
     if run.rules:
@@ -171,7 +177,7 @@ def _follow(ticket: Ticket, *, now: datetime) -> None:
 
 def _set_timers(ticket: Ticket, when: str, *, now: datetime) -> None:
     timers = []
-    for rule in Rule.objects.filter(active=True, when=when):
+    for rule in Rule.objects.waiting_for(when):
         wait = _wait_of(rule, ticket)
         due_at = _due_at(rule, ticket, wait.since) if wait else None
         if due_at is not None:
@@ -195,9 +201,15 @@ def _wait_of(rule: Rule, ticket: Ticket) -> _Wait | None:
         return _still_missed(rule, ticket)
     if rule.when == Rule.When.UNANSWERED:
         return _Wait(ticket.waiting_since) if ticket.waiting_since else None
-    if ticket.waiting_since is None and ticket.first_reply_at is not None and ticket.last_message_at is not None:
-        return _Wait(ticket.last_message_at)
-    return None
+    waits = ticket.waiting_since is None and ticket.first_reply_at is not None
+    answered_at = _answered_at(ticket) if waits else None
+    return _Wait(answered_at) if answered_at else None
+
+
+def _answered_at(ticket: Ticket) -> datetime | None:
+    """When one of us answered last, here or in what was merged into it. No note is an answer, nor what a machine says."""
+    ours = Message.objects.public().filter(ticket__in=ticket.family_ids(), author_type=Message.Author.AGENT)
+    return ours.order_by("-created_at", "-id").values_list("created_at", flat=True).first()
 
 
 def _still_missed(rule: Rule, ticket: Ticket) -> _Wait | None:
@@ -249,7 +261,8 @@ def _look(timer: RuleTimer, *, now: datetime) -> datetime | None:
     if due_at > now:
         return due_at
     if not RuleRun.objects.filter(rule=rule, ticket=ticket, since=wait.since).exists():
-        _run(ticket, when=rule.when, only=rule, since=wait.since, promise=wait.promise, now=now)
+        cause = Cause(promise=wait.promise, percent=100 if wait.promise else None)
+        _run(ticket, when=rule.when, only=rule, since=wait.since, cause=cause, now=now)
         if rule.when == Rule.When.OVERDUE:
             return _look(timer, now=now)  # another deadline may be missed too
     return None
@@ -285,18 +298,30 @@ def _note(ticket: Ticket, action: Mapping[str, Any], owed: Mapping[str, Any], no
 
 
 def _reply(ticket: Ticket, action: Mapping[str, Any], owed: Mapping[str, Any], now: datetime) -> str:
-    """Never to a machine, and once for each thread and rule."""
+    """Once for each thread and rule, and never where a machine better says nothing."""
     key = uuid5(_ONCE, f"{owed['rule']}:{ticket.pk}")
     if Message.objects.filter(client_uuid=key).exists():
         return "once"
-    heard = Message.objects.filter(ticket__in=ticket.family_ids(), direction=Message.Direction.IN, kind="public")
-    last = heard.order_by("-id").first()
-    if last is None or last.route is None:
+    heard = Message.objects.public().filter(ticket__in=ticket.family_ids(), direction=Message.Direction.IN)
+    last = heard.select_related("route__identity", "customer").order_by("-id").first()
+    if last is None or last.route is None or last.channel_id is None:
         return "no_route"
-    if last.automatic or last.meta.get("no_auto_reply"):
-        return "automatic"
+    kind = f"{AutomaticReply.BY_RULE}{owed['rule']}"
+    if why := robots.why_not(last, kind=kind, now=now):
+        return why
     text = _filled(action["text"], ticket, now=now)
-    replies.automatic(ticket, route=last.route, text=text, kind="auto-replied", client_uuid=key, now=now)
+    said = replies.automatic(ticket, route=last.route, text=text, kind="auto-replied", client_uuid=key, now=now)
+    AutomaticReply.objects.create(
+        ticket=ticket,
+        channel_id=last.channel_id,
+        cause=kind,
+        kind=kind,
+        asked=last,
+        address=robots.address_of(last.route),
+        message_id=said.pk,
+        settled_at=now,
+        created_at=now,
+    )
     return ""
 
 

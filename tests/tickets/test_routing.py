@@ -57,6 +57,13 @@ def new_ticket(people: Cast, *, text: str = "hello", at: datetime = NOW, **field
     return ticket
 
 
+def writes_again(ticket: Ticket, *, at: datetime) -> None:
+    said = Message.objects.create(
+        ticket=ticket, seq=2, direction="in", author_type="customer", text="And?", created_at=at
+    )
+    Ticket.objects.filter(pk=ticket.pk).update(last_message_at=at, last_message_id=said.pk)
+
+
 @pytest.fixture
 def people() -> Cast:
     return cast.assemble()
@@ -307,7 +314,7 @@ def test_a_message_that_was_seen_is_not_answered_by_rules_once_more(people: Cast
     ticket = new_ticket(people, team=people.support)
     assign.assign(ticket.pk, now=NOW)
     wrote, later = NOW + timedelta(seconds=61), NOW + timedelta(minutes=5)
-    Ticket.objects.filter(pk=ticket.pk).update(last_message_at=wrote)
+    writes_again(ticket, at=wrote)
     for now in (NOW + timedelta(seconds=60), later):
         Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=now)
         assign.assign(ticket.pk, now=now)
@@ -414,7 +421,8 @@ def test_an_assigned_ticket_keeps_its_person_when_the_customer_writes_again(peop
     first = assign.assign(ticket.pk, now=NOW)
     assert first is not None
     later = NOW + timedelta(minutes=5)
-    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=later, last_message_at=later)
+    writes_again(ticket, at=later)
+    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=later)
     again = assign.assign(ticket.pk, now=later)
     assert again is not None
     assert (again.trigger, again.outcome, again.agent) == ("customer_replied", "kept", first.agent)

@@ -13,12 +13,14 @@ from tests.cast import Cast
 from tests.workspace import scene
 from tickets import actions, notifying, triggers
 from tickets.models import (
+    Channel,
     Customer,
     Event,
     Macro,
     Message,
     Notification,
     Outbox,
+    RoutingDecision,
     Rule,
     RuleMatch,
     RuleRun,
@@ -31,7 +33,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.rule import OF_TIME
-from tickets.routing import assign, explain
+from tickets.routing import assign, explain, rules
 from tickets.sla import clocks
 
 pytestmark = pytest.mark.django_db
@@ -135,7 +137,7 @@ def test_what_a_rule_did_sets_no_rule_off(people: Cast) -> None:
 
 
 def test_a_ticket_on_which_rules_never_rest_is_left_alone(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triggers, "MOST_RUNS", 2)
+    monkeypatch.setattr(rules, "MOST_RUNS", 2)
     ticket = a_ticket(people)
     rule("sla_breached", {"do": "note", "text": "Late"})
     for _n in range(4):
@@ -183,19 +185,120 @@ def test_a_rule_that_fails_is_tried_again_and_holds_nothing_up(people: Cast, mon
 # -- A customer's words: routing and this module share them -------------------------------------------------------------
 
 
-def test_words_that_routing_has_seen_are_not_seen_twice(people: Cast) -> None:
+def notes_of(ticket: Ticket) -> int:
+    return Message.objects.filter(ticket=ticket, kind="note", author_type="bot").count()
+
+
+def look(ticket: Ticket, at: datetime) -> RoutingDecision:
+    Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=at)
+    decided = assign.assign(ticket.pk, now=at)
+    assert decided is not None
+    return decided
+
+
+@pytest.fixture
+def queued(people: Cast) -> Ticket:
+    """It was decided, and nobody is there: it waits. A rule leaves a note where its customer writes again."""
     rule("customer_replied", {"do": "note", "text": "Again"})
     ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
-    assign.assign(ticket.pk, now=NOW)  # nobody is there: it waits
+    Ticket.objects.filter(pk=ticket.pk).update(team=people.support)
+    assign.assign(ticket.pk, now=NOW)
+    return ticket
+
+
+@pytest.mark.parametrize("routing_first", [True, False])
+def test_words_are_seen_once_by_routing_or_here(people: Cast, queued: Ticket, routing_first: bool) -> None:
     later = NOW + timedelta(minutes=5)
     scene.says(people.sms, JIWOO, "And?", at=later)
+    works = [lambda: look(queued, later), lambda: run(later)]
+    for work in works if routing_first else works[::-1]:
+        work()
     run(later)
-    assert not RuleRun.objects.exists()
-    Ticket.objects.update(routing_due_at=later)
-    assign.assign(ticket.pk, now=later)
-    actions.assign(ticket, assignee=people.agent, team=people.support, by=SYSTEM, now=later)
+    actions.assign(queued, assignee=people.agent, team=people.support, by=SYSTEM, now=later)
     run(later)
-    assert Message.objects.filter(ticket=ticket, kind="note").count() == 1
+    assert notes_of(queued) == 1
+
+
+def test_a_waiting_ticket_is_looked_at_again_and_again_and_its_rules_run_once(people: Cast, queued: Ticket) -> None:
+    """Though a note of the rule is the newest message, and the customer's the last that anybody answers."""
+    scene.says(people.sms, JIWOO, "And?", at=NOW + timedelta(minutes=5))
+    for minute in range(6, 11):
+        at = NOW + timedelta(minutes=minute)
+        look(queued, at)
+        run(at)
+    assert notes_of(queued) == 1
+    assert RoutingDecision.objects.filter(ticket=queued, trigger="customer_replied").count() == 1
+
+
+@pytest.mark.parametrize("what", ["a note", "an automatic answer"])
+def test_neither_a_colleague_nor_a_machine_is_the_customer_who_writes_again(
+    people: Cast, queued: Ticket, what: str
+) -> None:
+    later = NOW + timedelta(minutes=5)
+    if what == "a note":
+        scene.notes(queued, people.agent, "Who knows her?", at=later)
+    else:
+        scene.says(people.sms, JIWOO, "I am away", at=later, is_auto_reply=True)
+    run(later)
+    assert look(queued, later).rules == []
+    run(later)
+    assert notes_of(queued) == 0
+
+
+def test_what_comes_back_to_routing_has_been_through_the_rules(people: Cast) -> None:
+    """The rule gives it to a team that its agent is not in; and later its agent goes away."""
+    ticket = a_ticket(people)
+    assign.assign(ticket.pk, now=NOW)
+    rule("customer_replied", {"do": "note", "text": "Again"}, {"do": "team", "team": people.billing.pk})
+    at = NOW + timedelta(minutes=1)
+    scene.says(people.sms, JIWOO, "And?", at=at)
+    run(at)
+    ticket.refresh_from_db()
+    assert (ticket.team, ticket.assignee) == (people.billing, None)
+    assert look(ticket, at + timedelta(seconds=5)).rules == []
+    run(at + timedelta(minutes=1))
+    actions.assign(ticket, assignee=people.agent, team=people.billing, by=SYSTEM, now=at)
+    actions.assign(ticket, assignee=None, team=people.billing, by=SYSTEM, now=at)
+    assert look(ticket, at + timedelta(minutes=2)).rules == []
+    assert notes_of(ticket) == 1
+    assert RuleMatch.objects.count() == 1
+
+
+def test_a_rule_does_not_look_back_to_what_was_written_before_there_was_one(people: Cast) -> None:
+    ticket = a_ticket(people)
+    assign.assign(ticket.pk, now=NOW)
+    scene.says(people.sms, JIWOO, "And?", at=NOW + timedelta(minutes=1))
+    rule("customer_replied", {"do": "note", "text": "Again"})
+    later = NOW + timedelta(minutes=2)
+    actions.assign(ticket, assignee=None, team=people.support, by=SYSTEM, now=later)
+    assert look(ticket, later).rules == []
+
+
+def test_several_messages_at_once_are_one_run_of_routing_that_asks_for_all_of_them(
+    people: Cast, queued: Ticket
+) -> None:
+    said = {"field": "said", "op": "contains", "value": ["cancel"]}
+    rule("customer_replied", tag("cancels"), conditions=said)
+    later = NOW + timedelta(minutes=5)
+    scene.says(people.sms, JIWOO, "Cancel it", at=later)
+    scene.says(people.sms, JIWOO, "please", at=later)
+    look(queued, later)
+    run(later)
+    assert (notes_of(queued), tags_of(queued)) == (1, {"cancels"})
+
+
+def test_runs_of_routing_count_where_rules_never_rest(
+    people: Cast, queued: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MOST_RUNS", 2)
+    for n in range(1, 5):
+        at = NOW + timedelta(minutes=n)
+        scene.says(people.sms, JIWOO, "And?", at=at)
+        look(queued, at) if n % 2 else run(at)
+        run(at)
+    assert notes_of(queued) == 2
+    told = [step.note for one in explain.decisions(queued) for step in one.steps]
+    assert sum("never go round in circles" in note for note in told) == 2
 
 
 def test_an_automatic_answer_of_the_customer_sets_nothing_off(people: Cast) -> None:
@@ -204,6 +307,43 @@ def test_an_automatic_answer_of_the_customer_sets_nothing_off(people: Cast) -> N
     scene.says(people.sms, JIWOO, "I am away", at=NOW + timedelta(minutes=1), is_auto_reply=True)
     run(NOW + timedelta(minutes=2))
     assert tags_of(ticket) == set()
+
+
+def test_a_warning_tells_how_much_of_the_time_is_used(people: Cast) -> None:
+    policy = SlaPolicy.objects.create(name="All", warn_percents=[50, 75])
+    SlaTarget.objects.create(policy=policy, metric="first_reply", priority=2, seconds=3600, business=False)
+    rule("sla_warning", tag("soon"), conditions={"field": "percent", "op": "is", "value": 50})
+    rule("sla_warning", tag("hurry"), conditions={"field": "percent", "op": "at_least", "value": 75})
+    rule("sla_breached", tag("late"), conditions={"field": "percent", "op": "at_least", "value": 100})
+    ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
+    for minutes, found in ((30, {"soon"}), (45, {"soon", "hurry"}), (60, {"soon", "hurry", "late"})):
+        at = NOW + timedelta(minutes=minutes)
+        clocks.sweep(now=at)
+        run(at)
+        assert tags_of(ticket) == found
+
+
+def test_what_was_said_before_sets_off_no_rule_again(people: Cast) -> None:
+    ticket = a_ticket(people, "Cancel it")
+    rule("customer_replied", tag("cancels"), conditions={"field": "said", "op": "contains", "value": ["cancel"]})
+    rule("customer_replied", tag("ever"), conditions={"field": "text", "op": "contains", "value": ["cancel"]})
+    rule("customer_replied", tag("mail"), conditions={"field": "said_on", "op": "is", "value": ["email"]})
+    rule("agent_replied", tag("we cancel"), conditions={"field": "said", "op": "contains", "value": ["cancelled"]})
+    scene.says(people.sms, JIWOO, "Thanks", at=NOW + timedelta(minutes=1))
+    run(NOW + timedelta(minutes=1))
+    assert tags_of(ticket) == {"ever"}
+    scene.answers(ticket, people.agent, "It is cancelled", at=NOW + timedelta(minutes=2))
+    run(NOW + timedelta(minutes=2))
+    assert tags_of(ticket) == {"ever", "we cancel"}
+
+
+def test_a_new_ticket_is_asked_whether_a_machine_wrote_it(people: Cast) -> None:
+    rule("created", tag("machine"), conditions={"field": "said_by", "op": "is", "value": ["machine"]})
+    for n, automatic in enumerate((True, False)):
+        who = scene.sender(f"Customer {n}", phone=f"+82105555666{n}")
+        ticket = scene.says(people.sms, who, "Hello", at=NOW, is_auto_reply=automatic).ticket
+        assign.assign(ticket.pk, now=NOW)
+        assert tags_of(ticket) == ({"machine"} if automatic else set())
 
 
 # -- What is done -------------------------------------------------------------------------------------------------------
@@ -224,6 +364,38 @@ def test_a_reply_goes_once_for_each_ticket_and_never_to_a_machine(people: Cast) 
     away.record("sla_breached", by=SYSTEM, now=NOW, metric="first_reply", clock=1)
     run(NOW + timedelta(minutes=3))
     assert not Message.objects.filter(ticket=away, direction="out").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"), [("no-reply@elsewhere.example", "nobody reads mail"), ("other@shop.example", "one of ours")]
+)
+def test_a_reply_spares_those_whom_no_automatic_answer_goes_to(people: Cast, address: str, why: str) -> None:
+    Channel.objects.filter(pk=people.sms.pk).update(address="other@shop.example")
+    rule("created", {"do": "reply", "text": "We have it."})
+    ticket = scene.says(people.email, scene.sender("Robot", email=address), "Hello", at=NOW).ticket
+    assign.assign(ticket.pk, now=NOW)
+    run()
+    assert not Message.objects.filter(ticket=ticket, direction="out").exists()
+    assert any(why in step.note for one in explain.decisions(ticket) for step in one.steps)
+
+
+def test_a_robot_that_answers_in_new_threads_gets_one_reply_a_day(people: Cast) -> None:
+    """It says of itself that it is none. Other rules may answer it too, three times within an hour."""
+    for n in range(4):
+        rule("created", {"do": "reply", "text": f"We have it. {n}"}, position=n)
+    robot = scene.sender("Robot", email="robot@elsewhere.example")
+    sent = []
+    for n in range(3):
+        at = NOW + timedelta(minutes=10 * n)
+        ticket = scene.says(people.email, robot, "Thank you for your message", at=at, subject=f"Re {n}").ticket
+        actions.solve(ticket, by=SYSTEM, now=at)  # what it says next begins another one
+        Ticket.objects.filter(pk=ticket.pk).update(status="new", routing_due_at=at)
+        assign.assign(ticket.pk, now=at)
+        Ticket.objects.filter(pk=ticket.pk).update(status="closed")
+        run(at)
+        sent.append(Message.objects.filter(ticket=ticket, direction="out").count())
+    assert Ticket.objects.count() == 3
+    assert sent == [3, 0, 0]
 
 
 def test_a_macro_does_what_it_does_and_says_its_note(people: Cast) -> None:
@@ -354,6 +526,18 @@ def test_the_customer_s_silence_counts_from_our_answer(people: Cast) -> None:
     run(NOW + timedelta(minutes=69))
     assert tags_of(ticket) == set()
     run(NOW + timedelta(minutes=70))
+    assert tags_of(ticket) == {"ask again"}
+
+
+def test_a_note_is_no_answer_from_which_silence_counts(people: Cast) -> None:
+    rule("silent", tag("ask again"), after_minutes=3 * 24 * 60)
+    ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
+    scene.answers(ticket, people.agent, "Which size?", at=NOW)
+    run(NOW)
+    scene.notes(ticket, people.teammate, "Bet it is an M", at=NOW + timedelta(days=2))
+    run(NOW + timedelta(days=3) - timedelta(minutes=1))
+    assert tags_of(ticket) == set()
+    run(NOW + timedelta(days=3))
     assert tags_of(ticket) == {"ask again"}
 
 

@@ -216,4 +216,4 @@ def _runs(event: Event) -> set[str]:
 def _running(events: Iterable[Event]) -> set[str]:
     """Of the kinds of rules that these may set off, those of which there is one."""
     wanted = {when for event in events for when in _runs(event)}
-    return set(Rule.objects.filter(active=True, when__in=wanted).values_list("when", flat=True)) if wanted else set()
+    return set(Rule.objects.waiting_for(*wanted).values_list("when", flat=True)) if wanted else set()

@@ -31,6 +31,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def public(self) -> MessageQuerySet:
         return self.filter(kind=Message.Kind.PUBLIC)
 
+    def written_again(self) -> MessageQuerySet:
+        """What customers themselves write where something was said before: what "the customer writes again" is about."""
+        earlier = Message.objects.public().filter(ticket=models.OuterRef("ticket"), seq__lt=models.OuterRef("seq"))
+        own = self.public().filter(direction=Message.Direction.IN, automatic=False)
+        return own.filter(models.Exists(earlier))
+
     def for_bubbles(self) -> MessageQuerySet:
         """Everything that a bubble shows, in a constant number of queries."""
         return self.select_related("agent", "customer", "channel", "route__identity").prefetch_related(

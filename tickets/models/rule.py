@@ -11,6 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from tickets.models.trial import Trial
 
 
+class RuleQuerySet(models.QuerySet["Rule"]):
+    def waiting_for(self, *whens: str) -> RuleQuerySet:
+        """Those that run when this happens."""
+        return self.filter(active=True, when__in=whens)
+
+
 class Rule(models.Model):
     """An ordered rule: when something happens and `conditions` hold, do `actions`.
 
@@ -44,6 +50,8 @@ class Rule(models.Model):
     business = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField(db_default=Now())
+
+    objects = RuleQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.name
@@ -151,6 +159,7 @@ class RoutingDecision(models.Model):
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="routing_decisions")
     trigger = models.CharField(max_length=30)
     rules = models.JSONField(default=list)  # [{id, name, version, matched, failed: condition, actions}]
+    acted = models.BooleanField(default=False, db_default=False)  # whether its rules did something, as RuleRun.acted
     candidates = models.JSONField(default=list)  # [{agent, name, load, capacity, skipped: reason or null}]
     team = models.ForeignKey("agents.Team", null=True, on_delete=models.PROTECT, related_name="+")
     agent = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")

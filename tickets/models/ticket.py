@@ -132,6 +132,9 @@ class Ticket(models.Model):
     )
 
     last_seq = models.PositiveBigIntegerField(default=0)
+    ruled_message_id = models.BigIntegerField(
+        null=True, editable=False
+    )  # up to it, rules have seen what customers write
     routing_due_at = models.DateTimeField(null=True, blank=True)
     assigned_at = models.DateTimeField(null=True, blank=True, editable=False)
     accept_until = models.DateTimeField(null=True, blank=True, editable=False)  # unseen until then, it is offered again

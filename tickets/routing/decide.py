@@ -17,8 +17,8 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, W
 from django.db.models.functions import Coalesce
 
 from agents.models import Team
-from tickets import live
-from tickets.models import RoutingDecision, Rule, Ticket
+from tickets import conditions, live
+from tickets.models import Message, RoutingDecision, Rule, Ticket
 from tickets.models.event import RULE, together
 from tickets.routing import people, rules
 from tickets.routing.choice import PLACE, Claim, choose, reserve, too_heavy
@@ -74,7 +74,13 @@ def decide(ticket_ids: Sequence[int], *, now: datetime, full: Full) -> list[Rout
     """
     book = rules.Book()
     with together():
-        cases = [_begun(ticket, former, book, now=now) for ticket, former in _owed(ticket_ids, now=now)]
+        owed = _owed(ticket_ids, now=now)
+        written = _written_again(owed)
+        resting = rules.resting(written.keys(), now=now)
+        cases = [
+            _begun(ticket, former, book, new=written.get(ticket.pk, []), rest=ticket.pk in resting, now=now)
+            for ticket, former in owed
+        ]
         rules.count(((case.ticket, case.decision.rules) for case in cases), now=now)
         desk = _Desk(cases, now=now)
         decided = list[_Case]()
@@ -149,14 +155,35 @@ def _sleeps(ticket: Ticket, *, now: datetime) -> bool:
     return ticket.assignee_id is None and ticket.snoozed_until is not None and ticket.snoozed_until > now
 
 
-def _begun(ticket: Ticket, former: RoutingDecision | None, book: rules.Book, *, now: datetime) -> _Case:
-    trigger, held_by = _trigger(ticket, former), ticket.assignee_id
+def _written_again(owed: Iterable[tuple[Ticket, RoutingDecision | None]]) -> dict[int, list[int]]:
+    """Of those that were decided before: what customers have written that no rules have seen, as ids of messages."""
+    unseen = {
+        ticket.pk: ticket.ruled_message_id or 0
+        for ticket, former in owed
+        if former is not None and (ticket.last_message_id or 0) > (ticket.ruled_message_id or 0)
+    }
+    written: dict[int, list[int]] = {}
+    if unseen:
+        some = Q(*(Q(ticket=pk, pk__gt=seen) for pk, seen in unseen.items()), _connector="OR")
+        rows = Message.objects.written_again().filter(some).order_by("id").values_list("ticket", "pk")
+        for ticket_id, message_id in rows:
+            written.setdefault(ticket_id, []).append(message_id)
+    return written
+
+
+def _begun(
+    ticket: Ticket, former: RoutingDecision | None, book: rules.Book, *, new: list[int], rest: bool, now: datetime
+) -> _Case:
+    """`new`: what the customer has written again. `rest`: rules are left out, they have run too often."""
+    trigger, held_by = _trigger(former, new), ticket.assignee_id
     trace: list[dict[str, Any]] = []
     if trigger in Rule.When.values:
-        trace = rules.run(ticket, when=trigger, now=now, book=book)
+        said = Message.objects.filter(pk__in=new) if new else ticket.messages.public().filter(direction="in")
+        cause = conditions.Cause(said)
+        trace = rules.rested() if rest else rules.run(ticket, when=trigger, cause=cause, now=now, book=book)
     team = ticket.team or (ticket.first_channel.team if ticket.first_channel else None)
-    at = max(now, ticket.last_message_at or now)  # what it has seen is not seen once more
-    decision = RoutingDecision(ticket=ticket, trigger=trigger, rules=trace, team=team, at=at)
+    at = max(now, ticket.last_message_at or now)  # not before what it has seen
+    decision = RoutingDecision(ticket=ticket, trigger=trigger, rules=trace, acted=rules.acted(trace), team=team, at=at)
     if ticket.assignee_id:
         decision.outcome, decision.agent = Outcome.KEPT, ticket.assignee
     elif team is None:
@@ -164,14 +191,12 @@ def _begun(ticket: Ticket, former: RoutingDecision | None, book: rules.Book, *, 
     return _Case(ticket, former, decision, given_by_rule=ticket.assignee_id not in (None, held_by))
 
 
-def _trigger(ticket: Ticket, former: RoutingDecision | None) -> str:
+def _trigger(former: RoutingDecision | None, new: list[int]) -> str:
     if former is None:
         return Rule.When.CREATED
-    if former.outcome == Outcome.QUEUED and (ticket.last_message_at or former.at) <= former.at:
-        return "queue"
-    if ticket.last_direction == "in" and ticket.last_message_at and ticket.last_message_at > former.at:
+    if new:
         return Rule.When.CUSTOMER_REPLIED
-    return "again"
+    return "queue" if former.outcome == Outcome.QUEUED else "again"
 
 
 class _Desk:
@@ -268,11 +293,13 @@ def _says_the_same(former: RoutingDecision, decision: RoutingDecision) -> bool:
 
 
 def _let_go(cases: Iterable[_Case], *, now: datetime) -> None:
-    """What still waits for somebody stays owed; what was given has so long to be accepted."""
+    """What still waits for somebody stays owed; what was given has so long to be accepted. Its rules have seen all that was
+    written so far."""
+    seen = F("last_message_id")
     outcomes = {case.ticket.pk: case.decision.outcome for case in cases}
     waiting = [pk for pk, outcome in outcomes.items() if outcome in ("", Outcome.QUEUED)]
-    Ticket.objects.filter(pk__in=waiting).update(routing_due_at=now + LOOK_AGAIN)
-    Ticket.objects.filter(pk__in=outcomes.keys() - set(waiting)).update(routing_due_at=None)
+    Ticket.objects.filter(pk__in=waiting).update(routing_due_at=now + LOOK_AGAIN, ruled_message_id=seen)
+    Ticket.objects.filter(pk__in=outcomes.keys() - set(waiting)).update(routing_due_at=None, ruled_message_id=seen)
     offered: dict[int, list[int]] = {}
     for case in cases:
         team = case.decision.team

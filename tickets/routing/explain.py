@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agents.models import SkillLevel
-from tickets import conditions, fragments
+from tickets import conditions, fragments, robots
 from tickets.models import Event, RoutingDecision, Rule, RuleRun, Ticket
 from tickets.routing import rules
 from tickets.timeline import TAKEN_BACK
@@ -187,7 +187,7 @@ def _did(action: Mapping[str, Any], names: rules.Names) -> str:
         "automatic": _("the last message was an automatic one"),
         "no_route": _("there is no address to send it to"),
         "gone": _("it does not exist any more"),
-    }.get(reason, reason)
+    }.get(reason) or robots.REASONS.get(reason, reason)
     return _("not done: %(action)s (%(reason)s)") % {"action": said, "reason": why}
 
 

@@ -7,18 +7,31 @@ same transaction, and done by `tickets.triggers`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
-from django.db.models import Model
+from django.db.models import Count, Model
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Skill, SkillLevel, Team
 from tickets import conditions, live
-from tickets.models import Event, Macro, Outbox, Rule, RuleMatch, SlaPolicy, Ticket, TicketSkill, Webhook
+from tickets.models import (
+    Event,
+    Macro,
+    Outbox,
+    RoutingDecision,
+    Rule,
+    RuleMatch,
+    RuleRun,
+    SlaPolicy,
+    Ticket,
+    TicketSkill,
+    Webhook,
+)
 from tickets.models.event import RULE, RULES
 from tickets.models.rule import OF_TIME
 from tickets.models.ticket import tag_name, tags_named
@@ -32,12 +45,13 @@ LATER = ("status", "note", "macro", "reply", "webhook", "notify")
 STATUSES = ("open", "pending", "on_hold", "solved")
 LONGEST_TEXT = 5000  # characters of a reply or a note
 LONGEST_WAIT = 60 * 24 * 90  # minutes
+MOST_RUNS = 50  # in which rules did something to one ticket within an hour
 UNITS = (("d", 24 * 60), ("h", 60), ("m", 1))
 
 
 def validate(rule: Rule) -> None:
     """Raises conditions.Invalid, in the reader's language."""
-    conditions.validate(rule.conditions)
+    conditions.validate_of_rule(rule.conditions)
     validate_actions(rule.actions)
     if rule.when in OF_TIME and not 1 <= (rule.after_minutes or 0) <= LONGEST_WAIT:
         raise conditions.Invalid(_("Write after which time, as 30m, 24h or 3d; 90 days at most."))
@@ -110,7 +124,7 @@ class Book:
 
     def ordered(self, when: str) -> list[Rule]:
         if when not in self._ordered:
-            self._ordered[when] = list(Rule.objects.filter(active=True, when=when).order_by("position", "id"))
+            self._ordered[when] = list(Rule.objects.waiting_for(when).order_by("position", "id"))
         return self._ordered[when]
 
     @cached_property
@@ -129,21 +143,19 @@ def run(
     now: datetime,
     event: Event | None = None,
     only: Rule | None = None,
-    promise: str = "",
+    cause: conditions.Cause | None = None,
     book: Book | None = None,
 ) -> list[dict[str, Any]]:
-    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock; call `count` with the
-    trace then.
+    """Try each active rule of this kind in order, or this one. Must hold the ticket's row lock; ask `resting` before, and
+    call `count` with the trace then.
 
-    `promise` is the metric of the deadline that is near or missed, where that makes them run: then no other counts.
-    `book` is that of the batch, where rules run on several tickets.
+    `cause` is what makes them run, as far as conditions ask for it. `book` is that of the batch, where rules run on several
+    tickets.
     """
     book = book or Book()
     active = [only] if only else book.ordered(when)
     trace: list[dict[str, Any]] = []
-    facts = conditions.facts_of(ticket, now=now) if active else {}
-    if promise:
-        facts["promise"] = {promise}
+    facts = conditions.facts_of(ticket, now=now, cause=cause) if active else {}
     for rule, outcome in evaluate(active, facts):
         step: dict[str, Any] = {"rule": rule.pk, "name": rule.name, "version": rule.version, "matched": False}
         trace.append(step)
@@ -162,9 +174,29 @@ def run(
     return trace
 
 
+def acted(trace: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether rules did something, or left it to be done."""
+    return any(step.get("did") or step.get("later") for step in trace)
+
+
+def resting(ticket_ids: Collection[int], *, now: datetime) -> set[int]:
+    """Of these tickets, those to which rules did something MOST_RUNS times within an hour: there they rest. Whoever made
+    them run counts, routing too; what a run has left to be done is part of it."""
+    lately = {"ticket__in": ticket_ids, "acted": True, "at__gt": now - timedelta(hours=1)}
+    counted: Counter[int] = Counter()
+    for model in (RuleRun, RoutingDecision) if ticket_ids else ():
+        counted.update(dict(model.objects.filter(**lately).values_list("ticket").annotate(Count("pk")).order_by()))
+    return {pk for pk, runs in counted.items() if runs >= MOST_RUNS}
+
+
+def rested() -> list[dict[str, Any]]:
+    """The trace of a run in which they rest."""
+    return [{"too_often": MOST_RUNS}]
+
+
 def count(traces: Iterable[tuple[Ticket, list[dict[str, Any]]]], *, now: datetime) -> None:
     """Keep that these rules held for these tickets."""
-    held = [(ticket, step["rule"]) for ticket, trace in traces for step in trace if step["matched"]]
+    held = [(ticket, step["rule"]) for ticket, trace in traces for step in trace if step.get("matched")]
     RuleMatch.objects.bulk_create(RuleMatch(rule_id=rule, ticket=ticket, at=now) for ticket, rule in held)
 
 
@@ -208,6 +240,8 @@ def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
         case "tags":
             added, removed = ({tag_name(name) for name in action.get(key, [])} for key in ("add", "remove"))
             facts["tag"] = (facts["tag"] | added - {""}) - removed
+        case "skill":
+            facts["needs"] = facts["needs"] | {action["skill"]}
 
 
 CHANGES: Mapping[str, tuple[str, ...]] = {
@@ -215,6 +249,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "agent": ("assignee",),
     "priority": ("priority",),
     "tags": ("tag",),
+    "skill": ("needs",),
 }
 """What of the facts an action enters, so that a later rule sees it (`_enter`)."""
 
