@@ -15,8 +15,9 @@ from agents.models import AuditEntry
 from tests import cast, checksums
 from tests.cast import Cast
 from tests.workspace import scene
-from tickets import trials
+from tickets import actions, trials, triggers
 from tickets.models import Customer, Message, Rule, RuleTrial, RuleTrialRow, Ticket
+from tickets.models.event import by_agent
 from tickets.routing import assign, trial
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,75 @@ def test_only_the_first_words_count_as_they_did_then(people: Cast) -> None:
     scene.says(people.sms, scene.sender("Customer 1", phone="+821000000001"), "refund!", at=NOW + timedelta(hours=1))
     begun = tried(a_rule(people), people)
     assert begun.rows.get(ticket=ticket).matched is False
+
+
+def writes(people: Cast, words: str, n: int, *, minutes: int) -> None:
+    who = scene.sender(f"Customer {n}", phone=f"+8210{n:08}")
+    scene.says(people.sms, who, words, at=NOW + timedelta(minutes=n + minutes))
+
+
+def test_a_rule_about_those_who_write_again_is_tried_on_what_they_wrote_again(people: Cast) -> None:
+    opening, once = say(people, "I want a refund", 1), say(people, "A refund, please", 2)
+    writes(people, "Thanks", 1, minutes=10)
+    later = say(people, "Hello", 3)
+    writes(people, "Then a refund", 3, minutes=10)
+    writes(people, "Thanks", 3, minutes=20)
+    again = {"when": "customer_replied", "conditions": {"field": "said", "op": "contains", "value": ["refund"]}}
+    begun = tried(a_rule(people, **again), people)
+    assert {row.ticket_id: row.matched for row in begun.rows.all()} == {opening.pk: False, later.pk: True}
+    assert once.pk not in begun.rows.values_list("ticket", flat=True)
+    row = begun.rows.get(ticket=later)
+    assert (row.held, row.team_would, row.priority_was, row.priority_would) == ([True], people.billing, 2, 3)
+
+
+def test_the_ticket_is_as_it_was_when_the_customer_wrote_again(people: Cast) -> None:
+    """With what had happened until then, without what came later; beside what the rules of that day made of it."""
+    ticket = say(people, "Hello", 1)
+    by, at = by_agent(people.agent), [NOW + timedelta(minutes=n) for n in range(60)]
+    Rule.objects.create(name="Old", when="customer_replied", actions=[{"do": "priority", "priority": 4}])
+    actions.change_tags(ticket, add=["early"], by=by, now=at[2])
+    actions.assign(ticket, assignee=people.agent, team=people.support, by=by, now=at[3])
+    scene.answers(ticket, people.agent, "Yes?", at=at[4])
+    actions.set_status(ticket, "pending", by=by, now=at[5])
+    writes(people, "Again", 1, minutes=9)  # at[10]: it opens the ticket
+    triggers.drain(now=at[10], seconds=30)
+    actions.set_priority(ticket, 1, by=by, now=at[20])
+    actions.change_tags(ticket, add=["late"], remove=["early"], by=by, now=at[21])
+    actions.assign(ticket, assignee=None, team=people.billing, by=by, now=at[22])
+    actions.set_status(ticket, "solved", by=by, now=at[23])
+    Rule.objects.all().delete()
+    asked = [
+        {"field": "tag", "op": "has", "value": ["early"]},
+        {"field": "tag", "op": "has_not", "value": ["late"]},
+        {"field": "status", "op": "is", "value": ["open"]},
+        {"field": "priority", "op": "is", "value": 2},
+        {"field": "team", "op": "is", "value": [people.support.pk]},
+        {"field": "assignee", "op": "is", "value": [people.agent.pk]},
+        {"field": "has", "op": "is", "value": ["reply"]},
+        {"field": "waiting", "op": "below", "value": "1m"},
+        {"field": "text", "op": "contains", "value": ["hello"]},
+    ]
+    rule = a_rule(people, when="customer_replied", conditions={"all": asked})
+    row = tried(rule, people).rows.get()
+    assert row.held == [True] * len(asked)
+    assert (row.matched, row.priority_was, row.priority_would) == (True, 4, 3)
+    assert (row.team_was, row.team_would) == (people.support, people.billing)
+
+
+def test_a_set_counts_every_rule_that_held_for_any_of_the_messages(people: Cast) -> None:
+    say(people, "Hello", 1)
+    for n, words in enumerate(("A refund", "Cancel it", "Thanks")):
+        writes(people, words, 1, minutes=10 + n)
+    about = {
+        word: a_rule(
+            people, name=word, when="customer_replied", conditions={"field": "said", "op": "contains", "value": [word]}
+        )
+        for word in ("refund", "cancel", "parcel")
+    }
+    begun = trial.begin_set(list(about.values()), by=people.admin, now=NOW)
+    while trial.drain(now=NOW, seconds=60):
+        pass
+    assert trial.counts(begun) == [1, 1, 0]
 
 
 def test_the_rules_before_and_after_it_run_too(people: Cast) -> None:
@@ -208,11 +278,13 @@ def test_one_that_was_tried_before_it_was_saved_or_in_a_set_is_no_draft(people: 
     assert [trial.is_untried(rule) for rule in (alone, of_set, off)] == [False, False, True]
 
 
-def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast) -> None:
+@pytest.mark.parametrize("when", ["created", "customer_replied"])
+def test_twice_as_many_tickets_cost_as_many_queries_for_each_batch(people: Cast, when: str) -> None:
     def cost(count: int) -> int:
         for n in range(RuleTrialRow.objects.count(), count):
             say(people, "refund", n)
-        begun = trial.begin(a_rule(people), by=people.admin, now=NOW)
+            writes(people, "refund!", n, minutes=1)
+        begun = trial.begin(a_rule(people, when=when), by=people.admin, now=NOW)
         with CaptureQueriesContext(connection) as asked:
             assert trial._batch(begun.pk, NOW) == Ticket.objects.count()
         begun.delete()
