@@ -428,7 +428,7 @@ async function press(selector) {
   if (!router.ticket) await hushed(router.open(meant()));
   const app = byId("app");
   const control = document.querySelector(selector);
-  if (control && !control.checkVisibility()) app.dataset.side = "open";
+  if (control && !control.checkVisibility({ visibilityProperty: true })) app.dataset.side = "open";
   control?.click();
   document.getElementById(control?.getAttribute("popovertarget"))?.querySelector("[role=combobox]")?.focus();
 }

@@ -93,6 +93,7 @@ def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(cr
     assert Ticket.objects.get(pk=first.pk).status == "solved"
 
     expect(composer(page)).to_be_visible()
+    page.set_viewport_size({"width": 360, "height": 800})  # where the properties are folded away
     composer(page).fill("It is there.")
     page.keyboard.press("Control+Shift+Enter")
     expect(page.locator("#composer-guard")).to_contain_text("wants a tag")
