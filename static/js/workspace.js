@@ -531,7 +531,10 @@ byId("forward").addEventListener("keydown", (event) => {
 byId("forward").addEventListener("change", ({ target }) => {
   if (target.matches("[data-files]")) import("./lib/forward-files.js").then(({ attach }) => attach(target));
 });
-document.body.addEventListener("forward:sent", () => byId("forward").close());
+document.body.addEventListener("forward:sent", () => {
+  byId("forward").close();
+  byId("forward-fields").replaceChildren(); // it opens with what is kept then, and not with this
+});
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
 document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail)));
 document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(); });

@@ -277,6 +277,7 @@ def test_row_4_a_message_is_forwarded_by_keys_alone(crew, screen):
     page.keyboard.press("Control+Enter")
     expect(page.locator("#forward")).to_be_hidden()
     page.keyboard.press("z")  # it has not left yet
+    expect(page.locator("#forward-text")).to_be_visible()
     expect(page.locator("#forward-text")).to_have_value("Can you find it?")
     page.locator("#forward-text").press("Control+Enter")
     expect(page.locator("#forward")).to_be_hidden()
