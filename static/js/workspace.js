@@ -46,6 +46,7 @@ const later = (name, ms, run) => {
 const bulkJob = () => import("./elements/bulk-job.js").then(() => document.querySelector("bulk-job"));
 bulkJob();
 import("./elements/snooze-menu.js");
+import("./lib/forwarding.js");
 
 const router = new Router({ isLive: () => feed.state === "live" });
 const feed = new Feed({
@@ -278,10 +279,7 @@ document.addEventListener("list:shown", () => {
 document.addEventListener("nav:counted", count);
 document.addEventListener("acted", () => feed.nudge());
 document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
-document.body.addEventListener("undone", ({ detail }) => {
-  feed.nudge();
-  if (detail.url === `/tickets/${router.ticket}/forwards/withdrawal/`) keys.run("ticket.forward"); // it is a draft again
-});
+document.body.addEventListener("undone", () => feed.nudge());
 document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
 
 async function arrived(ticket) {
@@ -522,18 +520,6 @@ document.body.addEventListener("view:saved", ({ detail }) => {
   byId("view-dialog").close();
   if (detail.url) router.showList(detail.url);
   else if (router.list?.name === `view-${detail.left}`) router.showList("/");
-});
-byId("forward").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-  event.preventDefault();
-  event.target.closest("form")?.requestSubmit();
-});
-byId("forward").addEventListener("change", ({ target }) => {
-  if (target.matches("[data-files]")) import("./lib/forward-files.js").then(({ attach }) => attach(target));
-});
-document.body.addEventListener("forward:sent", () => {
-  byId("forward").close();
-  byId("forward-fields").replaceChildren(); // it opens with what is kept then, and not with this
 });
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
 document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail)));

@@ -28,6 +28,7 @@ LATER = (
     "typing.",
     "finding.",
     "uploading.",
+    "forwarding.",
     "pane-splitter.",
     "shortcut-sheet.",
 )  # import()ed when all is there
