@@ -343,6 +343,7 @@ def save_draft(
     revision: int,
     base: int | None = None,
     route: Route | None = None,
+    way: str = "",
     to: list[str] | None = None,
     cc: list[str] | None = None,
     template: Mapping[str, Any] | None = None,
@@ -354,7 +355,7 @@ def save_draft(
     """Keep what is being written. The author's browser counts `revision`; a late save of an older one changes nothing.
 
     `base` is the newest save that this composer has seen: what another composer of the same author (a second tab, a
-    phone) has saved since is not overwritten either. Returns the draft as it now is (of a newer revision, of another
+    phone) has saved since is not overwritten either. `way` is the `RouteChoice.key` of one that has no route yet. Returns the draft as it now is (of a newer revision, of another
     `client_uuid`, or waiting to be sent, if this save lost), or None when its message was posted already, so that a
     late save never brings a sent draft back.
     """
@@ -371,6 +372,7 @@ def save_draft(
         if seen_message_id and seen_message_id > (draft.seen_message_id or 0):
             draft.stopped = ""
         draft.client_uuid, draft.revision, draft.text, draft.route = client_uuid, revision, text, route
+        draft.way = way
         draft.template, draft.to, draft.cc = dict(template) if template else None, to, cc
         draft.attachment_ids, draft.then = list(attachment_ids), dict(then or {})
         draft.seen_message_id = max(filter(None, (seen_message_id, draft.seen_message_id)), default=None)
@@ -466,6 +468,7 @@ def hold(
         if draft.send_at is not None:
             return draft
         draft.client_uuid, draft.text, draft.route, draft.template = client_uuid, text, used, None
+        draft.way = ""
         draft.attachment_ids, draft.then = [item.pk for item in attachments], dict(then or {})
         draft.to, draft.cc = (list(recipients.to), list(recipients.cc)) if recipients else (None, None)
         draft.seen_message_id, draft.updated_at = seen_message_id, now

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from agents.models import Agent, Team
 from tests.workspace import scene
 from tickets import live, replies
-from tickets.models import Attachment, DeliveryPart, Draft, Event, Identity, Message, Ticket
+from tickets.models import Attachment, DeliveryPart, Draft, Event, Identity, Macro, Message, Ticket
 from tickets.recipients import Recipients
 from tickets.timeline import FAILURES, failure_in_words
 
@@ -278,3 +279,56 @@ def test_a_failed_mail_is_taken_up_with_its_own_recipients(cast, mina, mailed, n
     message = failed(mailed, cast.agent, now=now, recipients=Recipients(("ara@example.org",), ("new@example.org",)))
     answer = mina.post(f"/messages/{message.pk}/again/", **FRAGMENT).json()
     assert (answer["to"], answer["cc"]) == ("ara@example.org", "new@example.org")
+
+
+# -- What a draft keeps -----------------------------------------------------------------------------------------------------
+
+
+def keep(client, ticket, kind="reply", **words):
+    said = {"text": "On its way.", "revision": 1, "client_uuid": str(uuid.uuid4()), **words}
+    url = f"/tickets/{ticket.pk}/drafts/{kind}/"
+    answer = client.put(url, json.dumps(said), content_type="application/json")
+    assert answer.status_code == 200
+    return client.get(f"/tickets/{ticket.pk}/composer/", **FRAGMENT).context["composer"]
+
+
+def test_a_way_chosen_for_the_first_time_stays_chosen_until_another_one_is(cast, mina, ticket):
+    mail = Identity.objects.create(
+        customer=ticket.customer, kind="email", value="jiwoo@example.org", verified=True, evidence="agent"
+    )
+    used = ticket.routes.get()
+    by_mail, by_sms = f"{cast.email.pk}-{mail.pk}", f"{used.channel_id}-{used.identity_id}"
+    assert keep(mina, ticket, route=by_mail)["route"] == by_mail
+    assert ticket.routes.count() == 1, "a draft does not reach anybody yet"
+    assert mina.get(f"/tickets/{ticket.pk}/drafts/reply/").json()["route"] == by_mail
+    assert keep(mina, ticket, route=by_sms, revision=2)["route"] == by_sms
+    assert keep(mina, ticket, route="no-way", revision=3)["route"] == by_sms
+    keep(mina, ticket, route=by_mail, revision=4)
+    mail.delete()
+    assert mina.get(f"/tickets/{ticket.pk}/composer/", **FRAGMENT).context["composer"]["route"] == by_sms
+
+
+def test_files_stand_with_what_they_were_put_in(cast, mina, ticket):
+    def upload(name):
+        return Attachment.objects.create(
+            uploaded_by=cast.agent, name=name, content_type="application/pdf", size=3, sha256="a" * 64
+        )
+
+    inside, label = upload("internal.pdf"), upload("label.pdf")
+    keep(mina, ticket, "note", files=[inside.pk])
+    facts = keep(mina, ticket, files=[label.pk])
+    assert [file["name"] for file in facts["files"]] == ["label.pdf"]
+    assert [file["name"] for file in facts["note_files"]] == ["internal.pdf"]
+    page = mina.get(f"/tickets/{ticket.pk}/composer/", **FRAGMENT).content.decode()
+    to_customer = page.split('id="composer-files"')[1].split('id="composer-note-files"')[0]
+    assert "label.pdf" in to_customer and "internal.pdf" not in to_customer
+
+
+def test_what_is_taken_back_brings_its_macro_along(cast, mina, ticket, now):
+    deeds = [{"do": "tag", "tags": ["refund"]}, {"do": "priority", "priority": 3}]
+    macro = Macro.objects.create(title="Refund", owner=cast.admin, scope="shared", deeds=deeds)
+    then = {"status": "solved", "macro": macro.pk, "deeds": deeds[1:]}
+    hold(ticket, cast.agent, now=timezone.now(), then=then)
+    taken = mina.delete(f"/tickets/{ticket.pk}/waiting/").json()
+    assert (taken["text"], taken["macro"], taken["deeds"]) == ("On its way.", macro.pk, [1])
+    assert mina.get(f"/tickets/{ticket.pk}/drafts/reply/").json()["deeds"] == [1]

@@ -11,7 +11,8 @@ class Draft(models.Model):
 
     `then` is what happens with the reply ({"status": "solved"}); of a message to somebody else (`side`) what it quotes, and
     whether the ticket waits for them: {"messages": [...], "hold": true}. `seen_message_id` is the newest message that
-    its author had seen. `stopped` says why a due draft was not released ("newer_message", "merged", "closed").
+    its author had seen. `way` is the choice (`RouteChoice.key`) of a way that the ticket has not used yet, and so has no route
+    for. `stopped` says why a due draft was not released ("newer_message", "merged", "closed").
     """
 
     class Kind(models.TextChoices):
@@ -25,6 +26,7 @@ class Draft(models.Model):
     client_uuid = models.UUIDField()
     text = models.TextField(blank=True, default="")
     route = models.ForeignKey("tickets.Route", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    way = models.CharField(max_length=41, blank=True, default="", db_default="")
     to = ArrayField(models.CharField(max_length=254), null=True, blank=True)  # NULL: a reply to all; as it was typed
     cc = ArrayField(models.CharField(max_length=254), null=True, blank=True)
     template = models.JSONField(null=True, blank=True)

@@ -47,7 +47,7 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "note_text": note.text if note else "",
         "reply_revision": revision,
         "note_revision": note.revision if note else 0,
-        **_macro_of(own.get(starts)),
+        **macro_of(own.get(starts)),
         "stopped": reply.stopped if reply else "",
         "client_uuid": uuid.uuid4(),
         "last_seen": newest_message_id,
@@ -57,7 +57,8 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         "signature": signatures.text_for(ticket, agent=agent, now=now) if signed else "",
         "has_choice": sum(choice.reachable for choice in choices) > 1,
         **_recipients(choices, reply),
-        "files": tray(own.values()),
+        "files": tray([reply] if reply else []),
+        "note_files": tray([note] if note else []),
         "waiting": waiting(held, now=now) if held else None,
         "stopped_reason": replies.sentence_of(reply.stopped) if reply and reply.stopped else "",
         "stopped_words": _("Your reply was not sent: the thread has moved on. It is a draft again."),
@@ -124,7 +125,7 @@ def _whom(choice: replies.RouteChoice) -> dict[str, str]:
     return {"to": ", ".join(whom.to), "cc": ", ".join(whom.cc)}
 
 
-def _macro_of(draft: Draft | None) -> dict[str, Any]:
+def macro_of(draft: Draft | None) -> dict[str, Any]:
     """The macro that goes along with a draft, and the numbers of those of its deeds that were kept."""
     macro = Macro.objects.filter(pk=draft.then["macro"]).first() if draft and draft.then.get("macro") else None
     if draft is None or macro is None:
@@ -189,11 +190,13 @@ def counted(text: str, kind: str) -> str:
 
 
 def chosen(choices: list[replies.RouteChoice], *, draft: Draft | None) -> str:
-    """The draft's own route, else the one that was used last and works, else the first that works."""
+    """The draft's own way, else the one that was used last and works, else the first that works."""
     if draft and draft.route:
         for choice in choices:
             if choice.route and choice.route.pk == draft.route_id:
                 return choice.key
+    if draft and any(choice.key == draft.way for choice in choices):
+        return draft.way
     used = [choice for choice in choices if choice.route]
     working = [choice for choice in used if choice.reachable] or [choice for choice in choices if choice.reachable]
     best = max(working, key=lambda choice: choice.route.last_used_at.timestamp() if choice.route else 0, default=None)

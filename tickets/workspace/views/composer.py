@@ -154,10 +154,9 @@ def _returned(request: HttpRequest, kept: Draft) -> dict[str, Any]:
     tray = {"files": composing.tray([kept])}
     return {
         **_draft_facts(kept),
-        "route": f"{kept.route.channel_id}-{kept.route.identity_id}" if kept.route else "",
+        "route": f"{kept.route.channel_id}-{kept.route.identity_id}" if kept.route else kept.way,
         "files": render_to_string("workspace/uploads.html", tray, request),
-        "macro": kept.then.get("macro"),
-        "then": kept.then.get("status", ""),
+        **composing.macro_of(kept),
         **({"to": ", ".join(kept.to), "cc": ", ".join(kept.cc or [])} if kept.to else {}),
     }
 
@@ -214,7 +213,7 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         shown,
         agent=agent,
         kind=kind,
-        route=_route(shown, written["route"]),
+        **_way(shown, written["route"]),
         then=chosen_macro(agent, *written["macro"]),
         now=now,
         **written["words"],
@@ -271,12 +270,14 @@ def _typed(addresses: Any) -> list[str] | None:
     return [one[:254] for one in recipients.split(str(addresses)[:LONGEST_LIST])]
 
 
-def _route(ticket: Ticket, key: str) -> Any:
-    """The route that a draft keeps: only one that the ticket has used; a new way is chosen again when it is sent."""
-    channel, _dash, identity = key.partition("-")
-    if not (channel.isascii() and channel.isdigit() and identity.isascii() and identity.isdigit()):
-        return None
-    return ticket.routes.filter(channel=int(channel), identity=int(identity), side=False).first()
+def _way(ticket: Ticket, key: str) -> dict[str, Any]:
+    """How the answer is to go, as a draft keeps it: the route that the ticket has used, else what was chosen."""
+    first, _dash, second = key.partition("-")
+    channel, identity = _number(first), _number(second)
+    if channel is None or identity is None:
+        return {}
+    route = ticket.routes.filter(channel=channel, identity=identity, side=False).first()
+    return {"route": route} if route else {"way": f"{channel}-{identity}"}
 
 
 def _count(ticket: Ticket, written: dict[str, Any]) -> str:
