@@ -76,50 +76,81 @@ const feed = new Feed({
   },
 });
 
-// -- What could not be sent -----------------------------------------------------------------------------------------------
+// -- What is being sent ---------------------------------------------------------------------------------------------------
+
+let held = null;
+const holding = import("./lib/held.js").then(({ Held }) => {
+  held = new Held({
+    desk: deskOf,
+    thread: (ticket) => (ticket === router.ticket ? thread() : null),
+    back: (ticket) => router.cache.drop(ticket),
+    toTicket,
+  });
+  return held;
+});
 
 const queue = new SendQueue({
   name: `queue:${me}`,
   on: {
-    changed(entries) {
-      banner.waits(entries.length);
+    changed() {
+      banner.waits(queue.entries.length);
       showWaiting();
     },
-    sent({ ticket }, html) {
-      if (ticket === router.ticket) thread()?.apply([html]);
-      else router.cache.drop(ticket);
-      feed.nudge();
+    sent(entry, html, message) {
+      if (entry.ticket === router.ticket) thread()?.apply([html]);
+      went(entry, message);
     },
-    held({ ticket }, html) {
-      router.cache.drop(ticket); // its composer shows it
-      if (desk?.ticket === ticket) desk.held.show(nodes(html)[0]);
+    held(entry, html) {
+      went(entry);
+      holding.then((held) => held.show(entry.ticket, nodes(html)[0]));
     },
-    refused(entry, status, html) {
-      if (desk?.ticket === entry.ticket) desk.giveBack(entry, status, html);
-      else keepForLater(entry);
+    async refused(entry, answer, files) {
+      router.cache.drop(entry.ticket);
+      if (entry.ticket === router.ticket && !desk) await composerReady();
+      const { giveBack } = await givenBack();
+      giveBack(entry, answer, files, { me, desk: () => deskOf(entry.ticket), toTicket, mark: (ticket, draft) => list()?.mark(ticket, { draft }) });
     },
   },
 });
 
-/** The answers that wait, at the end of the open thread. */
-function showWaiting() {
-  for (const bubble of document.querySelectorAll("#thread-log > [data-waits]")) bubble.remove();
-  for (const entry of queue.of(router.ticket)) {
-    const bubble = thread()?.pending(entry.text, { note: entry.kind === "note" });
-    if (!bubble) return;
-    bubble.dataset.waits = "";
-    bubble.querySelector(".delivery span").textContent = word("waits");
+const givenBack = () => import("./lib/given-back.js");
+const composerReady = () => new Promise((resolve) => {
+  document.addEventListener("composer:ready", resolve, { once: true });
+  setTimeout(resolve, 3000);
+});
+const deskOf = (ticket) => (desk?.ticket === ticket ? desk : null);
+
+/** It is the server's now. */
+function went(entry, message) {
+  const { ticket } = entry;
+  router.cache.drop(ticket); // its composer shows what is held
+  if (deskOf(ticket)) {
+    desk.went(entry, message);
+    return;
   }
+  feed.nudge();
+  givenBack().then(({ keepRest }) => keepRest(entry, me));
 }
 
-/** Refused while another ticket is open: into the draft of its own one, which the composer there takes up. */
-function keepForLater({ ticket, kind, text, revision }) {
-  const name = `draft:${me}:${ticket}:${kind}`;
-  const kept = JSON.parse(localStorage.getItem(name) ?? "null");
-  const words = [text, kept?.text].filter(Boolean).join("\n\n");
-  localStorage.setItem(name, JSON.stringify({ text: words, revision: Math.max(revision, kept?.revision ?? 0) + 1, at: Date.now() }));
-  toast(word("notSent"), { kind: "error" });
-  list()?.mark(ticket, { draft: words });
+/** What a toast says of another ticket leads there. */
+function toTicket(ticket) {
+  return { words: phrase("toTicket"), run: () => router.open(ticket) };
+}
+
+/** What is on its way, at the end of the open thread. */
+function showWaiting() {
+  const known = [...document.querySelectorAll("#thread-log > [data-waits]")];
+  const entries = queue.of(router.ticket);
+  document.querySelector("ticket-composer")?.toggleAttribute("busy", entries.some(({ waits }) => !waits));
+  const nameOf = ({ kind, revision, waits = false }) => `${kind} ${revision} ${waits}`;
+  if (String(entries.map(nameOf)) === String(known.map(({ dataset }) => dataset.waits))) return; // whoever reads further up stays there
+  for (const bubble of known) bubble.remove();
+  for (const entry of entries) {
+    const bubble = thread()?.pending(entry.text, { note: entry.kind === "note" });
+    if (!bubble) return;
+    bubble.dataset.waits = nameOf(entry);
+    if (entry.waits) bubble.querySelector(".delivery span").textContent = word("waits");
+  }
 }
 
 document.addEventListener("reload:asked", async () => {
@@ -134,8 +165,11 @@ function happened(event) {
   if (play) play.isMine = event.actor === me;
   if (event.html?.row) list()?.apply(event.html.row);
   if (event.absorbed) list()?.gone(event.absorbed); // it is shown with the ticket that it was merged into
+  if (event.actor === me && event.kind === "reply_posted" && held?.has(event.ticket)) {
+    held.end(event.ticket);
+    deskOf(event.ticket)?.released();
+  }
   if (event.ticket === open && event.html?.items) {
-    if (event.actor === me && event.kind === "reply_posted" && desk?.held.isShown) desk.released();
     if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
     thread()?.apply(event.html.items);
     if (event.kind === "message_received") customerTyping(open, false);
@@ -172,8 +206,9 @@ function whispered(topic, it) {
     bulkJob().then((job) => job?.told(it));
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
-    if (it.stopped && it.ticket === router.ticket) desk?.stopped();
-    if (it.stopped) toast(phrase(it.side ? "forwardStopped" : "draftStopped"), { kind: "error" });
+    if (!it.stopped) return;
+    held?.stopped(it.ticket);
+    toast(phrase(it.side ? "forwardStopped" : "draftStopped"), { kind: "error", action: it.ticket === router.ticket ? null : toTicket(it.ticket) });
   }
 }
 
@@ -245,6 +280,7 @@ document.addEventListener("ticket:opened", ({ detail: { ticket } }) => arrived(t
 document.addEventListener("ticket:leaving", ({ detail: { ticket } }) => {
   desk?.leave();
   desk = null;
+  held?.left(ticket);
   router.cache.drop(ticket);
 });
 document.addEventListener("ticket:closed", () => {
@@ -265,6 +301,9 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
   });
   import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
   import("./elements/format-bar.js");
+  givenBack();
+  const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
+  holding.then((held) => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); });
   labelControls(composer);
   const wish = timers.wish;
   timers.wish = null;
@@ -398,7 +437,11 @@ async function solve({ stay }) {
     return;
   }
   const next = stay ? null : list()?.nextAfter(id);
-  const solving = act("POST", `/tickets/${id}/solution/`);
+  const solving = queue.settled(id).then((isAnswered) => {
+    if (isAnswered) return act("POST", `/tickets/${id}/solution/`);
+    toast(phrase("notSolved"), { kind: "error" });
+    return null;
+  });
   if (stay) {
     if (router.ticket) showStatus("solved");
     await solving;
@@ -449,10 +492,7 @@ async function write(kind) {
     return;
   }
   timers.wish = kind;
-  const ready = new Promise((resolve) => {
-    document.addEventListener("composer:ready", resolve, { once: true });
-    setTimeout(resolve, 3000);
-  });
+  const ready = composerReady();
   if (!router.ticket) router.open(meant());
   await hushed(ready);
 }
@@ -536,6 +576,7 @@ document.querySelector("command-palette")?.sources.push(async (query, signal) =>
 startMenus();
 router.start();
 feed.start();
+queue.flush();
 banner.waits(queue.entries.length);
 if (router.ticket) arrived(router.ticket);
 count();

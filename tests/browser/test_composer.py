@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +13,12 @@ from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.desk import JIWOO, composer, says
+from tests.browser.desk import JIWOO, composer, says, three_tickets
+from tests.conftest import wait_until
 from tests.workspace import scene
 from tickets import approved, replies
 from tickets.contract import Template
-from tickets.models import DeliveryPart, Draft, Identity, Message, Route, Ticket
+from tickets.models import DeliveryPart, Draft, Identity, Macro, Message, Route, Ticket
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -311,3 +313,126 @@ def test_row_5_two_tabs_of_one_person_lose_nothing_of_each_other(crew, screen):
     page.close()
     other.reload()
     expect(composer(other)).to_have_value("Written in the first tab.\n\nAnd in the second one")
+
+
+# -- On its way, whatever is on the screen by now -----------------------------------------------------------------------------
+
+
+def stopped_on_the_way(page: Page, path: str) -> list[Any]:
+    """Requests there stay under way until they are continued."""
+    under_way: list[Any] = []
+    page.route(path, lambda route: under_way.append(route))
+    return under_way
+
+
+def leaves(page: Page, under_way: list[Any], path: str) -> None:
+    for route in under_way:
+        route.continue_()
+    page.unroute(path)
+
+
+def test_row_6_what_is_refused_when_one_has_gone_on_solves_nothing_and_leads_back(crew, screen):
+    first, _second, _third = three_tickets(crew)
+    page = opened(screen, crew.agent, first)
+    page.locator("[data-files]").first.set_input_files({"name": "label.png", "mimeType": "image/png", "buffer": PNG})
+    expect(page.locator("#composer-files input[name=files]")).to_be_attached()
+    under_way = stopped_on_the_way(page, "**/replies/")
+    sends(page, "I help you")
+    expect(page.locator("#thread-log [data-pending]")).to_contain_text("I help you")
+    page.keyboard.press("e")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(page.locator("#thread-log [data-pending]")).to_have_count(0)
+    scene.answers(first, crew.teammate, "Done already", at=timezone.now())
+    leaves(page, under_way, "**/replies/")
+    expect(page.locator(".toast", has_text="Not solved")).to_be_visible()
+    first.refresh_from_db()
+    assert first.status != "solved" and [one.text for one in answers()] == ["Done already"]
+    page.get_by_role("button", name="Open the ticket").click()
+    expect(page.locator("#thread-log")).to_contain_text("Done already")
+    expect(composer(page)).to_have_value("I help you")
+    expect(page.locator("#composer-files")).to_contain_text("label.png")
+    assert page.errors == []
+
+
+def test_row_5_what_is_written_while_an_answer_is_refused_stands_after_it(crew, screen):
+    ticket = says(crew, "Who helps?").ticket
+    page = opened(screen, crew.agent, ticket)
+    under_way = stopped_on_the_way(page, "**/replies/")
+    composer(page).fill("I do")
+    page.keyboard.press("Enter")
+    page.keyboard.type("let me look")  # after Enter in a chat the next line is written, and no letter is a command
+    expect(composer(page)).to_have_value("let me look")
+    scene.answers(ticket, crew.teammate, "Done already", at=timezone.now())
+    leaves(page, under_way, "**/replies/")
+    expect(page.locator("#composer-guard")).to_contain_text("Done already")
+    expect(composer(page)).to_have_value("I do\n\nlet me look")
+    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
+    assert Draft.objects.get(agent=crew.agent).text == "I do\n\nlet me look"
+    page.get_by_role("button", name="Send anyway").click()
+    expect(page.locator(".message--out[id^=message] .text").last).to_contain_text("let me look")
+    assert page.errors == []
+
+
+def test_row_23_an_answer_whose_file_is_still_going_up_goes_to_its_own_ticket(crew, screen):
+    first, _second, _third = three_tickets(crew)
+    page = opened(screen, crew.agent, first)
+    under_way = stopped_on_the_way(page, "**/uploads/")
+    page.locator("[data-files]").first.set_input_files({"name": "label.png", "mimeType": "image/png", "buffer": PNG})
+    expect(page.locator("#composer-files [data-state=uploading]")).to_be_visible()
+    sends(page, "Here it is")
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(composer(page)).to_be_visible()
+    composer(page).fill("Hello Bo")
+    leaves(page, under_way, "**/uploads/")
+    wait_until(lambda: answers().exists())
+    answer = answers().get()
+    assert (answer.ticket, answer.text, answer.attachments.get().name) == (first, "Here it is", "label.png")
+    expect(page.locator(".message--out")).to_have_count(0)
+    expect(composer(page)).to_have_value("Hello Bo")
+    assert page.errors == []
+
+
+def test_row_8_a_mail_is_taken_back_from_another_ticket_with_its_macro(crew, screen):
+    Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
+    ticket = mails(crew)
+    says(crew, "And where is mine?")
+    deeds = [{"do": "tag", "tags": ["refund"]}, {"do": "priority", "priority": 3}]
+    macro = Macro.objects.create(title="Refund", owner=crew.admin, scope="shared", deeds=deeds)
+    Draft.objects.create(
+        ticket=ticket, agent=crew.agent, kind="reply", client_uuid=uuid.uuid4(), revision=1, text="Refunded.",
+        then={"macro": macro.pk, "deeds": deeds[:1]},
+    )  # fmt: skip
+    page = opened(screen, crew.agent, ticket)
+    expect(page.locator(".macro__deed")).to_have_count(1)
+    composer(page).focus()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#thread-log [data-waiting]")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("And where is mine?")
+    page.keyboard.press("z")
+    expect(page.locator(".toast", has_text="Taken back")).to_be_visible()
+    assert Draft.objects.get().send_at is None and not answers().exists()
+    page.get_by_role("button", name="Open the ticket").click()
+    expect(composer(page)).to_have_value("Refunded.")
+    expect(page.locator(".macro__deed")).to_have_count(1)
+    composer(page).press_sequentially(" Sorry.")
+    expect(page.locator("#composer-saved")).to_have_text("Draft saved")
+    assert Draft.objects.get().then == {"macro": macro.pk, "deeds": deeds[:1]} and page.errors == []
+
+
+def test_row_34_what_the_network_has_swallowed_waits_and_goes_once(crew, screen):
+    ticket = says(crew, "Hello?").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/", own_clock=True)
+    expect(composer(page)).to_be_visible()
+    under_way = stopped_on_the_way(page, "**/replies/")
+    sends(page, "Hi!")
+    expect(page.locator("#thread-log [data-pending]")).to_contain_text("Sending")
+    page.clock.fast_forward(16_000)
+    expect(page.locator("#thread-log [data-waits]")).to_contain_text("Waits for the connection")
+    page.unroute("**/replies/")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.clock.fast_forward(1000)
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Hi!")
+    expect(page.locator("#thread-log [data-waits]")).to_have_count(0)
+    assert len(under_way) == 1 and answers().count() == 1 and page.errors == []

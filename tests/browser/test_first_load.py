@@ -26,6 +26,8 @@ LATER = (
     "insert-menu.",
     "format-bar.",
     "typing.",
+    "held.",
+    "given-back.",
     "finding.",
     "uploading.",
     "forwarding.",

@@ -392,10 +392,14 @@ class Hands:
         """A chat leaves at once; a mail waits a moment, in which it can be taken back."""
         expect(self.field).to_have_value(words)
         is_mail = (by or ticket.first_channel.kind) == "email"
-        self.press(send or ("Control+Enter" if is_mail else "Enter"))
+        send = send or ("Control+Enter" if is_mail else "Enter")
+        self.press(send)
         sent = self.log.locator("[data-waiting]" if is_mail else ".message--out[id^=message]")
         expect(sent.filter(has_text=words)).to_have_count(1)
         expect(self.field).to_have_value("")
+        if send == "Enter":  # in a chat one goes on writing
+            expect(self.field).to_be_focused()
+            self.press("Escape")
         self.said[ticket.pk].append(words)
 
     def answers_later(self, ticket: Ticket, words: str, *, when: str) -> None:

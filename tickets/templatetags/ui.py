@@ -264,6 +264,7 @@ def js_words(context: Any) -> SafeString:
         "newBuild": _("New version, reload when ready"),
         "waits": _("Waits for the connection"),
         "waiting": _("%(count)s to send"),
+        "notTaken": _("An answer was not sent. Its text is in the draft."),
         "notSent": _("An answer was not sent: the conversation has moved on. Its text is in the draft."),
         "failed": _("That did not work. Check your connection and try again."),
         "copied": _("Copied"),

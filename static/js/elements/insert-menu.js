@@ -44,6 +44,7 @@ class InsertMenu extends HTMLElement {
   #found = [];
   #active = 0;
   #previews = new Map();
+  #coming = null; // {kind, macro, deeds}: with a draft of earlier
   #timer = null;
   #composed = "";
   #chooses = false; // Enter came while a syllable was being composed
@@ -63,7 +64,7 @@ class InsertMenu extends HTMLElement {
       field.setAttribute("aria-haspopup", "listbox");
       field.setAttribute("aria-autocomplete", "list");
     }
-    if (this.dataset.macro) this.#restore();
+    this.restore();
     if (this.#fields.includes(document.activeElement)) this.#look(document.activeElement);
   }
 
@@ -72,23 +73,17 @@ class InsertMenu extends HTMLElement {
     clearTimeout(this.#timer);
   }
 
-  /** What a draft keeps of the macro: {macro, deeds}; {} without one. */
-  get staged() {
-    return this.#isStaged ? { macro: Number(this.macro.value), deeds: this.#kept } : {};
+  /** What a draft of this kind keeps of the macro, and a message takes along: {macro, deeds}; {} without one. */
+  staged(kind = this.composer.kind) {
+    if (this.#coming?.kind === kind) return { macro: this.#coming.macro, deeds: this.#coming.deeds };
+    return !this.macro.disabled && this.strip.dataset.kind === kind ? { macro: Number(this.macro.value), deeds: this.#kept } : {};
   }
 
-  /** Hand the macro over to a message: its fields are added to the form, the strip is emptied. Returns what `give` puts back. */
-  take(form) {
-    if (!this.#isStaged) return null;
-    const taken = { preview: this.shown, kept: this.#kept };
-    form.append("macro", this.macro.value);
-    for (const n of taken.kept) form.append("deed", n);
-    this.#drop();
+  /** It goes along with a message: the strip is emptied. */
+  take(kind) {
+    const taken = this.staged(kind);
+    if (taken.macro) this.#drop();
     return taken;
-  }
-
-  give(taken) {
-    if (taken) this.#stage(taken.preview, taken.kept);
   }
 
   /** Insert a macro by its id, where the caret is; what the palette and others call. */
@@ -106,7 +101,7 @@ class InsertMenu extends HTMLElement {
 
   /** It belongs to the tab in which it was chosen: a note in between takes nothing along that was meant for the reply. */
   get #isStaged() {
-    return !this.macro.disabled && this.strip.dataset.kind === this.composer.kind;
+    return Boolean(this.staged().macro);
   }
 
   get #kept() {
@@ -386,10 +381,11 @@ class InsertMenu extends HTMLElement {
   }
 
   async #addFiles(id) {
+    const { tray } = this.composer;
     const answer = await send("POST", `${this.dataset.ticket}macros/${id}/files/`).catch(() => null);
     if (!answer?.ok) { toast(word("failed"), { kind: "error" }); return; }
     const fresh = nodes(await answer.text());
-    this.composer.querySelector("#composer-files").append(...fresh);
+    tray.append(...fresh);
     for (const node of fresh) window.htmx?.process(node);
     this.#keep();
   }
@@ -430,12 +426,12 @@ class InsertMenu extends HTMLElement {
 
   // -- The strip --------------------------------------------------------------------------------------------------------
 
-  #stage(shown, kept = shown.deeds.map(({ n }) => n)) {
-    this.shown = shown;
+  #stage(shown, kept = shown.deeds.map(({ n }) => n), kind = this.composer.kind) {
+    this.#coming = null;
     this.macro.value = shown.id;
     this.macro.disabled = false;
     this.strip.hidden = false;
-    this.strip.dataset.kind = this.composer.kind;
+    this.strip.dataset.kind = kind;
     this.strip.querySelector("strong").textContent = shown.title;
     const chips = shown.deeds.filter(({ n }) => kept.includes(n)).map(({ n, words }) => {
       const chip = this.#clone("chip");
@@ -463,13 +459,14 @@ class InsertMenu extends HTMLElement {
   }
 
   #drop() {
+    this.#coming = null;
     this.macro.disabled = true;
     this.strip.hidden = true;
     this.strip.querySelector(".macro__deeds").replaceChildren();
   }
 
   async #apply() {
-    const { macro, deeds } = this.staged;
+    const { macro, deeds } = this.staged();
     if (!macro || this.strip.hasAttribute("busy")) return;
     this.strip.setAttribute("busy", "");
     const form = new URLSearchParams({ macro, client_uuid: crypto.randomUUID() });
@@ -479,10 +476,17 @@ class InsertMenu extends HTMLElement {
     if (done) this.#dropped();
   }
 
-  /** A draft of earlier had a macro with it. */
-  async #restore() {
-    const shown = await this.#previewOf(Number(this.dataset.macro)).catch(() => null);
-    if (shown && this.macro.disabled) this.#stage(shown, this.dataset.deeds.split(",").filter(Boolean).map(Number));
+  /** A draft of earlier had a macro with it (`data-macro`, `data-deeds`, `data-for` its kind): until its words have come it is kept and sent all the same. */
+  async restore() {
+    const { macro, deeds, for: kind } = this.dataset;
+    if (!macro) return;
+    const coming = { kind, macro: Number(macro), deeds: deeds.split(",").filter(Boolean).map(Number) };
+    this.#coming = coming;
+    delete this.dataset.macro;
+    const shown = await this.#previewOf(coming.macro).catch(() => null);
+    if (this.#coming !== coming) return;
+    if (shown) this.#stage(shown, coming.deeds, kind);
+    else this.#coming = null; // what is not seen is not done
   }
 }
 

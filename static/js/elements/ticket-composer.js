@@ -19,7 +19,7 @@ class TicketComposer extends HTMLElement {
     this.note = this.form.elements.note;
     for (const field of [this.reply, this.note]) {
       const plain = () => keyMap.sendKey === "enter" && (this.kind === "note" ? false : CHAT_LIKE.has(this.channel));
-      new EnterSends(field, { send: (how) => this.send(how === "send_solve" ? "solved" : ""), plain });
+      new EnterSends(field, { send: (how) => this.send(how === "send_solve" ? "solved" : "", how === "send_line"), plain });
       field.addEventListener("input", () => this.#count());
       field.addEventListener("keydown", (event) => this.#escape(event));
       if (!CSS.supports("field-sizing", "content")) field.addEventListener("input", () => this.#grow(field));
@@ -54,7 +54,20 @@ class TicketComposer extends HTMLElement {
   }
 
   get field() {
-    return this.kind === "note" ? this.note : this.reply;
+    return this.fieldOf(this.kind);
+  }
+
+  fieldOf(kind) {
+    return kind === "note" ? this.note : this.reply;
+  }
+
+  /** Files belong to what they were put in: a note's never go to the customer. */
+  get tray() {
+    return this.trayOf(this.kind);
+  }
+
+  trayOf(kind) {
+    return this.querySelector(kind === "note" ? "#composer-note-files" : "#composer-files");
   }
 
   /** Kind of the channel that the chosen route uses; "" when there is none. */
@@ -96,15 +109,14 @@ class TicketComposer extends HTMLElement {
     this.#count();
   }
 
-  /** Send what is written, once. Nothing written and no file: the field gets the focus. */
-  send(then = "") {
-    if (this.hasAttribute("busy")) return;
-    if (!this.field.value.trim() && !this.querySelector("#composer-files > *")) {
+  /** Send what is written, once. Nothing written and no file: the field gets the focus. `stays`: the next line is written at once. */
+  send(then = "", stays = false) {
+    if (!this.field.value.trim() && !this.tray.children.length) {
       this.field.focus();
       return;
     }
     this.form.elements.then.value = then;
-    const goes = this.dispatchEvent(new CustomEvent("composer:send", { bubbles: true, cancelable: true, detail: { kind: this.kind, then, form: this.form } }));
+    const goes = this.dispatchEvent(new CustomEvent("composer:send", { bubbles: true, cancelable: true, detail: { kind: this.kind, then, stays, form: this.form } }));
     if (goes) this.form.submit();
   }
 

@@ -15,7 +15,7 @@ export class EnterSends {
   #deafUntil = 0;
 
   /**
-   * `send(how)` is called once per press with "send" or "send_solve". `plain()` says whether Enter alone sends now.
+   * `send(how)` is called once per press with "send", "send_solve" or, for Enter alone, "send_line". `plain()` says whether Enter alone sends now.
    */
   constructor(field, { send, plain = () => true, now = () => performance.now() }) {
     this.field = field;
@@ -52,7 +52,7 @@ export class EnterSends {
     const mod = event.metaKey || event.ctrlKey;
     if (event.altKey) return null;
     if (mod) return event.shiftKey ? "send_solve" : "send";
-    return !event.shiftKey && this.plain() ? "send" : null;
+    return !event.shiftKey && this.plain() ? "send_line" : null;
   }
 
   #ended(event) {

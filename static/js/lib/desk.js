@@ -2,10 +2,8 @@
 
 import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
-import { Held } from "./held.js";
 import { nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
-import { send } from "./request.js";
 import { toast } from "./toast.js";
 import { word } from "./words.js";
 
@@ -15,46 +13,43 @@ const PLACE = /\{\{[^{}\n]*\}\}/;
 const MENTIONS_FILE = /첨부|\battach(ed|ing|ment|ments)?\b/i;
 
 export class Desk {
-  #waiting = new Set(); // uploads under way
+  #uploads = { reply: new Set(), note: new Set() }; // under way
   #typing = null;
   #keepers = {};
 
-  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what cannot go; `uploading` is the promise of lib/uploading.js. */
+  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what is sent; `uploading` is the promise of lib/uploading.js. */
   constructor(composer, { ticket, thread, doing, after, queue, uploading }) {
     Object.assign(this, { composer, ticket, thread, doing, after, queue, uploading });
     this.form = composer.querySelector("form");
-    this.tray = composer.querySelector("#composer-files");
     this.guard = composer.querySelector("#composer-guard");
-    for (const kind of ["reply", "note"]) this.#keepers[kind] = this.#keeper(kind);
+    for (const kind of ["reply", "note"]) {
+      this.#keepers[kind] = this.#keeper(kind);
+      composer.trayOf(kind).addEventListener("htmx:afterRequest", () => this.#keepers[kind].changed());
+    }
     this.form.addEventListener("input", (event) => this.#written(event));
     this.form.addEventListener("change", (event) => this.#changed(event));
     this.guard.addEventListener("click", (event) => this.#guarded(event));
-    this.tray.addEventListener("htmx:afterRequest", () => this.#keepers[composer.kind].changed());
     composer.addEventListener("composer:send", (event) => { event.preventDefault(); this.send(event.detail); });
     composer.addEventListener("paste", (event) => this.#pasted(event));
     for (const name of ["dragover", "dragleave", "drop"]) composer.addEventListener(name, (event) => this.#dragged(event));
     this.#rescue();
     this.#later();
-    this.held = new Held({
-      thread,
-      draftUrl: this.form.dataset.draftUrl.replace("KIND", "reply"),
-      back: (draft) => this.takenBack(draft),
-      gone: (html) => this.released(html),
-    });
-    const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
-    if (waiting) this.held.show(document.importNode(waiting, true));
   }
 
   get fields() {
     return this.form.elements;
   }
 
-  get fileIds() {
-    return [...this.tray.querySelectorAll("input[name=files]")].map((input) => Number(input.value));
+  draftUrl(kind) {
+    return this.form.dataset.draftUrl.replace("KIND", kind);
   }
 
-  get #insert() {
-    return this.composer.querySelector("insert-menu:defined");
+  /** What a macro does along with this; until its menu is there as the server wrote it. */
+  #staged(kind) {
+    const menu = this.composer.querySelector("insert-menu");
+    if (menu.staged) return menu.staged(kind);
+    const { macro, deeds, for: its } = menu.dataset;
+    return macro && its === kind ? { macro: Number(macro), deeds: deeds.split(",").filter(Boolean).map(Number) } : {};
   }
 
   /** A message is on the screen. One that appears beside half a written answer is not read in the moment in which that is sent. */
@@ -74,26 +69,26 @@ export class Desk {
 
   leave() {
     clearTimeout(this.#typing);
-    this.#insert?.close();
-    this.held.end();
+    this.composer.querySelector("insert-menu").close?.();
     this.flush({ leaving: true });
   }
 
   #keeper(kind) {
-    const field = kind === "note" ? this.fields.note : this.fields.text;
+    const field = this.composer.fieldOf(kind);
     return new DraftKeeper({
-      url: this.form.dataset.draftUrl.replace("KIND", kind),
+      url: this.draftUrl(kind),
       revision: Number(this.form.dataset[kind === "note" ? "revisionNote" : "revisionReply"]) || 0,
       name: `draft:${document.body.dataset.me}:${this.ticket}:${kind}`,
       read: () => ({
-        text: field.value,
+        text: joined(...this.queue.unready(this.ticket, kind).map(({ text }) => text), field.value), // those wait in no other place
         route: this.fields.route?.value ?? "",
-        files: kind === this.composer.kind ? this.fileIds : [],
+        files: idsOf(this.composer.trayOf(kind)),
         seen: Number(this.fields.last_seen_message_id.value) || null,
         client_uuid: this.fields.client_uuid.value,
-        ...(kind === this.composer.kind ? this.#insert?.staged : {}),
+        ...this.#staged(kind),
         ...(kind === "reply" ? this.composer.changedRecipients : {}),
       }),
+      waits: () => this.queue.of(this.ticket, kind).length > 0,
       said: (state, count) => this.#say(state, count),
       join: (theirs) => this.#join(kind, theirs),
     });
@@ -101,9 +96,16 @@ export class Desk {
 
   /** Another tab of one's own has written here: nothing of either is lost. Where one writes stays where it is. */
   #join(kind, theirs) {
-    const field = kind === "note" ? this.fields.note : this.fields.text;
-    if (!field.value.includes(theirs.trim())) field.setRangeText(`${theirs}\n\n`, 0, 0, "preserve");
+    if (!this.composer.fieldOf(kind).value.includes(theirs.trim())) this.#prepend(kind, theirs);
     this.#keepers[kind].changed();
+  }
+
+  /** Before what is written there; where one writes stays where it is. */
+  #prepend(kind, text) {
+    const field = this.composer.fieldOf(kind);
+    if (field.value) field.setRangeText(`${text}\n\n`, 0, 0, "preserve");
+    else field.value = text;
+    field.dispatchEvent(new Event("input")); // its height and its length, not its draft
   }
 
   #say(state, count) {
@@ -112,19 +114,32 @@ export class Desk {
     if (place) place.textContent = { saving: "", saved: phrase("saved"), kept: phrase("savedHere") }[state] ?? "";
   }
 
-  /** What this device kept and the server never got. */
+  /** What this device kept and the server never got, without what is on its way. */
   #rescue() {
-    for (const [kind, field] of [["reply", this.fields.text], ["note", this.fields.note]]) {
-      const text = this.#keepers[kind].rescued(field.value);
-      if (this.queue.of(this.ticket).some((entry) => entry.kind === kind && [text, field.value].includes(entry.text))) {
-        field.value = ""; // it waits to be sent
-        continue;
-      }
-      if (text && text !== field.value) {
-        field.value = text;
-        this.#keepers[kind].changed();
-      }
+    for (const [kind, keeper] of Object.entries(this.#keepers)) {
+      const field = this.composer.fieldOf(kind);
+      const sent = this.queue.of(this.ticket, kind).map(({ text }) => text);
+      field.value = without(sent, field.value);
+      const text = without(sent, keeper.rescued(field.value) ?? field.value);
+      if (sent.length) this.#clear(kind);
+      if (text === field.value) continue;
+      field.value = text;
+      if (kind === "reply" && keeper.keptRoute) this.#goBy(keeper.keptRoute);
+      keeper.changed();
     }
+  }
+
+  /** Its files and its macro are on their way. */
+  #clear(kind) {
+    this.composer.trayOf(kind).replaceChildren();
+    const menu = this.composer.querySelector("insert-menu");
+    menu.take?.(kind);
+    if (menu.dataset.for === kind) delete menu.dataset.macro;
+  }
+
+  #goBy(route) {
+    const picker = this.composer.querySelector(".routes");
+    if (picker) picker.value = route;
   }
 
   #written(event) {
@@ -162,47 +177,44 @@ export class Desk {
     if (event.type === "drop") this.upload([...event.dataTransfer.files]);
   }
 
-  upload(files) {
+  upload(files, kind = this.composer.kind) {
+    const uploads = this.#uploads[kind];
+    const tray = this.composer.trayOf(kind);
     const how = {
       url: this.form.dataset.uploadUrl,
-      tray: this.tray,
+      tray,
       tools: this.composer.querySelector("template[data-failed]"),
-      changed: () => this.#keepers[this.composer.kind].changed(),
-      again: (file) => this.upload([file]),
+      changed: () => { if (idsOf(tray).length) this.#keepers[kind].changed(); }, // it may have been sent meanwhile
+      again: (file) => this.upload([file], kind),
     };
     for (const file of files) {
       const one = this.uploading
         .then(({ upload }) => upload(file, how))
         .catch(() => toast(word("failed"), { kind: "error" }))
-        .finally(() => this.#waiting.delete(one));
-      this.#waiting.add(one);
+        .finally(() => uploads.delete(one));
+      uploads.add(one);
     }
   }
 
   // Sending
 
-  async send({ kind, then = "", anyway = false, sure = false, at = "" }) {
-    if (this.composer.hasAttribute("busy")) return;
-    this.composer.setAttribute("busy", "");
-    try {
-      await Promise.all(this.#waiting);
-      if (!this.#warns(kind, { then, at })) await this.#send({ kind, then, anyway, sure, at });
-    } finally {
-      this.composer.removeAttribute("busy");
-    }
+  send({ kind, then = "", anyway = false, sure = false, at = "", stays = false }) {
+    const isEmpty = !this.composer.fieldOf(kind).value.trim() && !this.composer.trayOf(kind).children.length;
+    if (!isEmpty && !this.#warns(kind, { then, at, stays })) this.#send({ kind, then, anyway, sure, at, stays });
   }
 
   /** What looks like a slip, in the one strip: it holds up this text once. */
   #warns(kind, how) {
-    const text = (kind === "note" ? this.fields.note : this.fields.text).value;
-    const failed = this.tray.querySelector("[data-state=failed] .attachment__name")?.textContent;
+    const text = this.composer.fieldOf(kind).value;
+    const tray = this.composer.trayOf(kind);
+    const failed = tray.querySelector("[data-state=failed] .attachment__name")?.textContent;
     const place = PLACE.exec(text)?.[0];
     const people = kind === "reply" && document.getElementById("viewers")?.dataset.replying;
     let slip = "";
     if (failed) slip = phrase("fileFailed", { name: failed });
     else if (place) slip = phrase("unfilled", { name: place });
     else if (people) slip = phrase("replying", { names: people });
-    else if (MENTIONS_FILE.test(text) && !this.tray.children.length) slip = phrase("noFile");
+    else if (MENTIONS_FILE.test(text) && !tray.children.length) slip = phrase("noFile");
     if (!slip || this.warned === slip + text) return false;
     this.warned = slip + text;
     const strip = this.composer.querySelector("template[data-slip]").content.cloneNode(true);
@@ -231,111 +243,91 @@ export class Desk {
   }
 
   /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
-  takenBack({ text, files, revision = 0, route, to, cc }) {
-    const field = this.fields.text;
-    field.value = [text, field.value].filter(Boolean).join("\n\n");
-    for (const chip of nodes(files)) {
-      this.tray.append(chip);
+  takenBack(draft) {
+    if (document.activeElement !== this.composer.note) this.composer.show("reply"); // nobody's words land in another field
+    this.#putBack("reply", draft);
+  }
+
+  /** What was refused, back where it was written, and why. Whoever writes elsewhere by now goes on there. */
+  giveBack({ kind, how = {} }, { status, html }, draft) {
+    const writes = document.activeElement?.matches("input, textarea");
+    const { text, files, revision, macro, deeds } = draft;
+    this.#putBack(kind, this.composer.fieldOf(kind).value ? { text, files, revision, macro, deeds } : draft); // the way of what is written now stays
+    if ([409, 422].includes(status)) this.#stop(html, status, { kind, ...how });
+    else if (status || !this.#warns(kind, how)) toast(word("failed"), { kind: "error" });
+    if (!writes && kind === this.composer.kind) this.composer.field.focus();
+  }
+
+  #putBack(kind, { text, files, revision = 0, route, to, cc, macro, deeds }) {
+    if (text && this.composer.fieldOf(kind).value !== text) this.#prepend(kind, text);
+    for (const chip of typeof files === "string" ? nodes(files) : files) {
+      this.composer.trayOf(kind).append(chip);
       window.htmx?.process(chip);
     }
-    if (route) this.composer.querySelector(".routes").value = route;
-    this.composer.show("reply");
-    this.composer.address(to === undefined ? undefined : { to, cc });
-    this.#insert?.give(this.macro);
-    this.#keepers.reply.continue(revision);
-    this.#keepers.reply.changed();
+    if (kind === "reply" && route !== undefined) {
+      if (route) this.#goBy(route);
+      this.composer.address(to === undefined ? undefined : { to, cc });
+    }
+    if (macro) {
+      const menu = this.composer.querySelector("insert-menu");
+      Object.assign(menu.dataset, { macro, deeds: deeds.join(), for: kind });
+      menu.restore?.();
+    }
+    this.#keepers[kind].continue(revision);
+    this.#keepers[kind].changed();
   }
 
   /** The answer that was held has left: what was written meanwhile can be saved. */
-  released(html = null) {
-    this.held.end();
-    if (html) this.thread()?.apply([html]);
+  released() {
     this.flush();
     this.after("");
   }
 
-  /** The thread has moved on before it left. */
-  async stopped() {
-    if (!this.held.isShown) return;
-    const answer = await send("GET", this.held.draftUrl).catch(() => null);
-    const draft = answer?.ok ? await answer.json() : null;
-    if (!draft?.stopped || !this.held.isShown) return;
-    this.held.end();
-    this.takenBack(draft);
-  }
-
-  async #send({ kind, then, anyway, sure, at }) {
+  #send({ kind, then, anyway, sure, at, stays }) {
     const isNote = kind === "note";
-    const field = isNote ? this.fields.note : this.fields.text;
+    const keeper = this.#keepers[kind];
+    const [field, tray] = [this.composer.fieldOf(kind), this.composer.trayOf(kind)];
+    const uploads = [...this.#uploads[kind]];
+    if (uploads.length) { // it takes a while: until then the server keeps it as well
+      keeper.changed();
+      keeper.flush();
+    }
     const text = field.value;
-    const fields = new FormData();
-    const words = { text, route: this.fields.route?.value ?? "", then, anyway: anyway ? "1" : "", sure: sure ? "1" : "", send_at: at };
-    if (!isNote) Object.assign(words, this.composer.recipients);
+    const { macro = "", deeds = [] } = this.#staged(kind);
+    const words = {
+      text, then, route: this.fields.route?.value ?? "", anyway: anyway ? "1" : "", sure: sure ? "1" : "", send_at: at,
+      client_uuid: this.fields.client_uuid.value, last_seen_message_id: this.fields.last_seen_message_id.value,
+      ...(isNote ? {} : this.composer.recipients),
+      ...(macro && { macro }),
+    };
     if (at && this.composer.querySelector("#later-menu input[name=insist]")?.checked) words.insist = "1";
-    for (const name of ["client_uuid", "last_seen_message_id"]) words[name] = this.fields[name].value;
-    for (const [name, value] of Object.entries(words)) fields.append(name, value);
-    for (const id of this.fileIds) fields.append("files", id);
-    const files = [...this.tray.children];
-    const macro = this.#insert?.take(fields);
-    const thread = this.thread();
-    const bubble = thread?.pending(text, { note: isNote });
+    const fields = [...Object.entries(words), ...deeds.map((n) => ["deed", n])];
+    const url = isNote ? this.form.querySelector(".btn--note[formaction]").getAttribute("formaction") : this.form.getAttribute("action");
+    const entry = { ticket: this.ticket, kind, url, draftUrl: this.draftUrl(kind), how: { then, at, anyway, sure }, text, revision: keeper.revision, fields };
+    const chips = document.createElement("div");
+    chips.append(...tray.children);
+    const take = () => { fields.push(...idsOf(chips).map((id) => ["files", id])); };
+    const ready = uploads.length && Promise.all(uploads).then(() => { take(); return !chips.querySelector("[data-state=failed]"); });
+    if (!ready) take();
+    this.#clear(kind);
     field.value = "";
-    field.dispatchEvent(new Event("input", { bubbles: false }));
-    this.tray.replaceChildren();
+    field.dispatchEvent(new Event("input"));
+    this.fields.client_uuid.value = crypto.randomUUID();
     this.#hush();
     clearTimeout(this.#typing);
     this.doing("viewing");
-    if (this.composer.contains(document.activeElement)) this.#toThread();
-    const button = this.form.querySelector(".btn--note[formaction]");
-    const url = isNote ? button.getAttribute("formaction") : this.form.getAttribute("action");
-    const answer = await send("POST", url, { form: fields }).catch(() => null);
-    if (!answer && this.#queued({ kind, url, then, text, fields })) {
-      bubble?.remove();
-      return;
-    }
-    if (answer?.status === 202) {
-      bubble?.remove();
-      this.macro = macro;
-      this.#keepers[kind].sent();
-      this.fields.client_uuid.value = crypto.randomUUID();
-      if (this.composer.isConnected) this.held.show(nodes(await answer.text())[0]);
-      this.after(then);
-      return;
-    }
-    if (answer?.status === 201) {
-      bubble?.remove();
-      thread?.apply([await answer.text()]);
-      this.#keepers[kind].sent();
-      this.saw(Number(answer.headers.get("X-Message")));
-      this.fields.client_uuid.value = crypto.randomUUID();
-      this.after(then);
-      return;
-    }
-    bubble?.remove();
-    if (!field.value) field.value = text;
-    this.tray.prepend(...files);
-    this.#insert?.give(macro);
-    this.#keepers[kind].changed();
-    if (answer && [409, 422].includes(answer.status)) this.#stop(await answer.text(), answer.status, { then, anyway, at });
-    else toast(word("failed"), { kind: "error" });
-    field.focus();
+    if (stays) field.focus(); // the next line
+    else if (this.composer.contains(document.activeElement)) this.#toThread();
+    this.queue.go(entry, { files: { desk: this, chips }, ready });
+    if (ready) keeper.changed();
   }
 
-  /** Without a connection: it waits on this device, and one may go on writing. */
-  #queued({ kind, url, then, text, fields }) {
-    const entry = { ticket: this.ticket, kind, url, then, text, revision: this.#keepers[kind].revision, fields: [...fields] };
-    if (!this.queue.put(entry)) return false;
-    this.#keepers[kind].sent();
-    this.fields.client_uuid.value = crypto.randomUUID();
-    return true;
-  }
-
-  /** What had waited and was refused, back where it was written. */
-  giveBack({ kind, text, then }, status, html) {
-    const field = kind === "note" ? this.fields.note : this.fields.text;
-    field.value = [text, field.value].filter(Boolean).join("\n\n");
-    this.#keepers[kind].changed();
-    if ([409, 422].includes(status)) this.#stop(html, status, { then });
+  /** It has arrived, or is held on the server; what was written since is kept from now on. */
+  went({ kind, how = {}, revision }, message = 0) {
+    this.#keepers[kind].sent(revision);
+    this.saw(message);
+    if (this.composer.fieldOf(kind).value || this.composer.trayOf(kind).children.length) this.#keepers[kind].changed();
+    this.after(how.then);
   }
 
   #stop(html, status, how) {
@@ -378,4 +370,17 @@ export class Desk {
       document.dispatchEvent(new CustomEvent("tag:wanted", { detail: { ticket: this.ticket, go } }));
     }
   }
+}
+
+const idsOf = (tray) => [...tray.querySelectorAll("input[name=files]")].map((input) => Number(input.value));
+
+const joined = (...texts) => texts.filter(Boolean).join("\n\n");
+
+/** A text without those that it begins with. */
+function without(others, text) {
+  for (const other of others) {
+    if (text.trim() === other.trim()) return "";
+    if (other && text.startsWith(`${other}\n\n`)) text = text.slice(other.length + 2);
+  }
+  return text;
 }

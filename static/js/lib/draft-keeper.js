@@ -17,10 +17,11 @@ export class DraftKeeper {
   /**
    * `read()` gives {text, route, files, seen, client_uuid}; `said(state, count)` hears saving, saved or kept (on this device only), and how
    * long the provider finds the text, in words, where the server counts that. `isEmpty(words)`: nothing is worth keeping. `join(text)` hears
-   * what another tab or device of this person has saved since this composer was opened, and puts it beside what is written here.
+   * what another tab or device of this person has saved since this composer was opened, and puts it beside what is written here. `waits()`:
+   * what was sent from here is on its way; its arrival ends the draft on the server, so until then this device alone keeps what follows it.
    */
-  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length, join = () => {} }) {
-    Object.assign(this, { url, revision, name, read, said, isEmpty, join });
+  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length, join = () => {}, waits = () => false }) {
+    Object.assign(this, { url, revision, name, read, said, isEmpty, join, waits });
     this.base = revision; // the newest save on the server that this text continues
   }
 
@@ -28,6 +29,7 @@ export class DraftKeeper {
   rescued(saved) {
     const kept = this.#local();
     if (!kept?.text || kept.text === saved) return null;
+    this.keptRoute = kept.route;
     const continues = kept.revision > this.revision && (kept.base ?? this.revision) >= this.revision;
     if (continues || kept.text.includes(saved.trim())) return kept.text;
     return saved.includes(kept.text.trim()) ? null : `${saved}\n\n${kept.text}`;
@@ -50,7 +52,7 @@ export class DraftKeeper {
   /** Save now what is not saved; `leaving` lets the request outlive the page. */
   flush({ leaving = false } = {}) {
     clearTimeout(this.#timer);
-    if (!this.#dirty) return this.#saving;
+    if (!this.#dirty || this.waits()) return this.#saving;
     this.#dirty = false;
     const words = { ...this.read(), revision: this.revision };
     const save = () => this.#save(words, leaving);
@@ -83,15 +85,14 @@ export class DraftKeeper {
     if (this.revision === words.revision) this.#forgetHere();
   }
 
-  /** It was sent: nothing is to be saved any more. */
-  sent() {
+  /** What was written up to this revision has left. */
+  sent(revision = this.revision) {
     clearTimeout(this.#timer);
     this.#dirty = false;
-    this.#sent = this.revision;
+    this.#sent = revision;
     this.revision += 1;
     this.#forgetHere();
     this.said("");
-    return this.#saving;
   }
 
   #local() {
@@ -103,8 +104,9 @@ export class DraftKeeper {
   }
 
   #keepHere() {
+    const { text, route } = this.read();
     try {
-      localStorage.setItem(this.name, JSON.stringify({ text: this.read().text, revision: this.revision, base: this.base, at: Date.now() }));
+      localStorage.setItem(this.name, JSON.stringify({ text, route, revision: this.revision, base: this.base, at: Date.now() }));
     } catch { /* a full or forbidden store: the server's copy remains */ }
   }
 

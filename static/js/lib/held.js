@@ -1,4 +1,7 @@
-/** One's own answer that waits on the server to be sent: its seconds count down, and it can be taken back or sent at once. */
+/**
+ * One's own answers that wait on the server to be sent: their seconds count down, and they can be taken back or sent at once; for as long
+ * as that is so also from another ticket, by Z or by the toast that is shown there.
+ */
 
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
@@ -8,86 +11,145 @@ import { word } from "./words.js";
 const NOTICE_MS = 4000; // after its moment, when nothing is heard of it
 
 export class Held {
-  #timer = null;
-  #withdraw = null;
+  #all = new Map(); // ticket -> {ticket, bubble, timer, withdraw, close}: an agent has one on each
 
-  /** `back(draft)` gets what was taken back, `gone(html)` hears that it left (html: its bubble, where we know it). */
-  constructor({ thread, draftUrl, back, gone }) {
-    Object.assign(this, { thread, draftUrl, back, gone });
+  /** `desk(ticket)` and `thread(ticket)`: where that ticket is on the screen, else null; `back(ticket)`: a draft again; `toTicket(ticket)`: what a toast offers. */
+  constructor(on) {
+    this.on = on;
   }
 
-  /** Show it at the end of the thread. */
-  show(bubble) {
-    this.end();
-    this.bubble = bubble;
-    this.thread()?.append(bubble);
-    this.thread()?.toEnd();
+  has(ticket) {
+    return this.#all.has(ticket);
+  }
+
+  /** Show it at the end of its thread, or say it where that is not on the screen. */
+  show(ticket, bubble) {
+    this.end(ticket);
+    const one = { ticket, bubble };
+    this.#all.set(ticket, one);
     bubble.addEventListener("click", (event) => {
-      if (event.target.closest("[data-take-back]")) this.takeBack();
-      else if (event.target.closest("[data-send-now]")) this.sendNow();
+      if (event.target.closest("[data-take-back]")) this.#takeBack(one);
+      else if (event.target.closest("[data-send-now]")) this.#sendNow(one);
     });
-    if (!("short" in bubble.dataset)) return;
-    this.#withdraw = offerUndo(() => this.takeBack());
-    this.#tick();
-    this.#timer = setInterval(() => this.#tick(), 500);
+    if (isShort(one)) this.#offer(one);
+    this.#place(one);
   }
 
-  get isShown() {
-    return Boolean(this.bubble?.isConnected);
+  /** Its ticket is on the screen again; `bubble`: as its composer shows it, which may have been read before it was sent. */
+  arrived(ticket, bubble = null) {
+    const known = this.#all.get(ticket);
+    if (bubble) this.show(ticket, bubble);
+    else if (known) this.#place(known);
   }
 
-  /** Not shown any more: it has left, or the ticket is left. */
-  end() {
-    clearInterval(this.#timer);
-    this.#withdraw?.();
-    this.#withdraw = null;
-    this.bubble?.remove();
-    this.bubble = null;
+  /** Its ticket is left: it can still be taken back. */
+  left(ticket) {
+    const one = this.#all.get(ticket);
+    if (!one) return;
+    one.bubble.remove();
+    const left = leftOf(one);
+    if (!isShort(one) || left <= 0) this.end(ticket);
+    else one.close = toast(phrase("leavesSoon"), { action: { words: word("undo"), run: () => this.#takeBack(one) }, duration: left });
   }
 
-  async takeBack() {
-    const url = this.bubble?.dataset.url;
-    if (!url) return;
-    const answer = await send("DELETE", url).catch(() => null);
-    if (answer?.ok) {
-      this.end();
-      this.back(await answer.json());
-    } else {
-      toast(answer?.status === 409 ? phrase("hasGone") : word("failed"), { kind: "error" });
+  /** It has left, or is a draft again. */
+  end(ticket) {
+    const one = this.#all.get(ticket);
+    if (!one) return;
+    this.#all.delete(ticket);
+    clearInterval(one.timer);
+    one.withdraw?.();
+    one.close?.();
+    one.bubble.remove();
+  }
+
+  /** The thread has moved on before it left. */
+  async stopped(ticket) {
+    const one = this.#all.get(ticket);
+    const draft = one && await this.#draft(one);
+    if (draft?.stopped) this.#back(one, draft);
+  }
+
+  #place(one) {
+    const thread = this.on.thread(one.ticket);
+    one.close?.();
+    if (!thread) {
+      this.left(one.ticket);
+      return;
     }
+    thread.append(one.bubble);
+    thread.toEnd();
   }
 
-  async sendNow() {
-    const answer = await send("POST", this.bubble.dataset.url).catch(() => null);
-    if (answer?.status === 201) this.#left(await answer.text());
-    else if (answer?.status === 409) this.#ask();
+  #offer(one) {
+    one.withdraw = offerUndo(() => this.#takeBack(one));
+    clearInterval(one.timer);
+    one.timer = setInterval(() => this.#tick(one), 500);
+    this.#tick(one);
+  }
+
+  async #takeBack(one) {
+    if (one.isAsked) return;
+    one.isAsked = true;
+    const answer = await send("DELETE", one.bubble.dataset.url).catch(() => null);
+    one.isAsked = false;
+    if (answer?.ok) {
+      this.#back(one, await answer.json());
+      return;
+    }
+    toast(answer?.status === 409 ? phrase("hasGone") : word("failed"), { kind: "error" });
+    if (!answer && this.#all.get(one.ticket) === one && isShort(one)) this.#offer(one);
+  }
+
+  #back(one, draft) {
+    if (this.#all.get(one.ticket) === one) this.end(one.ticket);
+    this.on.back(one.ticket);
+    const desk = this.on.desk(one.ticket);
+    if (desk) desk.takenBack(draft);
+    else toast(phrase("takenBack"), { action: this.on.toTicket(one.ticket) });
+  }
+
+  async #sendNow(one) {
+    const answer = await send("POST", one.bubble.dataset.url).catch(() => null);
+    if (answer?.status === 201) this.#gone(one, await answer.text());
+    else if (answer?.status === 409) this.#ask(one);
     else toast(word("failed"), { kind: "error" });
   }
 
-  #tick() {
-    const left = Number(this.bubble.dataset.until) - Date.now();
-    this.bubble.querySelector("[data-left]").textContent = left > 0 ? phrase("sendingIn", { n: Math.ceil(left / 1000) }) : phrase("sending");
-    this.bubble.querySelector("[data-take-back]").hidden = left <= 0;
+  #tick(one) {
+    const left = leftOf(one);
+    one.bubble.querySelector("[data-left]").textContent = left > 0 ? phrase("sendingIn", { n: Math.ceil(left / 1000) }) : phrase("sending");
+    one.bubble.querySelector("[data-take-back]").hidden = left <= 0;
     if (left > 0) return;
-    this.#withdraw?.();
-    if (left > -NOTICE_MS) return;
-    clearInterval(this.#timer);
-    this.#ask();
+    one.withdraw();
+    if (!one.bubble.isConnected) this.end(one.ticket);
+    else if (left <= -NOTICE_MS) {
+      clearInterval(one.timer);
+      this.#ask(one);
+    }
   }
 
   /** What became of it, where the socket did not tell. */
-  async #ask() {
-    const draft = await send("GET", this.draftUrl).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
-    if (!this.bubble || !draft) return;
-    if (draft.gone) this.#left(null);
-    else if (draft.stopped) {
-      this.end();
-      this.back(draft);
-    } else this.#timer = setInterval(() => this.#tick(), NOTICE_MS);
+  async #ask(one) {
+    const draft = await this.#draft(one);
+    if (this.#all.get(one.ticket) !== one || !draft) return;
+    if (draft.gone) this.#gone(one);
+    else if (draft.stopped) this.#back(one, draft);
+    else one.timer = setInterval(() => this.#tick(one), NOTICE_MS);
   }
 
-  #left(html) {
-    this.end();
-    this.gone(html);
+  async #draft({ ticket }) {
+    const url = this.on.desk(ticket)?.draftUrl("reply");
+    return url ? send("GET", url).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null) : null;
+  }
+
+  /** It has left; `html` is its bubble, where we know it. What was written meanwhile can be saved now. */
+  #gone({ ticket }, html = null) {
+    this.end(ticket);
+    if (html) this.on.thread(ticket)?.apply([html]);
+    this.on.desk(ticket)?.released();
   }
 }
+
+const isShort = ({ bubble }) => "short" in bubble.dataset;
+const leftOf = ({ bubble }) => Number(bubble.dataset.until) - Date.now();

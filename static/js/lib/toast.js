@@ -6,9 +6,9 @@ const SHOWN_MS = 10_000;
 let lastUndo = null;
 
 /**
- * Show a sentence. `undo` is a function or an address that is posted to; `kind` is "" or "error". Returns how to take it away.
+ * Show a sentence. `undo` is a function or an address that is posted to, `action` {words, run} something else to press; `kind` is "" or "error". Returns how to take it away.
  */
-export function toast(message, { undo = null, kind = "", duration = SHOWN_MS } = {}) {
+export function toast(message, { undo = null, action = null, kind = "", duration = SHOWN_MS } = {}) {
   const region = document.querySelector("toast-region");
   const element = clone(region);
   element.dataset.kind = kind;
@@ -23,6 +23,9 @@ export function toast(message, { undo = null, kind = "", duration = SHOWN_MS } =
     });
     lastUndo = act;
     button.addEventListener("click", act);
+  } else if (action) {
+    button.textContent = action.words;
+    button.addEventListener("click", () => { close(); action.run(); });
   } else {
     button.remove();
   }
