@@ -8,7 +8,6 @@ import "./elements/query-box.js";
 import "./elements/thread-log.js";
 import { showMine, showStatus, startReverting } from "./lib/at-once.js";
 import { startCustomer } from "./lib/customer.js";
-import { Desk } from "./lib/desk.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
 import { startMenus } from "./lib/menus.js";
@@ -48,7 +47,10 @@ bulkJob();
 import("./elements/snooze-menu.js");
 import("./lib/forwarding.js");
 
-const router = new Router({ isLive: () => feed.state === "live" });
+let Desk = null;
+const writing = import("./lib/desk.js").then((module) => { ({ Desk } = module); });
+
+const router = new Router({ isLive: () => feed.state === "live", writing });
 const feed = new Feed({
   url: banner.dataset.url,
   after: Number(banner.dataset.after),

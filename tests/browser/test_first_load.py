@@ -26,6 +26,8 @@ LATER = (
     "insert-menu.",
     "format-bar.",
     "typing.",
+    "desk.",
+    "draft-keeper.",
     "held.",
     "given-back.",
     "finding.",

@@ -11,7 +11,9 @@ const byId = (id) => document.getElementById(id);
 export class Router {
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
 
-  constructor({ isLive }) {
+  /** `writing`: resolves when the composer can be put to work. */
+  constructor({ isLive, writing }) {
+    this.writing = writing;
     this.cache = new TicketCache({ isLive });
     addEventListener("popstate", () => { if (!location.hash) this.#follow(); });
   }
@@ -138,7 +140,7 @@ export class Router {
     await painted(); // what one reads first is seen first
     entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
     try {
-      const html = await entry.composer;
+      const [html] = await Promise.all([entry.composer, this.writing]);
       if (!isMine()) return;
       fill(byId("composer-place"), nodes(html));
       document.dispatchEvent(new CustomEvent("composer:ready", { detail: { ticket: id } }));
