@@ -105,6 +105,15 @@ def test_the_drawer_and_the_page_show_decisions_and_clocks(mina, ticket, cast, n
         assert words in shown
 
 
+def test_the_clocks_of_merged_tickets_say_where_the_promise_is_kept(mina, ticket, cast, now):
+    younger = scene.says(cast.sms, scene.sender("Yuna", phone="+821033334444"), "Hello", at=now).ticket
+    actions.assign(younger, assignee=cast.agent, team=cast.support, by=by_agent(cast.agent), now=now)
+    actions.merge(ticket, into=younger, by=by_agent(cast.agent), now=now)
+    shown = mina.get(f"/tickets/{younger.pk}/explanation/", **FRAGMENT).content.decode()
+    assert "promised on a ticket that was merged into this one" in shown
+    assert "kept by another clock" in shown
+
+
 def test_who_may_not_see_the_ticket_gets_no_explanation(sign_in, ticket, cast):
     assert sign_in(cast.outsider).get(f"/tickets/{ticket.pk}/explanation/").status_code == 404
 
