@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_FRAME = 4096  # bytes
 FRAMES_A_MINUTE = 240
+LOOK = 10  # seconds for which a tab that was said to be visible needs no saying again
 SIGNED_OUT, TOO_MUCH, TOO_SLOW = (
     4401,
     4429,
@@ -67,7 +68,7 @@ def _whisper_typing(ticket_id: int, agent: Agent, *, doing: str, before: str) ->
 
 
 class AgentSocket(AsyncWebsocketConsumer):
-    """Frames in: hello {after, ticket}, view {ticket, doing}. Frames out: event, beat, caught_up, whisper, gone,
+    """Frames in: hello {after, ticket}, view {ticket, doing, hidden}. Frames out: event, beat, caught_up, whisper, gone,
     resync, error {code}. Every one of them can also be had by GET (/live/, /marks/)."""
 
     agent: Agent | None = None
@@ -86,6 +87,7 @@ class AgentSocket(AsyncWebsocketConsumer):
         self.language = asked if asked in dict(settings.LANGUAGES) else user.language
         self.ticket_id: int | None = None
         self.doing = ""
+        self._looked = 0.0  # when it was last said that this tab is visible; 0 while it is not
         self._frames = 0
         self._minute = time.monotonic()
         hub = live.hub()
@@ -97,6 +99,7 @@ class AgentSocket(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.agent is not None:
             await self._leave()
+            await self._look(hidden=True)
             live.hub().discard(self)
 
     # -- From the browser
@@ -114,6 +117,7 @@ class AgentSocket(AsyncWebsocketConsumer):
         if kind == "hello":
             await self._hello(_number(frame.get("after")) or 0, _number(frame.get("ticket")))
         elif kind == "view":
+            await self._look(hidden=frame.get("hidden") is True)
             await self._view(_number(frame.get("ticket")), frame.get("doing"))
         else:
             await self._tell({"type": "error", "code": UNKNOWN})
@@ -143,6 +147,17 @@ class AgentSocket(AsyncWebsocketConsumer):
             return
         before, self.ticket_id, self.doing = self.doing, ticket_id, doing
         await asyncio.to_thread(enter, ticket_id, self.agent, screen=self.screen, doing=doing, before=before)
+
+    async def _look(self, *, hidden: bool) -> None:
+        """Whether somebody sees this tab: what is held back from other devices depends on it (push.py)."""
+        said = not self._looked if hidden else time.monotonic() - self._looked < LOOK
+        if self.agent is None or said:
+            return
+        self._looked = 0.0 if hidden else time.monotonic()
+        if hidden:
+            await asyncio.to_thread(presence.look_away, self.agent.pk, screen=self.screen)
+        else:
+            await asyncio.to_thread(presence.look, self.agent.pk, screen=self.screen, now=timezone.now())
 
     async def _leave(self) -> None:
         if self.ticket_id is not None and self.agent is not None:

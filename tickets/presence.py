@@ -1,4 +1,4 @@
-"""Who is on a ticket right now, and what they are doing there. Redis only; empty while Redis is away."""
+"""Who is on a ticket right now, and what they are doing there; who looks at a tab at all. Redis only; empty while it is away."""
 
 from __future__ import annotations
 
@@ -76,6 +76,38 @@ def present(ticket_ids: Iterable[int], *, now: datetime) -> dict[int, list[Perso
         return {}
     people = {pk: _people(entries, now=now) for pk, entries in zip(ids, found, strict=True)}
     return {pk: there for pk, there in people.items() if there}
+
+
+def look(agent_id: int, *, screen: str, now: datetime) -> None:
+    """A tab of theirs is visible to them."""
+    try:
+        with _redis().pipeline(transaction=False) as pipe:
+            pipe.hset(_looks(agent_id), screen, now.timestamp())
+            pipe.expire(_looks(agent_id), EXPIRY)
+            pipe.execute()
+    except redis.RedisError as error:
+        log.warning("presence skipped: %s", type(error).__name__)
+
+
+def look_away(agent_id: int, *, screen: str) -> None:
+    try:
+        _redis().hdel(_looks(agent_id), screen)
+    except redis.RedisError as error:
+        log.warning("presence skipped: %s", type(error).__name__)
+
+
+def looks(agent_id: int, *, now: datetime) -> bool:
+    """Whether a tab with a socket has been visible to them within EXPIRY. False where nothing is known."""
+    try:
+        seen = _redis().hvals(_looks(agent_id))
+    except redis.RedisError as error:
+        log.warning("presence skipped: %s", type(error).__name__)
+        return False
+    return any(now.timestamp() - float(at) <= EXPIRY for at in seen)
+
+
+def _looks(agent_id: int) -> str:
+    return f"looks:{agent_id}"
 
 
 def _key(ticket_id: int) -> str:

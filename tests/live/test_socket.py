@@ -21,7 +21,7 @@ from agents.models import Agent
 from tests import cast as people
 from tests.live.wire import Wire
 from tests.workspace import scene
-from tickets import actions, live
+from tickets import actions, live, presence
 from tickets.consumers import AgentSocket
 from tickets.models import Ticket
 from tickets.models.event import by_agent
@@ -221,6 +221,23 @@ async def test_who_is_on_a_ticket_is_told_to_those_who_see_it(crew):
         while (await theo.until("whisper", topic="presence"))["payload"]["people"]:
             pass
         assert await omar.receive_nothing(timeout=0.2)
+
+
+async def test_a_tab_is_seen_until_it_is_hidden_or_gone(crew):
+    async def looks(wire: Wire, frame: dict) -> bool:
+        await wire.say(frame)
+        await wire.say({"type": "nothing"})
+        await wire.until("error")  # by now the frame before it is worked off
+        return await sync_to_async(presence.looks)(crew.agent.pk, now=timezone.now())
+
+    visible, hidden = ({"type": "view", "ticket": None, "hidden": is_hidden} for is_hidden in (False, True))
+    async with screen(crew.agent) as mina, screen(crew.agent) as other:
+        assert not await looks(mina, hidden)
+        assert await looks(mina, visible) and await looks(other, visible)
+        assert await looks(mina, hidden), "the other one is still seen"
+        assert not await looks(other, hidden)
+        assert await looks(mina, visible)
+    assert not await sync_to_async(presence.looks)(crew.agent.pk, now=timezone.now())
 
 
 async def test_read_marks_are_whispered_to_ones_own_screens_only(crew):

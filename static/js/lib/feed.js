@@ -45,7 +45,7 @@ export class Feed {
     this.#timers.poll = setInterval(() => this.#poll(), POLL_MS);
     for (const name of ["online", "focus"]) addEventListener(name, () => this.#wake());
     addEventListener("offline", () => this.#gone());
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#wake(); });
+    document.addEventListener("visibilitychange", () => { if (document.hidden) this.#say({ type: "view", ...this.#view, hidden: true }); else this.#wake(); });
     addEventListener("pagehide", () => { this.#elsewise?.withdraw(); this.#socket?.close(); });
   }
 
@@ -88,7 +88,7 @@ export class Feed {
   #renew() {
     if (this.#socket?.readyState === WebSocket.OPEN && Date.now() - this.#heard > SILENT_MS) this.#socket.close();
     else if (!document.hidden || this.#view.ticket === null) {
-      this.#say({ type: "view", ...this.#view });
+      this.#say({ type: "view", ...this.#view, hidden: document.hidden });
       if (this.state === "away") this.#attend();
     }
   }
