@@ -52,6 +52,7 @@ BEAT = {
     "outbox": _every(5, "tickets.tasks.outbox"),
     "notify": _every(1, "tickets.tasks.notify", queue="timers"),
     "notification_mails": _every(10, "tickets.tasks.mail_notifications"),
+    "pushes": _every(5, "tickets.tasks.push_notifications"),
     "notifications": _every(3600, "tickets.tasks.forget_notifications", queue="slow"),
     "bulk": _every(5, "tickets.tasks.work_off_bulk"),
     "old_bulk": _every(3600, "tickets.tasks.forget_bulk", queue="slow"),

@@ -1,6 +1,7 @@
 """Reading settings from the environment. Every name must be declared in VARIABLES, and a test holds the documents to it."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -31,6 +32,7 @@ VARIABLES = (
     "STATIC_ROOT",
     "STORAGE_URL",
     "TRUSTED_PROXIES",
+    "VAPID_PRIVATE_KEY",
     "WORKER_SLOTS",
 )
 
@@ -86,6 +88,14 @@ def env_count(name: str, *, default: int) -> int:
     if not value.isdigit() or int(value) < 1:
         raise SettingError(f"{name} must be a number above 0, not {value!r}.")
     return int(value)
+
+
+def env_p256_key(name: str) -> str:
+    """A private key of P-256 as web push tools print it: 32 bytes in base64url."""
+    value = env(name).rstrip("=")
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{43}", value):
+        raise SettingError(f"{name} must be 32 bytes in base64url, 43 characters.")
+    return value
 
 
 def email_settings(url: str) -> dict[str, object]:

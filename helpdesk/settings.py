@@ -19,6 +19,7 @@ from helpdesk.environment import (
     env_count,
     env_days,
     env_list,
+    env_p256_key,
     env_port,
     is_loopback,
     kept_secret_key,
@@ -67,6 +68,7 @@ SAFE_FETCH_ALLOW = env_list("SAFE_FETCH_ALLOW") or (
 SECRET_KEY = env("SECRET_KEY") or kept_secret_key(DATA_DIR / "secret_key")
 SECRET_KEY_FALLBACKS: list[str] = []
 ENCRYPTION_KEYS = env_list("ENCRYPTION_KEYS")  # newest first; empty: SECRET_KEY encrypts the channels' secrets
+VAPID_PRIVATE_KEY = env_p256_key("VAPID_PRIVATE_KEY")  # by which push services know us; empty: one of our own
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -219,6 +221,7 @@ CELERY_TASK_ROUTES = {
     "tickets.tasks.outbox": {"queue": "webhooks"},
     "tickets.tasks.notify": {"queue": "timers"},
     "tickets.tasks.mail_notifications": {"queue": "webhooks"},
+    "tickets.tasks.push_notifications": {"queue": "webhooks"},
     "tickets.tasks.forget_notifications": {"queue": "slow"},
     "tickets.tasks.work_off_bulk": {"queue": "default"},
     "tickets.tasks.answer": {"queue": "default"},
@@ -291,6 +294,7 @@ CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "helpdesk.views.csrf_failure"
+DEVICE_COOKIE_NAME = "__Host-device" if HTTPS else "device"  # names a browser that shows notifications by push
 LANGUAGE_COOKIE_NAME = "language"
 LANGUAGE_COOKIE_SECURE = HTTPS
 LANGUAGE_COOKIE_SAMESITE = "Lax"

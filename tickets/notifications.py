@@ -35,6 +35,7 @@ class Ways(NamedTuple):
     desktop: bool
     sound: bool
     mail: bool
+    push: bool
 
 
 class Type(NamedTuple):
@@ -45,27 +46,29 @@ class Type(NamedTuple):
 
 # In the order of their weight: of several types of one event for one person the first counts.
 TYPES: Mapping[str, Type] = {
-    "mentioned": Type(gettext_lazy("I am mentioned"), "at-sign", Ways(True, True, True, True)),
-    "assigned": Type(gettext_lazy("A ticket is assigned to me"), "user-check", Ways(True, True, True, False)),
+    "mentioned": Type(gettext_lazy("I am mentioned"), "at-sign", Ways(True, True, True, True, True)),
+    "assigned": Type(gettext_lazy("A ticket is assigned to me"), "user-check", Ways(True, True, True, False, True)),
     "draft_stopped": Type(
-        gettext_lazy("An answer of mine was not sent"), "octagon-alert", Ways(True, True, False, False)
+        gettext_lazy("An answer of mine was not sent"), "octagon-alert", Ways(True, True, False, False, True)
     ),
     "undelivered": Type(
-        gettext_lazy("An answer of mine was not delivered"), "circle-alert", Ways(True, True, False, False)
+        gettext_lazy("An answer of mine was not delivered"), "circle-alert", Ways(True, True, False, False, True)
     ),
     "reply": Type(
-        gettext_lazy("New message on a ticket that is mine or that I follow"), "reply", Ways(True, True, True, False)
+        gettext_lazy("New message on a ticket that is mine or that I follow"),
+        "reply",
+        Ways(True, True, True, False, True),
     ),
     "customer_back": Type(
-        gettext_lazy("A customer is back in a waiting chat"), "message-circle", Ways(True, True, True, False)
+        gettext_lazy("A customer is back in a waiting chat"), "message-circle", Ways(True, True, True, False, True)
     ),
-    "sla_breached": Type(gettext_lazy("An SLA deadline passed"), "timer-off", Ways(True, True, False, False)),
-    "sla_soon": Type(gettext_lazy("An SLA deadline is near"), "timer", Ways(True, False, False, False)),
-    "snooze_ended": Type(gettext_lazy("A snooze ended"), "alarm-clock", Ways(True, True, False, False)),
-    "rule": Type(gettext_lazy("A rule tells me of a ticket"), "split", Ways(True, True, False, False)),
-    "bad_rating": Type(gettext_lazy("A customer is not satisfied"), "frown", Ways(True, False, False, False)),
-    "team_new": Type(gettext_lazy("New unassigned ticket in my team"), "inbox", Ways(True, False, False, False)),
-    "channel_down": Type(gettext_lazy("A channel was disconnected"), "unplug", Ways(True, True, False, True)),
+    "sla_breached": Type(gettext_lazy("An SLA deadline passed"), "timer-off", Ways(True, True, False, False, True)),
+    "sla_soon": Type(gettext_lazy("An SLA deadline is near"), "timer", Ways(True, False, False, False, False)),
+    "snooze_ended": Type(gettext_lazy("A snooze ended"), "alarm-clock", Ways(True, True, False, False, True)),
+    "rule": Type(gettext_lazy("A rule tells me of a ticket"), "split", Ways(True, True, False, False, True)),
+    "bad_rating": Type(gettext_lazy("A customer is not satisfied"), "frown", Ways(True, False, False, False, False)),
+    "team_new": Type(gettext_lazy("New unassigned ticket in my team"), "inbox", Ways(True, False, False, False, False)),
+    "channel_down": Type(gettext_lazy("A channel was disconnected"), "unplug", Ways(True, True, False, True, True)),
 }
 OF_ADMINS = frozenset({"channel_down"})
 HANDED_ON = frozenset({"assigned", "team_new"})
@@ -91,6 +94,11 @@ class Shown:
     @property
     def snippet(self) -> str:
         return self.reason or self._beginning
+
+    @property
+    def body(self) -> str:
+        """What a desktop or a phone shows below the title."""
+        return "\n".join(filter(None, (self.subject, self.snippet)))
 
     @property
     def reason(self) -> str:
@@ -124,10 +132,11 @@ def unread(agent: Agent) -> int:
     return _listed(agent).filter(read_at__isnull=True)[:MOST_UNREAD].count()
 
 
-def news(agent: Agent, *, after: int, now: datetime) -> dict[str, Any]:
+def news(agent: Agent, *, after: int, now: datetime, pushed: bool = False) -> dict[str, Any]:
     """What a screen has not heard yet, in the active language: `{unread, newest, only_when_hidden, items}`.
 
-    Each item says whether it goes to the desktop and whether it sounds, by the agent's choices and quiet hours.
+    Each item says whether it goes to the desktop and whether it sounds, by the agent's choices and quiet hours. With
+    `pushed` this browser has push as well, and what comes that way is not put on its desktop twice.
     """
     ways, hours = ways_of(agent), hours_of(agent)
     quiet = quiet_until(hours, agent.time_zone, now=now) is not None
@@ -143,9 +152,9 @@ def news(agent: Agent, *, after: int, now: datetime) -> dict[str, Any]:
                 "id": one.row.pk,
                 "ticket": one.ticket.pk if one.ticket else None,
                 "title": one.title,
-                "body": "\n".join(filter(None, (one.subject, one.snippet))),
+                "body": one.body,
                 "url": one.url,
-                "desktop": ways[one.row.type].desktop and not quiet,
+                "desktop": ways[one.row.type].desktop and not quiet and not (pushed and ways[one.row.type].push),
                 "sound": ways[one.row.type].sound and not quiet,
             }
             for one in reversed(shown(rows))
@@ -162,6 +171,13 @@ def find_owed(agent: Agent, *, ticket_id: int | None) -> list[Notification]:
     wanted = [name for name, ways in ways_of(agent).items() if ways.mail]
     owed = _visible(agent).filter(ticket=ticket_id, mail_owed=True, read_at__isnull=True, type__in=wanted)
     return list(owed.order_by("id"))
+
+
+def find_push(agent: Agent, *, ticket_id: int | None, since: datetime) -> Notification | None:
+    """The newest of what happened on a ticket from a moment on that a push can say: unread, to be seen, wanted so."""
+    wanted = [name for name, ways in ways_of(agent).items() if ways.push]
+    fresh = _visible(agent).filter(ticket=ticket_id, folded=False, read_at__isnull=True, type__in=wanted)
+    return fresh.filter(at__gte=since).order_by("-id").first()
 
 
 def shown(rows: Sequence[Notification]) -> list[Shown]:
@@ -240,7 +256,7 @@ def all_ways(agents: Iterable[Agent]) -> dict[tuple[int, str], Ways]:
     """(agent, type) -> ways, in one query."""
     ids = [agent.pk for agent in agents]
     chosen = {
-        (choice.agent_id, choice.type): Ways(choice.in_app, choice.desktop, choice.sound, choice.mail)
+        (choice.agent_id, choice.type): Ways(choice.in_app, choice.desktop, choice.sound, choice.mail, choice.push)
         for choice in NotificationChoice.objects.filter(agent__in=ids)
     }
     return {(pk, name): chosen.get((pk, name), facts.ways) for pk in ids for name, facts in TYPES.items()}

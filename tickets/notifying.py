@@ -2,20 +2,21 @@
 
 `record()` owes each event that may concern somebody as an `Outbox` row, in the transaction of the event itself. One
 transaction here makes the notifications of a batch and takes the rows away: a crash before its commit does all of it
-again, a crash after it nothing. One drain works at a time, so that bursts are counted right. Mails are rows of the
-outbox in turn (notification_mail.py).
+again, a crash after it nothing. One drain works at a time, so that bursts are counted right. Mails and pushes are rows
+of the outbox in turn (notification_mail.py, push.py).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -34,20 +35,23 @@ from tickets.models import (
     Notification,
     NotificationHours,
     Outbox,
+    PushSubscription,
     ReadMark,
     Ticket,
 )
 from tickets.models.event import RULE
 from tickets.models.ticket import UNSOLVED
-from tickets.notifications import HANDED_ON, OF_ADMINS, TYPES, all_ways, quiet_until
+from tickets.notifications import HANDED_ON, OF_ADMINS, TYPES, Ways, all_ways, quiet_until
+from tickets.wake import wake
 
 log = logging.getLogger(__name__)
 
-OWED, MAIL = "notification", "notification_mail"  # kinds of outbox rows
+OWED, MAIL, PUSH = "notification", "notification_mail", "push"  # kinds of outbox rows
 BATCH = 200
 MOST_ERRORS = 5
 BURST = timedelta(minutes=10)  # what follows within it stands for what came before
 COLLECTED = timedelta(minutes=2)  # a mail waits for what else happens, and for its reader to see it on the screen
+SETTLED = timedelta(seconds=3)  # a push waits for what else happens in a breath, and for its reader on the screen
 ONCE = timedelta(days=1)  # a ticket is new in a team once
 KEPT = timedelta(days=90)
 BAD_SCORE = 2  # of 5, and below
@@ -143,7 +147,9 @@ def _tell(event_ids: list[int], *, now: datetime) -> set[int]:
         fresh.append(one)
     Notification.objects.filter(pk__in=known.folded).update(folded=True)
     Notification.objects.bulk_create(fresh, ignore_conflicts=True)
-    _owe_mails(fresh, now=now)
+    hours = {row.agent_id: row for row in NotificationHours.objects.filter(agent__in=people)}
+    _owe_mails(fresh, hours, now=now)
+    _owe_pushes(fresh, ways, hours, now=now)
     return {one.agent_id for one in fresh}
 
 
@@ -385,15 +391,14 @@ def _burst_of(one: Notification) -> tuple[Any, ...]:
     return (one.agent_id, one.type, about, one.channel_id)
 
 
-# -- Mails ------------------------------------------------------------------------------------------------------------
+# -- Mails and pushes -------------------------------------------------------------------------------------------------
 
 
-def _owe_mails(fresh: list[Notification], *, now: datetime) -> None:
+def _owe_mails(fresh: list[Notification], hours: Mapping[int, NotificationHours], *, now: datetime) -> None:
     """One mail for each agent and ticket, when the burst is over; not in the quiet hours."""
     pairs = {(one.agent, one.ticket_id or 0) for one in fresh if one.mail_owed}
     if not pairs:
         return
-    hours = {row.agent_id: row for row in NotificationHours.objects.filter(agent__in=[agent for agent, _t in pairs])}
     names = {f"{MAIL}:{agent.pk}:{ticket}": (agent, ticket) for agent, ticket in pairs}
     # Locked: a mail that waits is not begun before this commits, and one that was begun is not among them.
     waiting = Outbox.objects.filter(kind=MAIL, shard_key__in=names, state=Outbox.State.QUEUED).select_for_update()
@@ -402,8 +407,52 @@ def _owe_mails(fresh: list[Notification], *, now: datetime) -> None:
     for name, (agent, ticket) in names.items():
         if name in collected:
             continue
-        silent = quiet_until(hours[agent.pk], agent.time_zone, now=now) if agent.pk in hours else None
-        due = max(now + COLLECTED, silent or now)
+        due = max(now + COLLECTED, _silent(agent, hours, now=now) or now)
         payload = {"agent": agent.pk, "ticket": ticket or None}
         owed.append(Outbox(kind=MAIL, shard_key=name, payload=payload, next_attempt_at=due))
     Outbox.objects.bulk_create(owed)
+
+
+def _owe_pushes(
+    fresh: list[Notification],
+    ways: Mapping[tuple[int, str], Ways],
+    hours: Mapping[int, NotificationHours],
+    *,
+    now: datetime,
+) -> None:
+    """One push for each device and ticket that none waits for yet; none at all in the quiet hours."""
+    wanted: dict[tuple[int, int | None], datetime] = {}  # (agent, ticket) -> when the first of it happened
+    for one in fresh:
+        if ways[one.agent_id, one.type].push and not _silent(one.agent, hours, now=now):
+            wanted.setdefault((one.agent_id, one.ticket_id), one.at)
+    if not wanted:
+        return
+    devices = PushSubscription.objects.filter(agent__in={agent for agent, _ticket in wanted}).order_by("id")
+    places = {(pk, shard_of(endpoint)): agent for pk, agent, endpoint in devices.values_list("pk", "agent", "endpoint")}
+    if not places:
+        return
+    # Locked as the mails are: what waits is not begun before this commits.
+    queued = Outbox.objects.filter(kind=PUSH, shard_key__in={shard for _pk, shard in places}, state=Outbox.State.QUEUED)
+    waiting = queued.filter(payload__device__in=[pk for pk, _shard in places]).select_for_update().order_by("id")
+    known = {(row.payload["device"], row.payload["ticket"]) for row in waiting}
+    Outbox.objects.bulk_create(
+        Outbox(
+            kind=PUSH,
+            shard_key=shard,
+            payload={"device": pk, "ticket": ticket, "since": at.isoformat()},
+            next_attempt_at=now + SETTLED,
+        )
+        for (agent, ticket), at in wanted.items()
+        for (pk, shard), whose in places.items()
+        if whose == agent and (pk, ticket) not in known
+    )
+    wake("tickets.tasks.push_notifications", countdown=SETTLED.total_seconds())
+
+
+def shard_of(endpoint: str) -> str:
+    """All pushes by one service: how many are under way at once, and what waits while it is in trouble."""
+    return f"{PUSH}:{urlsplit(endpoint).netloc}"[:120]
+
+
+def _silent(agent: Agent, hours: Mapping[int, NotificationHours], *, now: datetime) -> datetime | None:
+    return quiet_until(hours[agent.pk], agent.time_zone, now=now) if agent.pk in hours else None

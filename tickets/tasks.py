@@ -14,6 +14,7 @@ from tickets import (
     notification_mail,
     notifying,
     outbox,
+    push,
     replies,
     triggers,
 )
@@ -123,6 +124,12 @@ def notify() -> None:
 def mail_notifications() -> None:
     """Send agents the mails about what they have not seen on their screens."""
     notification_mail.drain(seconds=TURN)
+
+
+@shared_task
+def push_notifications() -> None:
+    """Send agents the pushes about what they have not seen, to the devices that asked for them."""
+    push.drain(seconds=TURN)
 
 
 @shared_task

@@ -15,7 +15,7 @@ def main(act: str, *arguments: str) -> None:
 
     from agents.models import Agent
     from tests.scripted import ADAPTERS
-    from tickets import delivery, notification_mail, notifying, outbox, replies
+    from tickets import delivery, notification_mail, notifying, outbox, push, replies
     from tickets.models import Route
 
     settings.CHANNEL_ADAPTERS = {**settings.CHANNEL_ADAPTERS, **ADAPTERS}
@@ -44,6 +44,8 @@ def main(act: str, *arguments: str) -> None:
         settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
         settings.EMAIL_FILE_PATH = os.environ["MAILS"]
         notification_mail.drain()
+    elif act == "push":
+        push.drain()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A notification survives a death at each point: made once, and mailed at least once under one Message-ID."""
+"""A notification survives a death at each point: made once, mailed at least once under one Message-ID, and pushed so that
+one stands on the device."""
 
 from email import message_from_bytes
 from pathlib import Path
@@ -7,9 +8,10 @@ import pytest
 
 from agents.models import Agent
 from tests.durability.test_crashpoints_reply import dies, drained
+from tests.fakes.push_service import PushService
 from tests.scripted import Stage
 from tests.tickets.conftest import now, scripted
-from tickets import notification_mail, notifications, notifying
+from tickets import notification_mail, notifications, notifying, push, web_push
 from tickets.models import Follower, Notification, Outbox
 from tickets.models.event import SYSTEM
 
@@ -23,7 +25,7 @@ def grace(scripted, now) -> Agent:
     stage = Stage(now)
     grace = Agent.objects.create_user("grace@helpdesk.example", name="Grace", role="manager")
     Follower.objects.create(ticket=stage.ticket, agent=grace)
-    notifications.choose(grace, "customer_back", notifications.Ways(True, True, True, True))
+    notifications.choose(grace, "customer_back", notifications.Ways(True, True, True, True, False))
     notifying.drain()
     Notification.objects.all().delete()
     stage.ticket.record("customer_back", by=SYSTEM, now=now)
@@ -58,3 +60,25 @@ def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(
     sent = [message_from_bytes(Path(path).read_bytes()) for path in sorted(mails.iterdir())]
     assert len(sent) == copies and len({mail["Message-ID"] for mail in sent}) == 1
     assert not Notification.objects.filter(mail_owed=True).exists()
+
+
+def test_a_push_whose_sender_dies_before_it_knows_comes_again_and_takes_the_place_of_the_first(dies, grace, settings):
+    ways = notifications.ways_of(grace)["customer_back"]
+    notifications.choose(grace, "customer_back", ways._replace(push=True))
+    service = PushService()
+    settings.SAFE_FETCH_ALLOW = [service.host]
+    phone = service.browser(web_push.public_key())
+    push.subscribe(grace, phone.address, device="phone", label="")
+    notifying.drain()
+    Outbox.objects.filter(kind="push").update(next_attempt_at="2000-01-01T00:00Z")
+    dies("push", at="push.sent", SCRIPTED_ALLOW=service.host)
+    assert len(phone.taken) == 1 and Outbox.objects.filter(kind="push", state="sending").exists()
+
+    def again() -> int:
+        Outbox.objects.filter(state="sending").update(lease_until="2000-01-01T00:00Z")
+        return push.drain()
+
+    drained(again, until=lambda: not Outbox.objects.filter(kind="push").exists())
+    assert len(phone.taken) == 2 and len(phone.waiting) == 1
+    assert len({told["tag"] for told in phone.taken}) == 1
+    service.close()

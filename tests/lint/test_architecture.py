@@ -276,6 +276,7 @@ RULES: Mapping[str, Rule] = {
             "tickets/delivery.py": "a drain: each attempt has its own moment",
             "tickets/outbox.py": "a drain: each call has its own moment",
             "tickets/templatetags/ui.py": "a page has its moment: the corner of whoever reads it",
+            "tickets/push.py": "a drain: each push has its own moment",
             "tickets/notifying.py": "a drain: each batch has its own moment",
             "tickets/api/idempotency.py": "a request has its moment",
             "tickets/api/tokens.py": "a request has its moment",

@@ -33,7 +33,7 @@ from tickets.models.event import by_agent
 from tickets.notifications import Ways
 
 pytestmark = pytest.mark.django_db
-ALL = Ways(True, True, True, True)
+ALL = Ways(True, True, True, True, False)
 SOON = datetime.fromisoformat("2000-01-01T00:00Z")
 
 

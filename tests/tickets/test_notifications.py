@@ -198,10 +198,10 @@ def test_a_lost_channel_is_told_to_administrators_of_its_brand_once(cast, now):
 
 
 def test_ways_that_are_all_off_make_no_row_and_desktop_alone_stays_out_of_the_list(cast, mine, now):
-    notifications.choose(cast.agent, "reply", Ways(False, False, False, False))
+    notifications.choose(cast.agent, "reply", Ways(False, False, False, False, False))
     scene.says(cast.sms, JIWOO, "One", at=now)
     assert told(cast.agent) == [] and not Notification.objects.exists()
-    notifications.choose(cast.agent, "reply", Ways(False, True, False, False))
+    notifications.choose(cast.agent, "reply", Ways(False, True, False, False, False))
     scene.says(cast.sms, JIWOO, "Two", at=now)
     assert told(cast.agent) == [] and notifications.unread(cast.agent) == 0
     news = notifications.news(cast.agent, after=0, now=now)

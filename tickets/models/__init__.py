@@ -14,6 +14,7 @@ from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Me
 from tickets.models.message_template import MessageTemplate
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.opening import Opening
+from tickets.models.push import PushKey, PushSubscription
 from tickets.models.rule import (
     RoutingDecision,
     Rule,
@@ -73,6 +74,8 @@ __all__ = [
     "NotificationMail",
     "Opening",
     "Outbox",
+    "PushKey",
+    "PushSubscription",
     "ReadMark",
     "Route",
     "RoutingDecision",

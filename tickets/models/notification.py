@@ -45,13 +45,14 @@ class NotificationChoice(models.Model):
     desktop = models.BooleanField()
     sound = models.BooleanField()
     mail = models.BooleanField()
+    push = models.BooleanField(db_default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agent", "type"], name="one_notification_choice")]
 
 
 class NotificationHours(models.Model):
-    """When an agent wants silence: no sound, no desktop, mail later. In the agent's own time zone, over midnight too."""
+    """When an agent wants silence: no sound, no desktop, no push, mail later. In the agent's own time zone, over midnight too."""
 
     agent = models.OneToOneField("agents.Agent", on_delete=models.CASCADE, related_name="notification_hours")
     quiet_from = models.TimeField(null=True, blank=True)
