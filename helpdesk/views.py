@@ -58,10 +58,11 @@ def offline(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def service_worker(request: HttpRequest) -> HttpResponse:
-    """The worker of the installable app, at the root, so that it stands before every page. Another shell, another name."""
+    """The worker of the installable app, at the root, so that it stands before every page and takes what is pushed. Another
+    shell, another name."""
     address = reverse("offline")
     shell = [address, static("css/app.css"), static("css/pages/entrance.css"), static("icon.svg")]
     version = hashlib.sha256("".join([*shell, render_to_string("helpdesk/offline.html")]).encode()).hexdigest()[:12]
-    facts = {"NAME": f"shell-{version}", "OFFLINE": address, "SHELL": shell}
+    facts = {"NAME": f"shell-{version}", "OFFLINE": address, "SHELL": shell, "ICON": static("icons/192.png")}
     head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in facts.items())
     return HttpResponse(head + WORKER, content_type="text/javascript; charset=utf-8")

@@ -37,6 +37,7 @@ from tickets.models import (
     Message,
     MessageTemplate,
     Notification,
+    PushSubscription,
     Route,
     RoutingDecision,
     Rule,
@@ -248,6 +249,9 @@ class World:
         """What the admin who looks has."""
         agent = Agent.objects.get(name=f"상담원{i}")
         Notification.objects.create(agent=self.admin, event_id=10**6 + i, type="mentioned", ticket=ticket, actor=agent)
+        PushSubscription.objects.create(
+            agent=self.admin, device=f"기기 {i}", endpoint=f"https://push.example/{i}", label=f"내 휴대폰 {i}"
+        )
         SavedView.objects.create(name=f"내 보기 {i}", owner=self.admin, base="all", query="is:open", position=i)
         BulkRow.objects.create(job=self.job, ticket=ticket, state="failed", error="종료된 상담")
         BulkJob.objects.create(

@@ -24,11 +24,11 @@ class NotificationHoursForm(forms.ModelForm):
         labels = {
             "quiet_from": _("Quiet from"),
             "quiet_to": _("Quiet until"),
-            "only_when_hidden": _("Sound and desktop only while no tab of the helpdesk is visible"),
+            "only_when_hidden": _("Sound, desktop and push only while no tab of the helpdesk is visible"),
         }
         help_texts = {
             "quiet_to": _(
-                "In your time zone. No sound, nothing on the desktop; mails come afterwards. The list fills up."
+                "In your time zone. No sound, nothing on the desktop or by push; mails come afterwards. The list fills up."
             ),
         }
         widgets = {

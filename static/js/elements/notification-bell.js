@@ -29,6 +29,7 @@ class NotificationBell extends HTMLElement {
     this.querySelector("[data-read-all]").addEventListener("click", () => this.#mark({ up_to: this.#after ?? 0 }));
     this.addEventListener("click", (event) => this.#follow(event));
     document.addEventListener("notified", () => this.#askSoon());
+    navigator.serviceWorker?.addEventListener("message", (event) => this.#obey(event));
     for (const name of ["visibilitychange", "ticket:opened", "ticket:closed"]) document.addEventListener(name, () => this.#look());
     for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => this.#touched(), { once: true, capture: true });
     if (navigator.userActivation?.hasBeenActive) this.#touched();
@@ -44,6 +45,7 @@ class NotificationBell extends HTMLElement {
 
   #look() {
     this.#leader.look(document.hidden ? null : location.pathname);
+    if (!document.hidden) this.#tidy().catch(() => {});
     if (!document.hidden && this.#asked && Date.now() - this.#asked > TICK_MS) this.#ask();
   }
 
@@ -93,6 +95,21 @@ class NotificationBell extends HTMLElement {
         this.#open(item.url);
       });
     } catch { /* browsers of phones want a service worker for this; the list has it */ }
+  }
+
+  /** What was pushed about a ticket has done its work when one looks at it. */
+  async #tidy() {
+    const ticket = /^\/tickets\/(\d+)\/$/.exec(location.pathname)?.[1];
+    const worker = ticket ? await navigator.serviceWorker?.getRegistration() : null;
+    for (const shown of (await worker?.getNotifications({ tag: `ticket-${ticket}` })) ?? []) shown.close();
+  }
+
+  /** Somebody pressed what was pushed: the worker asks one of its pages to show it. */
+  #obey({ data, ports }) {
+    if (data.type !== "open") return;
+    ports[0]?.postMessage("done");
+    if (data.notification) this.#mark({ notification: data.notification });
+    if (data.url !== location.pathname) this.#open(data.url);
   }
 
   #open(url) {
