@@ -13,7 +13,8 @@ class PushSwitch extends HTMLElement {
     this.worker = Promise.race([navigator.serviceWorker?.ready, new Promise((resolve) => setTimeout(resolve, WORKER_MS))]);
     this.switch.addEventListener("change", () => this.#busy(() => (this.switch.checked ? this.#turnOn() : this.#turnOff())));
     this.test.addEventListener("click", () => this.#busy(() => this.#tryOut()));
-    new MutationObserver(() => this.#show()).observe(this, { childList: true }); // another list of devices
+    // Another list of devices; while something is under way, its end says what is so: before it a press would go unheard.
+    new MutationObserver(() => { if (this.ariaBusy !== "true") this.#show(); }).observe(this, { childList: true });
     this.#show();
   }
 
