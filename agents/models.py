@@ -233,6 +233,7 @@ class Agent(AbstractBaseUser, PermissionsMixin):
     wrap_up_since = models.DateTimeField(null=True, blank=True)
     wrap_up_until = models.DateTimeField(null=True, blank=True)  # it ends by itself: nobody has to write anything then
     seen_at = models.DateTimeField(null=True, blank=True)  # last heartbeat of any of their screens
+    active_at = models.DateTimeField(null=True, blank=True)  # last key, press or text, to the minute; NULL = never told
 
     language = models.CharField(
         _("language"), max_length=2, choices=[("en", "English"), ("ko", "한국어")], default="en"

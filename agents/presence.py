@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from agents.models import Agent, AuditEntry, Team
 
@@ -19,11 +20,19 @@ USUAL_WRAP_UP = 5  # minutes, of those who ask for it and whose teams name none
 
 def set_presence(agent: Agent, presence: str, *, now: datetime) -> bool:
     """Their own choice of online, away, busy or offline; it ends a wrap-up. True when it changed."""
+    active = Case(When(active_at__isnull=False, then=now))  # where that is told at all
     with transaction.atomic():
         changed = (
             Agent.objects.filter(pk=agent.pk)
             .exclude(~Q(wrap_up_until__gt=now), presence=presence)
-            .update(presence=presence, presence_since=now, seen_at=now, wrap_up_since=None, wrap_up_until=None)
+            .update(
+                presence=presence,
+                presence_since=now,
+                seen_at=now,
+                active_at=active,
+                wrap_up_since=None,
+                wrap_up_until=None,
+            )
         )
         if changed:
             facts = {"from": chosen(agent, now=now), "to": presence}
@@ -79,11 +88,33 @@ def note_seen(agent_ids: Iterable[int], *, now: datetime) -> None:
     Agent.objects.filter(pk__in=free.values("pk")).update(seen_at=now)
 
 
+def note_activity(agent: Agent, *, now: datetime) -> bool:
+    """They press, type or scroll somewhere. True when they were idle before, so that the queue should be looked at."""
+    Agent.objects.filter(pk=agent.pk).update(active_at=now)
+    return is_idle(agent, now=now)
+
+
+def is_idle(agent: Agent, *, now: datetime) -> bool:
+    """Online by their own word, and nothing was heard of them for so long that they are away: until the next key."""
+    quiet = _idle_since(now=now)
+    return (
+        chosen(agent, now=now) == Agent.Presence.ONLINE
+        and quiet is not None
+        and agent.active_at is not None
+        and agent.active_at < quiet
+    )
+
+
+def _idle_since(*, now: datetime) -> datetime | None:
+    return now - timedelta(minutes=settings.IDLE_MINUTES) if settings.IDLE_MINUTES else None
+
+
 def shown(agent: Agent, *, now: datetime) -> str:
-    """Their presence as others see it: offline once no screen of theirs has been heard of for the grace time."""
+    """Their presence as others see it: offline once no screen of theirs has been heard of for the grace time, away while
+    nobody sits at it."""
     if agent.seen_at is None or agent.seen_at < now - GRACE:
         return Agent.Presence.OFFLINE
-    return chosen(agent, now=now)
+    return Agent.Presence.AWAY if is_idle(agent, now=now) else chosen(agent, now=now)
 
 
 def chosen(agent: Agent, *, now: datetime) -> str:
@@ -98,13 +129,15 @@ def since(agent: Agent, *, now: datetime) -> datetime | None:
     if state == Agent.Presence.WRAP_UP:
         return agent.wrap_up_since
     if state != agent.presence:
-        return agent.seen_at
+        return agent.active_at if state == Agent.Presence.AWAY else agent.seen_at
     return max(agent.presence_since, agent.wrap_up_until or agent.presence_since)
 
 
 def reachable(*, now: datetime) -> Q:
     """The condition on Agent for those who take new tickets, now or as soon as they have wrapped up."""
-    return Q(is_active=True, is_bot=False, presence=Agent.Presence.ONLINE, seen_at__gte=now - GRACE)
+    there = Q(is_active=True, is_bot=False, presence=Agent.Presence.ONLINE, seen_at__gte=now - GRACE)
+    quiet = _idle_since(now=now)
+    return there & (Q(active_at__isnull=True) | Q(active_at__gte=quiet)) if quiet else there
 
 
 def online(*, now: datetime) -> QuerySet[Agent]:

@@ -18,6 +18,7 @@ VARIABLES = (
     "EMAIL_URL",
     "ENCRYPTION_KEYS",
     "FILES_BASE_URL",
+    "IDLE_MINUTES",
     "INSECURE_HTTP",
     "LANGUAGE",
     "LOG_FORMAT",
@@ -73,6 +74,14 @@ def env_days(name: str, *, default: int) -> int:
     value = env(name, str(default))
     if not value.isdigit() or not 0 < int(value) < 3650:
         raise SettingError(f"{name} must be a number of days, not {value!r}.")
+    return int(value)
+
+
+def env_minutes(name: str, *, default: int) -> int:
+    """0 says never."""
+    value = env(name, str(default))
+    if not value.isdigit() or int(value) > 1440:
+        raise SettingError(f"{name} must be a number of minutes up to 1440, not {value!r}.")
     return int(value)
 
 

@@ -20,6 +20,7 @@ from helpdesk.environment import (
     env_days,
     env_list,
     env_p256_key,
+    env_minutes,
     env_port,
     is_loopback,
     kept_secret_key,
@@ -372,6 +373,7 @@ TIME_ZONE = "UTC"
 # -- Tickets -------------------------------------------------------------------------------------------------------------
 
 CLOSE_AFTER_DAYS = env_days("CLOSE_AFTER_DAYS", default=7)  # from solved to closed
+IDLE_MINUTES = env_minutes("IDLE_MINUTES", default=10)  # until who is online but does nothing is away; 0 = never
 
 # -- REST ----------------------------------------------------------------------------------------------------------------
 

@@ -141,6 +141,8 @@ class PersonRow(NamedTuple):
 
     @property
     def label(self) -> str:
+        if self.state == Agent.Presence.AWAY and self.agent.presence == Agent.Presence.ONLINE:
+            return _("Away, idle")
         return _("Outside their shift") if self.state == OFF_SHIFT else str(Agent.Presence(self.state).label)
 
     @property

@@ -21,6 +21,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Error, Page, expect
 
+from agents import presence
 from agents.models import Agent
 from helpdesk import embedded
 from tests import cast as people
@@ -198,6 +199,29 @@ def test_row_16_going_online_colours_the_dot_in_the_rail(crew, screen):
 
 
 # -- Away and back ----------------------------------------------------------------------------------------------------------------
+
+
+def test_row_16_who_does_nothing_is_away_until_the_next_syllable(crew, screen):
+    """Text of an input method comes without a keydown that says which; it counts all the same."""
+    ticket = says(crew, "Hello").ticket
+    now = timezone.now()
+    presence.set_presence(crew.agent, Agent.Presence.ONLINE, now=now)
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/", own_clock=True)
+    expect(composer(page)).to_be_visible()
+    composer(page).focus()
+    dot = page.locator("#rail-avatar .avatar__presence")
+    expect(dot).to_have_attribute("data-state", "online")
+    wait_until(lambda: Agent.objects.get(pk=crew.agent.pk).active_at is not None)
+    page.clock.fast_forward("11:00")
+    expect(dot).to_have_attribute("data-state", "away")
+    earlier = timezone.now() - timedelta(minutes=11)
+    Agent.objects.filter(pk=crew.agent.pk).update(active_at=earlier)
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Input.imeSetComposition", {"text": "ㅎ", "selectionStart": 1, "selectionEnd": 1})
+    expect(dot).to_have_attribute("data-state", "online")
+    expect(page.locator(".toast")).to_contain_text("From now on you get new tickets again.")
+    wait_until(lambda: Agent.objects.get(pk=crew.agent.pk).active_at > earlier)
+    assert page.errors == []
 
 
 def test_row_7_the_banner_comes_after_a_second_and_a_half_and_says_what_was_loaded(crew, new_context, live_server):

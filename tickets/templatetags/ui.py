@@ -289,6 +289,12 @@ def build_id() -> str:
     return live.build()
 
 
+@register.simple_tag
+def idle_minutes() -> int:
+    """After so long without a key somebody who is online is away (agents/presence.py); 0: never."""
+    return settings.IDLE_MINUTES
+
+
 @register.simple_tag(takes_context=True)
 def key_map(context: Any) -> SafeString:
     """Every command with this person's keys, and whether single keys are on, as a JSON block with the id `key-map`."""

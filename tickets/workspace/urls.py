@@ -64,6 +64,7 @@ urlpatterns = [
     path("tags/", properties.tags_known, name="tags_known"),
     path("me/panes/", me.panes, name="panes"),
     path("me/presence/", me.presence, name="my_presence"),
+    path("me/activity/", me.activity, name="my_activity"),
     path("tickets/new/", openings.opening, name="new_ticket"),
     path("tickets/new/people/", openings.people, name="new_ticket_people"),
     path("tickets/new/template/", openings.template, name="new_ticket_template"),

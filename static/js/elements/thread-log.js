@@ -200,6 +200,7 @@ class ThreadLog extends HTMLElement {
         page.documentElement.classList.toggle("dark", frame.hasAttribute("data-dark"));
         new ResizeObserver(fit).observe(page.documentElement);
         keys.listen(page);
+        document.dispatchEvent(new CustomEvent("mail:framed", { detail: { page } })); // its reader is at work
       };
       frame.addEventListener("load", loaded);
       if (frame.contentDocument?.readyState === "complete") loaded();

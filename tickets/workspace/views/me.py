@@ -66,6 +66,17 @@ def presence(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def activity(request: HttpRequest) -> HttpResponse:
+    """Somebody sits at one of their screens: told once a minute while they do anything. After a pause the queue is looked at."""
+    now = timezone.now()
+    with transaction.atomic():
+        if attendance.note_activity(agent_of(request), now=now):
+            routing.capacity_freed(now=now)
+    return HttpResponse(status=204)
+
+
+@login_required
 @require_http_methods(["GET", "POST"])
 def own_keys(request: HttpRequest) -> HttpResponse:
     """The key map as this person has it; POST a field for each command. `usual` takes all of it back."""
