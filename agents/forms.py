@@ -132,6 +132,7 @@ class ProfileForm(forms.ModelForm):
             "message_size",
             "send_key",
             "undo_seconds",
+            "solve_opens_next",
             "shortcuts_on",
         ]
         labels = {
@@ -140,10 +141,13 @@ class ProfileForm(forms.ModelForm):
             "message_size": gettext_lazy("Size of messages"),
             "send_key": gettext_lazy("Key that sends in chats"),
             "undo_seconds": gettext_lazy("Time to undo the sending of a mail"),
+            "solve_opens_next": gettext_lazy("After “Send and solve”, open the next ticket"),
             "shortcuts_on": gettext_lazy("Single-key shortcuts"),
         }
         help_texts = {"send_key": gettext_lazy("Ctrl/⌘ Enter always sends.")}
-        widgets = {"shortcuts_on": forms.CheckboxInput(attrs={"data-switch": "1"})}
+        widgets = {
+            name: forms.CheckboxInput(attrs={"data-switch": "1"}) for name in ("solve_opens_next", "shortcuts_on")
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

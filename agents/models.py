@@ -258,6 +258,7 @@ class Agent(AbstractBaseUser, PermissionsMixin):
     undo_seconds = models.PositiveSmallIntegerField(  # in which a mail can be taken back; chats leave at once
         choices=[(0, _("Off")), (5, _("5 seconds")), (10, _("10 seconds")), (30, _("30 seconds"))], default=10
     )
+    solve_opens_next = models.BooleanField(default=False, db_default=False)  # after "send and solve"
     shortcuts_on = models.BooleanField(default=True)
     own_keys = models.JSONField(default=dict, blank=True)  # {command id: [strokes]}, where they differ from the key map
     panes = models.JSONField(default=dict, blank=True)  # {"list": px, "side": px, "nav": bool, "closed": [section]}

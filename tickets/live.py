@@ -199,12 +199,17 @@ def payload(loaded: LoadedEvent, *, row: bool = True, items: bool = True) -> dic
         "actor": event.actor_id,
         "message": event.message_id,
         "html": html,
-        **(
-            {"absorbed": event.particulars["ticket"]}
-            if event.kind == "merged" and "ticket" in event.particulars
-            else {}
-        ),
+        **_others(event),
     }
+
+
+def _others(event: Event) -> dict[str, int]:
+    """Who else it happened to: the ticket that went into this one, the customer who is one with this one now."""
+    if event.kind == "merged" and "ticket" in event.particulars:
+        return {"absorbed": event.particulars["ticket"]}
+    if event.kind == "customer_joined":
+        return {"joined": event.particulars["joined"]}
+    return {}
 
 
 def render(loaded: LoadedEvent, language: str) -> str:

@@ -6,7 +6,7 @@ import { viewer } from "./elements/ticket-list.js";
 import { startBulkKeys } from "./elements/bulk-bar.js";
 import "./elements/query-box.js";
 import "./elements/thread-log.js";
-import { showMine, showStatus, startReverting } from "./lib/at-once.js";
+import { showMine, showMineIn, showStatus, startReverting } from "./lib/at-once.js";
 import { startCustomer } from "./lib/customer.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
@@ -20,6 +20,8 @@ import { toast } from "./lib/toast.js";
 import { language, word } from "./lib/words.js";
 
 const PREFETCH_MS = 150;
+const RENEW_MS = 500; // after an event: several in a row are one look
+const LOOK_MS = 15_000; // between looks whether what is likely next has grown old
 const CALM_MS = 120;
 const TYPING_MS = 8000;
 const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "pin_changed", "snoozed", "woken", "merged", "unmerged", "undone", "followers_changed", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
@@ -46,6 +48,9 @@ const bulkJob = () => import("./elements/bulk-job.js").then(() => document.query
 bulkJob();
 import("./elements/snooze-menu.js");
 import("./lib/forwarding.js");
+import("./lib/peeks.js").then(({ startPeeks }) => startPeeks());
+import("./lib/new-options.js").then(({ startNewOptions }) => startNewOptions());
+import("./lib/activity.js").then(({ startActivity }) => startActivity());
 
 let Desk = null;
 const writing = import("./lib/desk.js").then((module) => { ({ Desk } = module); });
@@ -179,10 +184,18 @@ function happened(event) {
     markRead();
   } else if (event.ticket) {
     router.cache.drop(event.ticket);
+    later("renew", RENEW_MS, lookAhead); // it may be the next one
   }
+  if (!event.ticket) router.cache.customersChanged();
   if (event.ticket === open && CHANGES_HEAD.has(event.kind)) later("head", CALM_MS, refreshHead);
-  if (open && CHANGES_CUSTOMER.has(event.kind)) later("customer", CALM_MS, refreshCustomer);
+  if (open && CHANGES_CUSTOMER.has(event.kind) && isAboutOurs(event)) later("customer", CALM_MS, refreshCustomer);
   nav()?.refreshSoon();
+}
+
+/** Whether it concerns the customer beside the open ticket: what happens to others is no request of ours. */
+function isAboutOurs({ customer, joined }) {
+  const shown = byId("customer-card")?.dataset.customer;
+  return !shown || [customer, joined].includes(Number(shown));
 }
 
 function lost(ticket) {
@@ -297,7 +310,11 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
     ticket,
     thread,
     doing: (what) => feed.view(ticket, what),
-    after: () => { feed.nudge(); nav()?.refreshSoon(); },
+    after(then) {
+      feed.nudge();
+      nav()?.refreshSoon();
+      if (then === "solved" && "solveOpensNext" in document.body.dataset && router.ticket === ticket) onwards(list()?.nextAfter(ticket));
+    },
     queue,
     uploading: import("./lib/uploading.js"),
   });
@@ -319,6 +336,7 @@ document.addEventListener("list:shown", () => {
 });
 document.addEventListener("nav:counted", count);
 document.addEventListener("acted", () => feed.nudge());
+document.addEventListener("snooze:chosen", ({ detail }) => foreseen(router.ticket, { until: detail.until }, detail.doing));
 document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
 document.body.addEventListener("undone", () => feed.nudge());
 document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
@@ -331,9 +349,16 @@ async function arrived(ticket) {
   feed.view(ticket);
   labelControls(byId("ticket"));
   markRead();
-  later("prefetch", PREFETCH_MS, () => [1, -1].forEach((step) => router.cache.prefetch(list()?.idAt(step))));
+  later("prefetch", PREFETCH_MS, lookAhead);
   showPeople(ticket);
 }
+
+/** What J, K and E would show, as it is now: however long one reads and writes, the next ticket is there. */
+function lookAhead() {
+  if (!document.hidden && router.ticket) for (const step of [1, -1]) router.cache.prefetch(list()?.idAt(step));
+}
+
+setInterval(() => { if (feed.state === "live") lookAhead(); }, LOOK_MS);
 
 async function showPeople(ticket) {
   const answer = await text(`/marks/?ids=${ticket}`).catch(() => null);
@@ -360,7 +385,10 @@ function count() {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) desk?.flush({ leaving: true });
-  else markRead();
+  else {
+    markRead();
+    if (feed.state === "live") lookAhead();
+  }
 });
 addEventListener("pagehide", () => desk?.leave());
 
@@ -439,25 +467,36 @@ async function solve({ stay }) {
     return;
   }
   const next = stay ? null : list()?.nextAfter(id);
-  const solving = queue.settled(id).then((isAnswered) => {
+  const answered = queue.settled(id).then((isAnswered) => {
     if (isAnswered) return act("POST", `/tickets/${id}/solution/`);
     toast(phrase("notSolved"), { kind: "error" });
     return null;
   });
-  if (stay) {
-    if (router.ticket) showStatus("solved");
-    await solving;
-    refreshHead();
+  const solving = foreseen(id, { status: "solved" }, answered);
+  if (stay && router.ticket) showStatus("solved");
+  else if (!stay && router.ticket) onwards(next);
+  else if (next) list().highlight(next);
+  await solving;
+  if (stay) refreshHead();
+}
+
+/** What is being done to a ticket stands in the list at once; all is as it was where the server does not do it. */
+async function foreseen(id, facts, doing) {
+  if (play) play.isMine = true;
+  list()?.foresee(id, facts);
+  if (await doing) list()?.refreshEmpty(); // only now does the server know that it is empty
+  else router.refresh();
+}
+
+/** To the next ticket, or to the end of the list. */
+function onwards(next) {
+  if (next) {
+    router.open(next, { focus: "title" });
     return;
   }
-  if (next && router.ticket) router.open(next, { focus: "title" });
-  else if (next) list().highlight(next);
-  else if (router.ticket) {
-    router.close();
-    // Not as a toast: the server's own says what happened, and how to undo it.
-    byId("ticket").querySelector(".empty p").textContent = phrase("lastTicket");
-  }
-  if (!(await solving)) router.refresh();
+  router.close();
+  // Not as a toast: the server's own says what happened, and how to undo it.
+  byId("ticket").querySelector(".empty p").textContent = phrase("lastTicket");
 }
 
 /** `note`: an id, "" for the newest one, null for none. */
@@ -516,13 +555,19 @@ keys.on("go.view", (event) => {
 keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !router.ticket });
 keys.on("list.back", back, { when: () => Boolean(router.ticket) });
 keys.on("ticket.take", async () => {
+  const id = meant();
   if (router.ticket) showMine();
-  await act("POST", `/tickets/${meant()}/assignee/`, { assignee: "me" });
+  const taking = act("POST", `/tickets/${id}/assignee/`, { assignee: "me" });
+  showMineIn(list()?.row(id));
+  await foreseen(id, { assignee: String(me) }, taking);
   refreshHead();
 }, isMeant);
 keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
 keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
-keys.on("ticket.spam", () => { document.querySelector("bulk-bar")?.run("spam", "", { ids: [meant()] }); }, isMeant);
+keys.on("ticket.spam", () => {
+  const id = meant();
+  foreseen(id, { status: "solved" }, document.querySelector("bulk-bar")?.run("spam", "", { ids: [id] }));
+}, isMeant);
 keys.on("ticket.pin", async () => {
   const id = meant();
   const pinned = router.ticket ? byId(`pinned-${id}`).dataset.note : "";

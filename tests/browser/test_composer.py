@@ -93,6 +93,34 @@ def test_row_8_a_chat_leaves_at_once(crew, screen):
     assert answers().get().text == "Hi!"
 
 
+def test_row_1_send_and_solve_opens_the_next_for_whoever_wants_that(crew, screen):
+    first, second, third = three_tickets(crew)
+    page = opened(screen, crew.agent, first)
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_be_visible()
+    composer(page).fill("Done.")
+    page.keyboard.press("Control+Shift+Enter")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
+    expect(page.locator("#thread-log")).to_contain_text("Done.")
+
+    page.goto(page.url.partition("/tickets/")[0] + "/settings/profile/")
+    page.get_by_label("After “Send and solve”, open the next ticket").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".toast, .banner, .alert").first).to_be_visible()
+    page = opened(screen, crew.agent, second)
+    expect(page.locator(f"#ticket-row-{second.pk}")).to_be_visible()
+    composer(page).fill("Done as well.")
+    page.keyboard.press("Control+Shift+Enter")
+    expect(page.locator("#thread-log")).to_contain_text("I am Cleo")
+    expect(page.locator("#ticket-title")).to_be_focused()
+    expect(composer(page)).to_have_value("")
+    composer(page).fill("And you.")
+    page.locator("[popovertarget=send-menu]").click()
+    page.locator("#send-menu [value=solved]").click()
+    expect(page.locator("#ticket")).to_contain_text("That was the last one in this list.")
+    assert [answer.ticket_id for answer in answers().order_by("pk")] == [first.pk, second.pk, third.pk]
+    assert set(Ticket.objects.values_list("status", flat=True)) == {"solved"} and page.errors == []
+
+
 def test_row_5_what_is_typed_while_an_answer_waits_is_kept(crew, screen):
     Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
     page = opened(screen, crew.agent, mails(crew))

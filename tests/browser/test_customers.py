@@ -11,7 +11,9 @@ from playwright.sync_api import expect
 
 from tests.browser.desk import says
 from tests.workspace import scene
+from tickets import customers
 from tickets.models import Customer, CustomerJoin, Identity, Message, Ticket
+from tickets.models.event import by_agent
 
 KIM = scene.sender("Kim J.", email="jiwoo@example.org")
 
@@ -154,3 +156,24 @@ def test_row_31_everything_fits_on_a_phone(crew, screen, two):
     expect(page.locator("#customer-page")).to_contain_text("By mail")
     other.refresh_from_db()
     assert other.customer_id == first.customer_id
+
+
+def test_show_8_what_happens_to_others_is_no_request_of_ones_own(crew, screen, two):
+    """Five hundred screens with a ticket each would ask for five hundred panels."""
+    first, _other = two
+    page = screen(crew.agent, f"/tickets/{first.pk}/", own_clock=True)
+    expect(page.locator("#customer-head")).to_contain_text("Jiwoo")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    panel = f"/tickets/{first.pk}/customer/"
+    by = by_agent(crew.teammate)
+    customers.change(first.customer, "organisation", "Blue Mug", by=by, now=timezone.now())
+    expect(page.locator("#customer-organisation-value")).to_have_value("Blue Mug")
+    stranger = says(crew, "I am new here", who=scene.sender("Ara", phone="+821055550000")).ticket
+    customers.change(stranger.customer, "organisation", "Elsewhere", by=by, now=timezone.now())
+    newest = says(crew, "Me too", who=scene.sender("Bo", phone="+821055550010")).ticket
+    expect(page.locator(f"#ticket-row-{newest.pk}")).to_be_visible()
+    page.clock.run_for(1000)  # whatever was about to be asked
+    page.wait_for_load_state("networkidle")
+    assert len([url for url in asked if url.endswith(panel)]) == 1
+    assert page.errors == []

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from agents.models import Agent
 from tests import cast as people
+from tests.browser.desk import says, three_tickets
 from tests.workspace import scene
 from tickets.models import Ticket
 
@@ -86,3 +87,67 @@ def test_row_1_taking_a_ticket_shows_before_the_server_has_answered(desk):
     assert held
     held[0].fulfill(status=500, body="")
     expect(desk.locator("#property-assignee-button")).not_to_contain_text("Mina")
+
+
+def test_row_1_the_next_ticket_stays_ready_however_long_one_reads(crew, screen):
+    """Two minutes and a half on one ticket, then a message on the next one: J asks the server for nothing, and reads nothing."""
+    _ara, bo, _cleo = three_tickets(crew)
+    page = screen(crew.agent, own_clock=True)
+    expect(page.locator(".row.is-unread")).to_have_count(3)
+    page.wait_for_load_state("networkidle")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_response(f"**/tickets/{bo.pk}/"):
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+    expect(page.locator("#thread-log")).to_contain_text("I am Ara")
+    with page.expect_response(f"**/tickets/{bo.pk}/"):  # by itself, before it is too old
+        page.clock.fast_forward("02:30")
+    with page.expect_response(f"**/tickets/{bo.pk}/"):  # it is another one now
+        says(crew, "And one thing more", who=scene.sender("Bo", phone="+821055550010"))
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".row.is-unread")).to_have_count(2)
+    asked.clear()
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("And one thing more")
+    assert [url for url in asked if url.endswith(f"/tickets/{bo.pk}/")] == []
+    assert page.errors == []
+
+
+def test_row_1_a_deed_on_a_row_shows_before_the_server_has_answered(crew, screen):
+    """Solved from the list, taken from the unassigned, put to sleep, marked as spam: the row leaves; refused, it is there again."""
+    ara, *_ = three_tickets(crew)
+    page = screen(crew.agent)
+    held: list[Route] = []
+    for address in ("**/solution/", "**/assignee/", "**/snooze/", "**/bulk/"):
+        page.route(address, lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+
+    def refused(ticket: Ticket) -> None:
+        expect(page.locator(f"#ticket-row-{ticket.pk}")).to_have_count(0)
+        held.pop().fulfill(status=500, body="")
+        expect(page.locator(f"#ticket-row-{ticket.pk}")).to_be_visible()
+        expect(page.locator(".row")).to_have_count(3)
+
+    expect(page.locator(".row")).to_have_count(3)
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    refused(ara)
+    page.keyboard.press("j")
+    page.keyboard.press("!")
+    refused(ara)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.locator("#composer-text")).to_be_visible()
+    page.keyboard.press("h")
+    expect(page.locator("#snooze-times [role=option]").first).to_be_visible()
+    page.keyboard.press("Enter")
+    refused(ara)
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("u")
+    expect(page.locator("#list-content h1")).to_have_text("Unassigned")
+    expect(page.locator(".row")).to_have_count(3)
+    page.keyboard.press("j")
+    page.keyboard.press("i")
+    refused(ara)
+    assert page.errors == []

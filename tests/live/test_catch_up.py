@@ -12,7 +12,7 @@ from agents import presence
 from agents.models import Agent
 from tests import cast as people
 from tests.workspace import scene
-from tickets import live
+from tickets import identities, live
 from tickets.access import visibility_of
 from tickets.models import Event, Ticket
 from tickets.models.event import SYSTEM, record
@@ -139,3 +139,16 @@ def test_who_asks_without_a_socket_is_at_work(cast, client):
     client.get("/live/?after=0")
     cast.agent.refresh_from_db()
     assert cast.agent.seen_at == seen, "once in a while is enough"
+
+
+def test_who_is_joined_is_named_so_that_only_their_screens_look(cast):
+    now = timezone.now()
+    mine = scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Hello", at=now).ticket
+    other = scene.says(cast.sms, scene.sender("Kim", phone="+821099998888"), "Hello", at=now).ticket
+    identities.join(mine.customer, other.customer, by=SYSTEM, reason="agent", evidence={}, now=now)
+    [joined] = [
+        event
+        for event in live.catch_up(visibility_of(cast.manager), after=0, now=now)["events"]
+        if event["kind"] == "customer_joined"
+    ]
+    assert (joined["customer"], joined["joined"]) == (mine.customer_id, other.customer_id)

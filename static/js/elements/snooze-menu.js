@@ -94,8 +94,9 @@ class SnoozeMenu extends HTMLElement {
   #choose(option) {
     if (!option) return;
     this.popup.hidePopover();
-    if ("wake" in option.dataset) act("DELETE", this.dataset.url);
-    else act("POST", this.dataset.url, { until: option.dataset.until });
+    const { until = "" } = option.dataset;
+    const doing = until ? act("POST", this.dataset.url, { until }) : act("DELETE", this.dataset.url);
+    this.dispatchEvent(new CustomEvent("snooze:chosen", { bubbles: true, detail: { until, doing } }));
   }
 }
 

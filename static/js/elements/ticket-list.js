@@ -281,16 +281,25 @@ class TicketList extends HTMLElement {
     row.remove();
     this.#unsettled.delete(id);
     this.selection.drop(id);
-    if (!this.all.length && !this.rows.querySelector(":scope > .load-more")) this.#refreshEmpty();
+    if (!this.all.length && !this.rows.querySelector(":scope > .load-more")) this.refreshEmpty();
     this.dispatchEvent(new CustomEvent("list:left", { bubbles: true, detail: { ticket: id, next: isOpen ? this.#after : null } }));
   }
 
   /** The sentence at the end of the work, as it is now: what sleeps may have changed. */
-  async #refreshEmpty() {
+  async refreshEmpty() {
+    if (this.all.length) return;
     const html = await text(this.closest(".list").dataset.url).catch(() => null);
     const fresh = html && nodes(html).find((node) => node.id === "list-content")?.querySelector(".list__empty");
     const place = this.querySelector(".list__empty");
     if (fresh && place) place.replaceChildren(...fresh.childNodes);
+  }
+
+  /** What is being done to a ticket shows before the server has answered: its row's facts are these, and it leaves a list to which it belongs no more. */
+  foresee(id, facts) {
+    const row = this.row(id);
+    if (!row) return;
+    Object.assign(row.dataset, facts);
+    if (!belongs(this.facts, row.dataset, me)) this.gone(id);
   }
 
   gone(id) {

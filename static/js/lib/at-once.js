@@ -7,6 +7,16 @@ export function showMine() {
   show("assignee", fromTemplate("me-template"));
 }
 
+/** The same in its row of the list. */
+export function showMineIn(row) {
+  const place = row?.querySelector(".row__who");
+  if (!place) return;
+  const label = fromTemplate("me-template");
+  const avatar = label.querySelector(".avatar");
+  avatar.title = label.lastChild.textContent.trim();
+  place.replaceChildren(place.querySelector(".row__slot"), avatar);
+}
+
 export function showStatus(status) {
   show("status", document.querySelector(`#property-status-menu [data-value="${status}"] [data-label]`)?.cloneNode(true));
 }

@@ -9,11 +9,13 @@ import { text } from "./request.js";
 const idle = window.requestIdleCallback?.bind(window) ?? ((run) => setTimeout(run, 50));
 
 const KEPT = 20;
-const FRESH_MS = 60_000; // while events tell what changes
+const FRESH_MS = 180_000; // while events tell what changes: what one of them names is dropped
+const RENEW_MS = 120_000; // of what is likely next, so that it is never cold
 const STALE_MS = 4_000; // while they do not
 
 export class TicketCache {
   #entries = new Map();
+  #customersAt = 0;
   #read = new Map(); // id -> the newest entry that has come, for when no other one can be had
 
   constructor({ isLive = () => true } = {}) {
@@ -23,13 +25,18 @@ export class TicketCache {
   /** {thread, composer, customer}: promises of HTML, and `parsed`, the thread's where there was time. `ahead` marks a guess of ours. */
   get(id, { ahead = false } = {}) {
     const known = this.#entries.get(id);
-    if (known && Date.now() - known.at < (this.isLive() ? FRESH_MS : STALE_MS)) {
+    const before = this.#read.get(id);
+    const fresh = ahead ? RENEW_MS : FRESH_MS;
+    const base = `/tickets/${id}/`;
+    if (known && Date.now() - known.at < (this.isLive() ? fresh : STALE_MS)) {
       this.#entries.delete(id);
       this.#entries.set(id, known);
+      if (!ahead && known.at < this.#customersAt) {
+        const { customer } = known;
+        known.customer = text(`${base}customer/`).catch(() => customer);
+      }
       return known;
     }
-    const base = `/tickets/${id}/`;
-    const before = this.#read.get(id);
     const part = (name, path) => text(path, { ahead }).catch((error) => {
       if (error.status || !before) throw error; // the server has spoken
       return before[name];
@@ -40,6 +47,11 @@ export class TicketCache {
     this.#entries.set(id, entry);
     if (this.#entries.size > KEPT) this.#entries.delete(this.#entries.keys().next().value);
     return entry;
+  }
+
+  /** Something about a customer has changed; whose they are, the entries do not tell. */
+  customersChanged() {
+    this.#customersAt = Date.now();
   }
 
   prefetch(id) {
