@@ -107,6 +107,24 @@ def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(cr
     assert Ticket.objects.get(pk=second.pk).status == "solved" and page.errors == []
 
 
+def test_row_9_z_again_undoes_what_was_done_before(crew, screen):
+    first, second, _third = three_tickets(crew)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(page)).to_be_visible()
+    for ticket, after in ((first, "I am Bo"), (second, "I am Cleo")):
+        expect(page.locator(f"#ticket-row-{ticket.pk}")).to_be_visible()
+        page.keyboard.press("e")
+        expect(page.locator("#thread-log")).to_contain_text(after)
+        expect(page.locator(f"#ticket-row-{ticket.pk}")).to_have_count(0)
+        expect(page.locator(".toast")).to_have_count(1 if ticket is first else 2)
+    page.keyboard.press("z")
+    expect(page.locator(f"#ticket-row-{second.pk}")).to_be_visible()
+    page.keyboard.press("z")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_be_visible()
+    page.keyboard.press("z")  # nothing is left
+    assert {ticket.status for ticket in Ticket.objects.all()} == {"new"} and page.errors == []
+
+
 def test_row_1_the_last_solve_of_a_list_makes_one_toast(crew, screen):
     ticket = says(crew, "Only me").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/")

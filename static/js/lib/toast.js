@@ -1,9 +1,11 @@
-/** Toasts: one sentence of what happened, and how to undo it. They wait while one looks at them, and Z undoes the last. */
+/** Toasts: one sentence of what happened, and how to undo it. They wait while one looks at them, and Z undoes one after the other. */
 
 import { clone, csrfToken, word } from "./words.js";
 
 const SHOWN_MS = 10_000;
-let lastUndo = null;
+const MOST_UNDOS = 20;
+const UNDOABLE_MS = 300_000; // what was done longer ago is not undone by a key pressed in passing
+const undos = []; // {act, at}, the newest last
 
 /**
  * Show a sentence. `undo` is a function or an address that is posted to, `action` {words, run} something else to press; `kind` is "" or "error". Returns how to take it away.
@@ -16,12 +18,10 @@ export function toast(message, { undo = null, action = null, kind = "", duration
   const button = element.querySelector("[data-undo]");
   const close = () => leave(element);
   if (undo) {
-    const act = once(async () => {
-      if (lastUndo === act) lastUndo = null;
+    const { act } = offer(() => {
       close();
-      await (typeof undo === "function" ? undo() : post(undo));
+      return typeof undo === "function" ? undo() : post(undo);
     });
-    lastUndo = act;
     button.addEventListener("click", act);
   } else if (action) {
     button.textContent = action.words;
@@ -35,26 +35,30 @@ export function toast(message, { undo = null, action = null, kind = "", duration
   return close;
 }
 
-/** Undo what the newest undoable toast said; false when there is nothing. It stays possible after the toast has gone. */
+/** Undo the newest thing that can be; pressed again, the one before. False when there is nothing. It stays possible for a while after the toast has gone. */
 export function undoLast() {
-  if (!lastUndo) return false;
-  lastUndo();
+  const newest = undos.at(-1);
+  if (!newest || Date.now() - newest.at > UNDOABLE_MS) return false;
+  newest.act();
   return true;
 }
 
 /** Let Z undo something that shows itself elsewhere. Returns how to withdraw the offer. */
 export function offerUndo(run) {
-  const act = once(async () => {
-    if (lastUndo === act) lastUndo = null;
-    await run();
-  });
-  lastUndo = act;
-  return () => { if (lastUndo === act) lastUndo = null; };
+  return offer(run).withdraw;
 }
 
-function once(run) {
-  let done = false;
-  return () => { if (!done) { done = true; return run(); } return undefined; };
+/** Once, by Z or by a button. */
+function offer(run) {
+  const withdraw = () => {
+    const at = undos.indexOf(entry);
+    if (at >= 0) undos.splice(at, 1);
+    return at >= 0;
+  };
+  const entry = { act: () => (withdraw() ? run() : undefined), at: Date.now() };
+  undos.push(entry);
+  if (undos.length > MOST_UNDOS) undos.shift();
+  return { act: entry.act, withdraw };
 }
 
 async function post(url) {
