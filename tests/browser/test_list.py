@@ -309,6 +309,26 @@ def test_row_21_everything_in_a_view_beyond_what_is_loaded(crew, screen, worker)
     assert Ticket.objects.filter(tags__name="recall").count() == 70 and page.errors == []
 
 
+def test_row_21_what_is_refused_is_selected_again_and_everything_is_counted(crew, screen):
+    ara, bo, _cleo = queue(crew, "Ara", "Bo", "Cleo")
+    for ticket in (ara, bo):
+        actions.solve(ticket, by=by_agent(crew.agent), now=timezone.now())
+    page = screen(crew.agent, "/views/solved/")
+    page.route(re.compile("/bulk/"), lambda route: route.fulfill(status=503, body=""))
+    page.keyboard.press("*")
+    page.keyboard.press("a")
+    expect(page.locator(".row.is-selected")).to_have_count(2)
+    page.evaluate(
+        "document.querySelector('ticket-list').selection.beyond()"
+    )  # its button comes with more rows than fit
+    expect(page.locator("bulk-bar [data-count]")).to_have_text("All 2 in this view")
+    page.keyboard.press("!")
+    expect(page.locator(".toast")).to_be_visible()
+    expect(page.locator(".row.is-selected")).to_have_count(2)
+    expect(page.locator("bulk-bar [data-count]")).to_have_text("All 2 in this view")
+    assert page.errors == []
+
+
 def test_row_21_selected_tickets_are_merged_into_one_of_them(crew, screen, worker):
     ara, bo, cleo = queue(crew, "Ara", "Bo", "Cleo")
     page = screen(crew.agent)

@@ -321,3 +321,36 @@ def test_an_address_says_where_its_columns_are_not_those_of_the_view(mina, four)
 def test_a_column_that_nobody_knows_is_refused(mina, four):
     assert mina.post("/saved-views/", FORM | {"shows": ["subject", "salary"]}).status_code == 422
     assert not SavedView.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "action"),
+    [
+        ("/", 'href="/views/all/" data-list="all">Open “All tickets”'),
+        ("/views/mine/", 'href="/views/unassigned/" data-list="unassigned">Open “Unassigned”'),
+        ("/views/unassigned/", 'href="/" data-list="inbox">Open “Inbox”'),
+        ("/views/snoozed/", 'href="/" data-list="inbox">Open “Inbox”'),
+        ("/views/solved/", 'href="/" data-list="inbox">Open “Inbox”'),
+        ("/views/all/", 'href="/tickets/new/">New ticket'),
+        ("/search/", 'href="/views/all/" data-list="all">Open “All tickets”'),
+    ],
+)
+def test_every_empty_list_offers_what_one_may_do(mina, address, action):
+    assert action in mina.get(address, **FRAGMENT).content.decode()
+
+
+def test_the_last_empty_list_leads_admins_to_the_channels_and_the_boards_back_to_it(cast, sign_in):
+    assert 'href="/settings/channels/new/"' in sign_in(cast.admin).get("/views/all/", **FRAGMENT).content.decode()
+    assert 'href="/board/"' in sign_in(cast.manager).get("/views/board-waiting/", **FRAGMENT).content.decode()
+
+
+def test_any_list_can_be_counted_as_it_is_narrowed(cast, mina, four, now):
+    """Those that nobody works off are counted when somebody is about to change all of them."""
+    for ticket in four[:3]:
+        actions.solve(ticket, by=by_agent(cast.agent), now=now)
+    actions.change_tags(four[0], add=["vip"], remove=[], by=by_agent(cast.agent), now=now)
+    usual = mina.get("/counts/").json()
+    assert "solved" not in usual and usual["inbox"] == "1"
+    assert mina.get("/counts/", {"view": "solved"}).json() == {"solved": "3"}
+    assert mina.get("/counts/", {"view": "solved", "q": "tag:vip"}).json() == {"solved": "1"}
+    assert mina.get("/counts/", {"view": "view-999"}).status_code == 404

@@ -56,6 +56,7 @@ class TicketList:
     command: str = ""
     empty_title: Any = NOTHING_WAITING
     empty_text: Any = APPEARS
+    empty_leads: str = "all"  # the list that one is sent to from its end; "" where there is none
     usual: Order = DUE
     chosen: Order | None = None
     query: str = ""
@@ -93,6 +94,11 @@ class TicketList:
         """What a ticket's address says about the list that it was opened from; "" for the plain inbox."""
         named = {"view": self.name} if self.name != "inbox" or self.asked else {}
         return urlencode(named | self.asked)
+
+    @property
+    def leads_to(self) -> TicketList | None:
+        """Where there is something to see when this one is empty."""
+        return _BY_NAME.get(self.empty_leads)
 
     @property
     def is_waiting_work(self) -> bool:
@@ -141,6 +147,7 @@ STANDARD: tuple[TicketList, ...] = (
         command="go.mine",
         empty_title=_("Nothing assigned to you"),
         empty_text=_("Take a ticket with I, or wait for routing."),
+        empty_leads="unassigned",
     ),
     TicketList(
         "unassigned",
@@ -149,6 +156,7 @@ STANDARD: tuple[TicketList, ...] = (
         assignee="none",
         command="go.unassigned",
         empty_title=_("Everything has an owner"),
+        empty_leads="inbox",
     ),
     TicketList(
         "snoozed",
@@ -159,6 +167,7 @@ STANDARD: tuple[TicketList, ...] = (
         command="go.snoozed",
         empty_title=_("Nothing is snoozed"),
         empty_text=_("Press H on a ticket to put it to sleep."),
+        empty_leads="inbox",
     ),
     TicketList(
         "solved",
@@ -169,6 +178,7 @@ STANDARD: tuple[TicketList, ...] = (
         asleep=None,
         empty_title=_("Nothing solved yet"),
         empty_text=_("Solved and closed tickets are kept here."),
+        empty_leads="inbox",
     ),
     TicketList(
         "all",
@@ -180,6 +190,7 @@ STANDARD: tuple[TicketList, ...] = (
         command="go.all",
         empty_title=_("No tickets yet"),
         empty_text=_("Connect a channel, or write from the simulator."),
+        empty_leads="",
     ),
 )
 SEARCH = TicketList(
@@ -211,6 +222,7 @@ def board_list(part: board.Part, *, of: str = "") -> TicketList:
         usual=DUE if part.is_open_work else NEWEST,
         empty_title=_("Nothing here any more"),
         empty_text=_("What the number counted has been dealt with meanwhile."),
+        empty_leads="",
         part=part,
     )
 
@@ -303,7 +315,12 @@ def counts(lists: Iterable[TicketList], visibility: Visibility, *, agent: Agent,
 
     A cache that is away is a miss. The solved and the snoozed are not counted: nobody works them off.
     """
-    wanted = [one for one in lists if one.is_waiting_work or one.view]
+    return counts_of((one for one in lists if one.is_waiting_work or one.view), visibility, agent=agent, now=now)
+
+
+def counts_of(wanted: Iterable[TicketList], visibility: Visibility, *, agent: Agent, now: datetime) -> dict[str, str]:
+    """The same for whichever lists are asked for."""
+    wanted = list(wanted)
     sight = sight_of(visibility)
     keys = {one.name: _key(one, sight, agent) for one in wanted}
     known = cache.get_many(keys.values())

@@ -3,7 +3,7 @@
 import { keys } from "../lib/keyboard.js";
 import { fromTemplate } from "../lib/nodes.js";
 import { phrase } from "../lib/phrases.js";
-import { send } from "../lib/request.js";
+import { send, text } from "../lib/request.js";
 import { toast } from "../lib/toast.js";
 import { word } from "../lib/words.js";
 
@@ -63,19 +63,22 @@ class BulkBar extends HTMLElement {
     this.querySelector("[data-more]").ariaExpanded = String(open);
   }
 
-  /** `chosen`: what is selected, or else one ticket. */
+  /** `chosen`: what is selected, or else one ticket. True when it is under way; what is refused is selected again. */
   async run(deed, value, { ids, everything = false, reason = "" } = this.#chosen) {
     const form = { ...(everything ? { everything: "1" } : { ids: ids.join(",") }), ...(reason ? { reason } : {}) };
-    const place = this.list.facts.place;
-    this.list.selection.none();
+    const { list } = this;
+    const place = list.facts.place;
+    const before = list.selection.give();
     const answer = await send("POST", `${this.dataset.url}${place ? `?${place}` : ""}`, { form: { do: deed, value, ...form } }).catch(() => null);
     const said = answer?.headers.get("Content-Type")?.includes("json") ? await answer.json() : null;
     if (!answer?.ok) {
       toast(said?.words ?? word("failed"), { kind: "error" });
-      return;
+      if (list.isConnected) list.selection.take(before);
+      return false;
     }
     toast(said.words, { undo: said.undo_url });
     this.dispatchEvent(new CustomEvent("bulk:started", { bubbles: true, detail: said }));
+    return true;
   }
 
   #show(chosen) {
@@ -86,15 +89,21 @@ class BulkBar extends HTMLElement {
       this.#unfold(false);
       return;
     }
-    const total = document.getElementById("list-count")?.textContent || "";
-    this.querySelector("[data-count]").textContent = this.#said(chosen, total);
+    this.querySelector("[data-count]").textContent = this.#said(chosen);
+    if (chosen.everything) this.#count();
     this.querySelector("[data-beyond]").hidden = chosen.everything || !(chosen.isAll && chosen.hasMore);
     this.querySelector("[data-do=merge]").hidden = chosen.everything || chosen.ids.length < 2 || chosen.ids.length > MOST_TO_MERGE;
   }
 
-  #said({ ids, everything }, total) {
-    if (!everything) return phrase("selected", { n: ids.length });
-    return total ? phrase("allSelected", { n: total }) : phrase("everythingSelected");
+  #said({ ids, everything }) {
+    return everything ? phrase("everythingSelected") : phrase("selected", { n: ids.length });
+  }
+
+  /** How many are meant, of this list and with its query: the server knows. */
+  async #count() {
+    const { name, place } = this.list.facts;
+    const [n] = Object.values(JSON.parse(await text(`${this.dataset.counts}?${place.includes("view=") ? place : `view=${name}&${place}`}`).catch(() => "{}")));
+    if (n && this.#chosen.everything) this.querySelector("[data-count]").textContent = phrase("allSelected", { n });
   }
 
   /** The selected tickets themselves: one of them takes the others in. */

@@ -64,6 +64,21 @@ export class Selection {
     this.#narrowed();
   }
 
+  /** Nothing is selected any more. Returns what was, for `take`. */
+  give() {
+    const { ids, everything } = this;
+    this.ids = new Set();
+    this.none();
+    return { ids, everything };
+  }
+
+  /** Selected again, with what was chosen meanwhile. */
+  take({ ids, everything }) {
+    for (const id of ids) this.ids.add(id);
+    this.everything ||= everything;
+    this.changed();
+  }
+
   drop(id) {
     if (this.ids.delete(id)) this.changed();
   }

@@ -172,6 +172,7 @@ def words() -> dict[str, str]:
         "everythingSelected": _("Everything in this view"),
         "bulkGoesOn": _("%(done)s of %(total)s done"),
         "bulkFailed": _("%(done)s done, %(failed)s not"),
+        "backFromIdle": _("You were away without a key. From now on you get new tickets again."),
         "playDone": _("Played through: %(n)s done. Nothing is left in this list."),
     }
 
@@ -179,12 +180,15 @@ def words() -> dict[str, str]:
 @login_required
 @require_safe
 def counts(request: HttpRequest) -> HttpResponse:
-    """`{"inbox": "12", "all": "1,000+"}`"""
-    agent = agent_of(request)
+    """`{"inbox": "12", "team-3": "1,000+"}`. With `?view=` (and `q=`): of this one list, whichever it is and however narrowed."""
+    agent, now = agent_of(request), timezone.now()
+    if "view" in request.GET:
+        chosen = lists.narrowed(_list_or_404(request.GET["view"], agent=agent), request.GET)
+        return JsonResponse(lists.counts_of([chosen], visibility_of(agent), agent=agent, now=now))
     teams = list(saved.teams_for(agent)[:MOST_TEAMS])
     views = lists.view_lists(saved.views_for(agent)[: saved.MOST], teams)
     shown = [*lists.STANDARD, *map(lists.team_list, teams), *views]
-    return JsonResponse(lists.counts(shown, visibility_of(agent), agent=agent, now=timezone.now()))
+    return JsonResponse(lists.counts(shown, visibility_of(agent), agent=agent, now=now))
 
 
 @login_required
