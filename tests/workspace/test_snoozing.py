@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from agents.hours import ALWAYS, Hours
 from tests.workspace import scene
@@ -80,3 +80,10 @@ def test_the_customers_word_wakes_it_for_the_same_person(cast, ticket):
     ticket.refresh_from_db()
     assert (ticket.snoozed_until, ticket.assignee) == (None, cast.agent)
     assert Event.objects.get(ticket=ticket, kind="woken").particulars["cause"] == "customer_wrote"
+
+
+def test_moments_are_written_as_koreans_say_them():
+    now = datetime(2026, 11, 25, 9, 0, tzinfo=SEOUL)
+    with translation.override("ko"):
+        assert snoozing.in_words(now.replace(hour=14, minute=10), SEOUL, now=now) == "11월 25일 (수요일) 오후 2:10"
+    assert snoozing.in_words(now, SEOUL, now=now) == "Wed 25 Nov 09:00"

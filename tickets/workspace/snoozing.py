@@ -64,8 +64,11 @@ def in_words(until: datetime, zone: ZoneInfo, *, now: datetime) -> str:
     """ "Mon 30 Nov 09:00" in the agent's zone; with the year where it is another one."""
     here = until.astimezone(zone)
     year = "" if here.year == now.astimezone(zone).year else " Y"
-    # Translators: how a moment is written, in the letters of Django's date format: Mon 30 Nov 09:00
-    return date_format(here, _("D j M") + year + " H:i")
+    # Translators: how a day is written, in the letters of Django's date format: Mon 30 Nov
+    day = _("D j M")
+    # Translators: how a time is written, in the same letters: 14:10
+    clock = _("H:i")
+    return f"{date_format(here, day + year)} {date_format(here, clock)}"
 
 
 def _next_opening(hours: Hours | None, *, now: datetime) -> datetime | None:

@@ -9,7 +9,7 @@ const DAY = 24 * HOUR;
 const korean = language.startsWith("ko");
 const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const format = (options) => new Intl.DateTimeFormat(language, options);
-const clock = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const clock = format(korean ? { hour: "numeric", minute: "2-digit", hour12: true } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const weekday = format({ weekday: "short" });
 const monthDay = format(korean ? { month: "numeric", day: "numeric" } : { month: "short", day: "numeric" });
 const dayDate = format(korean ? { month: "numeric", day: "numeric", weekday: "short" } : { month: "short", day: "numeric", weekday: "short" });
@@ -22,7 +22,7 @@ function daysBetween(then, now) {
   return Math.round((midnight(now) - midnight(then)) / DAY);
 }
 
-/** "now", "3 min ago", "yesterday 14:10", then the date after seven days. */
+/** "now", "3 min ago", "yesterday 14:10" ("어제 오후 2:10"), then the date after seven days. */
 export function relativeTime(then, now = new Date()) {
   const age = now - then;
   const days = daysBetween(then, now);

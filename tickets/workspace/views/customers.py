@@ -585,7 +585,7 @@ def _language(code: str) -> str:
 
 def _local_time(zone: str, *, now: datetime) -> str:
     try:
-        return formats.time_format(now.astimezone(ZoneInfo(zone)).time(), "H:i") if zone else ""
+        return formats.time_format(now.astimezone(ZoneInfo(zone)).time(), _("H:i")) if zone else ""
     except (ZoneInfoNotFoundError, ValueError):
         return ""
 
