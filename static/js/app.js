@@ -6,7 +6,6 @@ import { startDialogs, startPopovers } from "./lib/popover.js";
 import { startTheme } from "./lib/theme.js";
 import { startTimes } from "./lib/time.js";
 import { undoLast } from "./lib/toast.js";
-import { startTooltips } from "./lib/tooltip.js";
 import "./elements/command-palette.js";
 import "./elements/select-menu.js";
 import "./elements/ticket-composer.js";
@@ -19,7 +18,7 @@ startTimes();
 startPopovers();
 startDialogs();
 startPanes();
-startTooltips(keys);
+import("./lib/tooltip.js").then(({ startTooltips }) => startTooltips(keys)); // nobody hovers before there is a picture
 labelControls();
 document.querySelector(".pages__nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");

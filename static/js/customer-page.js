@@ -16,3 +16,5 @@ async function refresh() {
   replace(document.getElementById("customer-page"), fresh);
   document.dispatchEvent(new CustomEvent("customer:shown"));
 }
+
+import("./lib/peeks.js").then(({ startPeeks }) => startPeeks());

@@ -18,6 +18,10 @@ STYLES = 18 * KB
 REQUESTS = 12
 LATER = (
     "notification-bell.",
+    "activity.",
+    "peeks.",
+    "new-options.",
+    "tooltip.",
     "badge.",
     "bulk-job.",
     "snooze-menu.",

@@ -1,13 +1,10 @@
 /**
  * The customer beside the thread and on a page of their own: what is being typed there is never swapped away, folded sections stay
- * folded from one ticket to the next, a ticket shows its last words in passing, and the dialog in which two customers become one.
+ * folded from one ticket to the next, and the dialog in which two customers become one.
  */
 
-import { fill, nodes } from "./nodes.js";
-import { place } from "./popover.js";
-import { send, text } from "./request.js";
+import { send } from "./request.js";
 
-const PEEK_MS = 350;
 const SAVE_MS = 500;
 const SETTLE_MS = 300; // what was typed is saved first
 const PLACES = "#customer-head, #customer-place, #customer-page";
@@ -15,7 +12,6 @@ const PLACES = "#customer-head, #customer-place, #customer-page";
 /** `refresh()` fetches the customer anew. Returns `later(run)`: true while somebody types there, and then `run` is called afterwards; ask before the fetch and before the swap. */
 export function startCustomer({ refresh, savePanes }) {
   startSections(savePanes);
-  startPeeks();
   const again = () => later(refresh) || refresh();
   document.body.addEventListener("customer:changed", again);
   document.body.addEventListener("undone", again);
@@ -69,49 +65,4 @@ function startSections(url) {
   };
   document.addEventListener("customer:shown", read);
   read();
-}
-
-/** The last words of a ticket beside its link, on hover and focus; Esc takes them away, and one may move into them. */
-function startPeeks() {
-  const peek = document.getElementById("peek");
-  if (!peek) return;
-  let timer = 0;
-  let shownFor = null;
-  const hide = () => {
-    clearTimeout(timer);
-    shownFor?.removeAttribute("aria-describedby");
-    shownFor = null;
-    if (peek.matches(":popover-open")) peek.hidePopover();
-  };
-  const show = async (link) => {
-    const html = await text(link.dataset.peek).catch(() => "");
-    if (!html || !link.isConnected || shownFor !== link) return;
-    fill(peek, nodes(html));
-    peek.showPopover();
-    place(peek, link);
-    link.setAttribute("aria-describedby", peek.id);
-  };
-  const arrive = (event) => {
-    const link = event.target.closest?.("[data-peek]");
-    if (link === shownFor || event.target.closest?.("#peek")) {
-      clearTimeout(timer);
-      return;
-    }
-    clearTimeout(timer);
-    if (!link) {
-      timer = setTimeout(hide, PEEK_MS);
-      return;
-    }
-    hide();
-    shownFor = link;
-    timer = setTimeout(show, PEEK_MS, link);
-  };
-  document.addEventListener("pointerover", (event) => { if (event.pointerType === "mouse") arrive(event); });
-  document.addEventListener("focusin", (event) => { if (event.target.matches(":focus-visible")) arrive(event); });
-  document.addEventListener("click", hide);
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !peek.matches(":popover-open")) return;
-    hide();
-    event.stopPropagation();
-  }, true);
 }

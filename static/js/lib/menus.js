@@ -1,11 +1,10 @@
 /**
  * Menus whose content comes from the server when they open: options of a property ([data-options]) and whole menus ([data-menu-src]).
  * The menu opens at once, so that what is typed next goes into its filter and is never taken for a command; it is placed again when it
- * is filled. A list of options may take new ones (tags).
+ * is filled. lib/new-options.js adds what a list does not have yet.
  */
 
-import { fill, fromTemplate, nodes } from "./nodes.js";
-import { phrase } from "./phrases.js";
+import { fill, nodes } from "./nodes.js";
 import { place } from "./popover.js";
 import { text } from "./request.js";
 
@@ -53,17 +52,15 @@ export function startMenus() {
     const url = popover?.dataset.menuSrc ?? popover?.querySelector("[data-options]")?.dataset.options;
     if (url) ask(url).catch(() => {});
   });
-  document.addEventListener("input", (event) => offer(event.target));
   document.addEventListener("keydown", (event) => {
     const isEscape = event.key === "Escape";
     if ((event.key !== "Enter" && !isEscape) || event.isComposing) return;
     const waiting = event.target.closest?.("[popover][data-waiting]");
     if (isEscape && !waiting?.dataset.waiting) return;
-    if (waiting) waiting.dataset.waiting = isEscape ? "close" : "enter"; // what was typed is done when the options are there
-    if (waiting || create(event.target)) {
-      event.preventDefault();
-      event.stopPropagation();
-    }
+    if (!waiting) return;
+    waiting.dataset.waiting = isEscape ? "close" : "enter"; // what was typed is done when the options are there
+    event.preventDefault();
+    event.stopPropagation();
   }, true);
 }
 
@@ -80,34 +77,4 @@ function settle(popover) {
     if (waiting) filter.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
   } else popover.querySelector("[role^=menuitem]")?.focus();
   if (waiting === "close") popover.hidePopover();
-}
-
-/** What is typed and does not exist yet, in a list that takes new options; "" otherwise. */
-function newOption(filter) {
-  const menu = filter.closest?.("select-menu[data-create]");
-  const typed = menu && filter.matches("[role=combobox]") ? filter.value.trim().toLocaleLowerCase().replaceAll(",", " ") : "";
-  if (!typed || menu.options.some((option) => option.dataset.value === typed)) return "";
-  return menu.shown.length ? "" : typed;
-}
-
-function offer(filter) {
-  const typed = newOption(filter);
-  const place = filter.closest?.("select-menu[data-create]")?.querySelector(".menu__none");
-  if (place && typed) place.textContent = phrase("addTag", { name: typed });
-}
-
-function create(filter) {
-  const typed = newOption(filter);
-  if (!typed) return false;
-  const option = fromTemplate("option-template");
-  option.dataset.value = typed;
-  option.ariaSelected = "false";
-  option.querySelector(".tag span").textContent = typed;
-  const list = filter.closest("select-menu").querySelector("[role=listbox]");
-  option.id = `${list.id}-new-${list.children.length}`;
-  list.prepend(option);
-  option.click();
-  filter.value = "";
-  filter.dispatchEvent(new Event("input", { bubbles: true }));
-  return true;
 }
