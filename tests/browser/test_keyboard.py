@@ -87,6 +87,101 @@ def test_row_2_every_key_does_its_thing_once_in_every_script(sample):
     assert wrong == {}
 
 
+CTRL_ALT, SHIFT = 1 | 2, 8  # of CDP; AltGr is Ctrl and Alt
+US = {"?": ("Slash", SHIFT), "!": ("Digit1", SHIFT), "*": ("Digit8", SHIFT), "/": ("Slash", 0), ".": ("Period", 0),
+      ",": ("Comma", 0), "[": ("BracketLeft", 0), "]": ("BracketRight", 0)}  # fmt: skip
+# What stands elsewhere than on a keyboard of the United States: printed letter or sign -> physical key and modifiers.
+LAYOUTS: dict[str, dict[str, tuple[str, int]]] = {
+    "azerty": {
+        "a": ("KeyQ", 0), "q": ("KeyA", 0), "z": ("KeyW", 0), "w": ("KeyZ", 0), "m": ("Semicolon", 0),
+        "?": ("KeyM", SHIFT), "!": ("Slash", 0), "*": ("Backslash", 0), "/": ("Period", SHIFT), ".": ("Comma", SHIFT),
+        ",": ("KeyM", 0), "[": ("Digit5", CTRL_ALT), "]": ("Minus", CTRL_ALT),
+        **{str(n): (f"Digit{n}", SHIFT) for n in range(10)},
+    },
+    "qwertz": {
+        "y": ("KeyZ", 0), "z": ("KeyY", 0), "?": ("Minus", SHIFT), "!": ("Digit1", SHIFT), "*": ("BracketRight", SHIFT),
+        "/": ("Digit7", SHIFT), ".": ("Period", 0), ",": ("Comma", 0), "[": ("Digit8", CTRL_ALT), "]": ("Digit9", CTRL_ALT),
+    },
+    "polish": US,
+    "hangul": US,
+}  # fmt: skip
+DOUBLED = dict(zip("qwertop", "ㅃㅉㄸㄲㅆㅒㅖ", strict=True))  # with Shift, in Hangul mode
+POLISH = dict(zip("acelnosxz", "ąćęłńóśźż", strict=True))  # with AltGr
+
+
+def real_strokes(keys: str, layout: str) -> list[dict[str, Any]]:
+    """What the browser is told when somebody presses "Shift+A" or "G I" on this keyboard."""
+    pressed = []
+    for stroke in keys.split():
+        name, shift = stroke.split("+")[-1], SHIFT if "Shift+" in stroke else 0
+        if len(name) > 1:  # Enter, Escape, arrows
+            key, code, extra = name, name, 0
+        else:
+            usual = f"Digit{name}" if name.isdigit() else f"Key{name.upper()}"
+            code, extra = LAYOUTS[layout].get(name.lower(), (usual, 0))
+            key = name if shift or not name.isalpha() else name.lower()
+            if layout == "hangul" and name.isalpha():
+                key = (DOUBLED if shift else {}).get(name.lower(), TWO_SET[name.lower()])
+        virtual = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}.get(name) or ord(name[0].upper())
+        how = {"key": key, "code": code, "modifiers": shift | extra, "windowsVirtualKeyCode": virtual}
+        pressed += [{"type": kind, **how} for kind in ("rawKeyDown", "keyUp")]
+    return pressed
+
+
+def test_row_2_every_key_of_the_browser_does_its_thing_on_every_layout(sample):
+    """Real key events, as AZERTY, QWERTZ, Polish and Hangul keyboards make them."""
+    cdp = sample.context.new_cdp_session(sample)
+    wrong = {}
+    for layout in LAYOUTS:
+        for command in SINGLE:
+            for keys in command.keys:
+                for event in real_strokes(keys, layout):
+                    cdp.send("Input.dispatchKeyEvent", event)
+                ran = sample.evaluate("window.diary.splice(0)")
+                if ran != [command.id]:
+                    wrong[f"{layout}: {keys} ({command.id})"] = ran
+    for letter, printed in POLISH.items():
+        for shift in (0, SHIFT):
+            how = {"key": printed.upper() if shift else printed, "code": f"Key{letter.upper()}"}
+            for kind in ("rawKeyDown", "keyUp"):
+                modifiers = CTRL_ALT | shift
+                code = ord(letter.upper())
+                event = {"type": kind, **how, "modifiers": modifiers, "windowsVirtualKeyCode": code}
+                cdp.send("Input.dispatchKeyEvent", event)
+            if ran := sample.evaluate("window.diary.splice(0)"):
+                wrong[f"AltGr+{letter}"] = ran
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("pieces", "sent"), [(["ㅇ", "야", "약"], ["약"]), (["y", "や", "やk"], [])])
+def test_row_3_a_real_enter_in_a_real_composition(sample, pieces, sent):
+    """In Hangul it sends, once and with the last syllable; in kana it chooses, and the next one sends."""
+    sample.evaluate(
+        """() => {
+          window.sent = [];
+          document.addEventListener("composer:send", (event) => {
+            event.preventDefault();
+            window.sent.push(event.detail.form.elements.text.value);
+          });
+        }"""
+    )
+    cdp = sample.context.new_cdp_session(sample)
+    sample.locator("#composer-text").fill("")
+    sample.locator("#composer-text").focus()
+    for piece in pieces:
+        composed = {"text": piece, "selectionStart": len(piece), "selectionEnd": len(piece)}
+        cdp.send("Input.imeSetComposition", composed)
+    enter = {"key": "Process", "code": "Enter", "windowsVirtualKeyCode": 229}
+    cdp.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **enter})
+    cdp.send("Input.insertText", {"text": pieces[-1]})  # what the input method commits
+    cdp.send("Input.dispatchKeyEvent", {"type": "keyUp", **enter, "key": "Enter"})
+    expect(sample.locator("#composer-text")).to_have_value(pieces[-1])
+    sample.wait_for_function("(n) => window.sent.length === n", arg=len(sent))
+    assert sample.evaluate("window.sent") == sent
+    sample.keyboard.press("Enter")
+    sample.wait_for_function("(n) => window.sent.length === n", arg=len(sent) + 1)
+
+
 def test_row_2_brackets_that_a_layout_prints_with_altgr(sample):
     """QWERTZ and AZERTY: AltGr is Ctrl and Alt on Windows."""
     for key, code, command in (
