@@ -189,6 +189,14 @@ def notes_of(ticket: Ticket) -> int:
     return Message.objects.filter(ticket=ticket, kind="note", author_type="bot").count()
 
 
+def a_routed_ticket(people: Cast) -> Ticket:
+    """It was decided, and has its person since."""
+    ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
+    assert assign.assign(ticket.pk, now=NOW)
+    actions.assign(ticket, assignee=people.agent, team=people.support, by=SYSTEM, now=NOW)
+    return ticket
+
+
 def look(ticket: Ticket, at: datetime) -> RoutingDecision:
     Ticket.objects.filter(pk=ticket.pk).update(routing_due_at=at)
     decided = assign.assign(ticket.pk, now=at)
@@ -225,7 +233,7 @@ def test_a_waiting_ticket_is_looked_at_again_and_again_and_its_rules_run_once(pe
     for minute in range(6, 11):
         at = NOW + timedelta(minutes=minute)
         look(queued, at)
-        run(at)
+        run(at + timedelta(seconds=2))
     assert notes_of(queued) == 1
     assert RoutingDecision.objects.filter(ticket=queued, trigger="customer_replied").count() == 1
 
@@ -247,8 +255,7 @@ def test_neither_a_colleague_nor_a_machine_is_the_customer_who_writes_again(
 
 def test_what_comes_back_to_routing_has_been_through_the_rules(people: Cast) -> None:
     """The rule gives it to a team that its agent is not in; and later its agent goes away."""
-    ticket = a_ticket(people)
-    assign.assign(ticket.pk, now=NOW)
+    ticket = a_routed_ticket(people)
     rule("customer_replied", {"do": "note", "text": "Again"}, {"do": "team", "team": people.billing.pk})
     at = NOW + timedelta(minutes=1)
     scene.says(people.sms, JIWOO, "And?", at=at)
@@ -265,8 +272,7 @@ def test_what_comes_back_to_routing_has_been_through_the_rules(people: Cast) -> 
 
 
 def test_a_rule_does_not_look_back_to_what_was_written_before_there_was_one(people: Cast) -> None:
-    ticket = a_ticket(people)
-    assign.assign(ticket.pk, now=NOW)
+    ticket = a_routed_ticket(people)
     scene.says(people.sms, JIWOO, "And?", at=NOW + timedelta(minutes=1))
     rule("customer_replied", {"do": "note", "text": "Again"})
     later = NOW + timedelta(minutes=2)
