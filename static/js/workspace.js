@@ -136,7 +136,7 @@ function went(entry, message) {
     return;
   }
   feed.nudge();
-  givenBack().then(({ keepRest }) => keepRest(entry, me));
+  givenBack().then(({ keepRest }) => keepRest(entry, me, queue.of(ticket, entry.kind).length > 0));
 }
 
 /** What a toast says of another ticket leads there. */

@@ -382,6 +382,24 @@ def test_row_6_what_is_refused_when_one_has_gone_on_solves_nothing_and_leads_bac
     assert page.errors == []
 
 
+def kept_here(page: Page, what: str) -> list[str]:
+    return page.evaluate("(what) => Object.keys(localStorage).filter((name) => name.startsWith(what))", what)
+
+
+def test_row_6_what_was_sent_in_a_hurry_is_no_draft_when_it_arrives(crew, screen):
+    first, _second, _third = three_tickets(crew)
+    page = opened(screen, crew.agent, first)
+    under_way = stopped_on_the_way(page, "**/replies/")
+    sends(page, "I help you")  # before it was saved
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    leaves(page, under_way, "**/replies/")
+    wait_until(lambda: answers().exists())
+    wait_until(lambda: not kept_here(page, "draft:"))
+    assert [one.text for one in answers()] == ["I help you"]
+    assert not Draft.objects.exclude(text="").exists() and page.errors == []
+
+
 def test_row_5_what_is_written_while_an_answer_is_refused_stands_after_it(crew, screen):
     ticket = says(crew, "Who helps?").ticket
     page = opened(screen, crew.agent, ticket)

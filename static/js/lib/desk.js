@@ -2,6 +2,7 @@
 
 import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
+import { without } from "./mirror.js";
 import { nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { toast } from "./toast.js";
@@ -375,12 +376,3 @@ export class Desk {
 const idsOf = (tray) => [...tray.querySelectorAll("input[name=files]")].map((input) => Number(input.value));
 
 const joined = (...texts) => texts.filter(Boolean).join("\n\n");
-
-/** A text without those that it begins with. */
-function without(others, text) {
-  for (const other of others) {
-    if (text.trim() === other.trim()) return "";
-    if (other && text.startsWith(`${other}\n\n`)) text = text.slice(other.length + 2);
-  }
-  return text;
-}

@@ -3,6 +3,7 @@
  * where that is on the screen, else on the server (on this device, where that cannot be reached), and a toast leads there.
  */
 
+import { followed, forgetHere, keepHere, localOf, without } from "./mirror.js";
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
 import { toast } from "./toast.js";
@@ -27,9 +28,19 @@ export async function giveBack(entry, answer, files, { me, desk, toTicket, mark 
   toast(reasonOf(answer, files), { kind: "error", action: toTicket(entry.ticket), duration: SHOWN_MS });
 }
 
-/** What was written after it, on a ticket that is not on the screen any more, is not kept on this device alone. */
-export async function keepRest(entry, me) {
-  if (localOf(entry, me)?.text) await keep(entry, { ...draftOf(entry), text: "", files: [], macro: undefined, client_uuid: crypto.randomUUID() }, me);
+/**
+ * On a ticket that is not on the screen any more: what was sent is no draft of this device any longer, and what was written after it is not
+ * kept there alone. `waits`: more of it is on its way, whose arrival would end that draft.
+ */
+export async function keepRest(entry, me, waits) {
+  const local = localOf(entry, me);
+  const text = without([entry.text], local?.text ?? "");
+  if (!text) {
+    forgetHere(entry, me);
+    return;
+  }
+  keepHere(entry, me, { ...local, text });
+  if (!waits) await keep(entry, { ...draftOf(entry), text: "", files: [], macro: undefined, client_uuid: crypto.randomUUID() }, me, entry.text);
 }
 
 function draftOf({ text, fields }) {
@@ -46,46 +57,25 @@ function draftOf({ text, fields }) {
   };
 }
 
-/** Keep it as the draft, with what is there. Resolves to its text. */
-async function keep(entry, kept, me) {
+/** Keep it as the draft, with what is there but not what was `sent`. Resolves to its text. */
+async function keep(entry, kept, me, sent = "") {
   const saved = await read(entry);
   const local = localOf(entry, me);
-  const text = followed(grown(saved?.text ?? "", kept.text), local?.text ?? "");
+  const text = followed(grown(without([sent], saved?.text ?? ""), kept.text), without([kept.text], local?.text ?? ""));
   const revision = Math.max(saved?.revision ?? 0, entry.revision, local?.revision ?? 0) + 1;
   keepHere(entry, me, { text, revision, base: saved?.revision ?? 0, route: kept.route, at: Date.now() });
   const json = { ...kept, text, revision, base: saved?.revision ?? 0 };
   const answer = saved && await send("PUT", entry.draftUrl, { json }).catch(() => null);
-  if (answer?.ok) localStorage.removeItem(nameOf(entry, me));
+  if (answer?.ok) forgetHere(entry, me);
   return text;
 }
 
 const read = ({ draftUrl }) => send("GET", draftUrl).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
 
-const nameOf = ({ ticket, kind }, me) => `draft:${me}:${ticket}:${kind}`;
-
-function localOf(entry, me) {
-  try {
-    return JSON.parse(localStorage.getItem(nameOf(entry, me)));
-  } catch {
-    return null;
-  }
-}
-
-function keepHere(entry, me, kept) {
-  try {
-    localStorage.setItem(nameOf(entry, me), JSON.stringify(kept));
-  } catch { /* a full or forbidden store: the server's copy remains */ }
-}
-
 /** What was saved of a text, and what it was when it was sent. */
 function grown(saved, text) {
   if (text.startsWith(saved.trim())) return text;
   return saved.startsWith(text.trim()) ? saved : `${saved}\n\n${text}`;
-}
-
-/** A text, and what was written after it: that may have been kept with it. */
-function followed(text, rest) {
-  return !text || rest === text || rest.startsWith(`${text}\n\n`) ? rest || text : [text, rest].filter(Boolean).join("\n\n");
 }
 
 function reasonOf({ status, html }, files) {
