@@ -11,6 +11,7 @@ import { startCustomer } from "./lib/customer.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
 import { startMenus } from "./lib/menus.js";
+import { keepRefused } from "./lib/mirror.js";
 import { nodes, painted, replace } from "./lib/nodes.js";
 import { phrase } from "./lib/phrases.js";
 import { act, send, text } from "./lib/request.js";
@@ -112,15 +113,18 @@ const queue = new SendQueue({
       holding.then((held) => held.show(entry.ticket, nodes(html)[0]));
     },
     async refused(entry, answer, files) {
+      keepRefused(entry, me);
       router.cache.drop(entry.ticket);
       if (entry.ticket === router.ticket && !desk) await composerReady();
-      const { giveBack } = await givenBack();
-      giveBack(entry, answer, files, { me, desk: () => deskOf(entry.ticket), toTicket, mark: (ticket, draft) => list()?.mark(ticket, { draft }) });
+      const late = await givenBack().catch(() => null);
+      if (!late) toast(word("notTaken"), { kind: "error", action: toTicket(entry.ticket) });
+      late?.giveBack(entry, answer, files, { me, desk: () => deskOf(entry.ticket), toTicket, mark: (ticket, draft) => list()?.mark(ticket, { draft }) });
     },
   },
 });
 
 const givenBack = () => import("./lib/given-back.js");
+givenBack(); // what is refused after the next release of ours has to find it
 const composerReady = () => new Promise((resolve) => {
   document.addEventListener("composer:ready", resolve, { once: true });
   setTimeout(resolve, 3000);
@@ -320,7 +324,6 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
   });
   import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
   import("./elements/format-bar.js");
-  givenBack();
   const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
   holding.then((held) => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); });
   labelControls(composer);

@@ -419,6 +419,28 @@ def test_row_5_what_is_written_while_an_answer_is_refused_stands_after_it(crew, 
     assert page.errors == []
 
 
+def test_row_34_what_is_refused_is_on_this_device_until_it_is_safe_elsewhere(crew, screen):
+    first, _second, _third = three_tickets(crew)
+    page = opened(screen, crew.agent, first)
+    under_way = stopped_on_the_way(page, "**/replies/")
+    composer(page).fill("I do")
+    page.keyboard.press("Enter")
+    page.keyboard.type("let me look")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    scene.answers(first, crew.teammate, "Done already", at=timezone.now())
+    asked = stopped_on_the_way(page, "**/drafts/**")  # it is not kept there before the tab is closed
+    leaves(page, under_way, "**/replies/")
+    wait_until(lambda: not kept_here(page, "queue:") and asked)
+    other = page.context.new_page()
+    address = page.url.partition("/tickets/")[0] + f"/tickets/{first.pk}/"
+    page.close()
+    other.goto(address)
+    expect(composer(other)).to_have_value("I do\n\nlet me look")
+    assert page.errors == []
+
+
 def test_row_23_an_answer_whose_file_is_still_going_up_goes_to_its_own_ticket(crew, screen):
     first, _second, _third = three_tickets(crew)
     page = opened(screen, crew.agent, first)

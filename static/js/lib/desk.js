@@ -260,7 +260,8 @@ export class Desk {
   }
 
   #putBack(kind, { text, files, revision = 0, route, to, cc, macro, deeds }) {
-    if (text && this.composer.fieldOf(kind).value !== text) this.#prepend(kind, text);
+    const { value } = this.composer.fieldOf(kind);
+    if (text && without([text], value) === value) this.#prepend(kind, text); // it may have been found on this device
     for (const chip of typeof files === "string" ? nodes(files) : files) {
       this.composer.trayOf(kind).append(chip);
       window.htmx?.process(chip);

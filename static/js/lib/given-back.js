@@ -10,6 +10,7 @@ import { toast } from "./toast.js";
 import { word } from "./words.js";
 
 const SHOWN_MS = 60_000; // the customer has no answer
+const LONGEST_MS = 15_000; // what the network has swallowed
 
 /** `files`: {desk, chips} from where it was sent, where this page still has them; `desk()`: the ticket's desk where it is on the screen; `me`: id of the reader. */
 export async function giveBack(entry, answer, files, { me, desk, toTicket, mark }) {
@@ -65,12 +66,12 @@ async function keep(entry, kept, me, sent = "") {
   const revision = Math.max(saved?.revision ?? 0, entry.revision, local?.revision ?? 0) + 1;
   keepHere(entry, me, { text, revision, base: saved?.revision ?? 0, route: kept.route, at: Date.now() });
   const json = { ...kept, text, revision, base: saved?.revision ?? 0 };
-  const answer = saved && await send("PUT", entry.draftUrl, { json }).catch(() => null);
+  const answer = saved && await send("PUT", entry.draftUrl, { json, signal: AbortSignal.timeout(LONGEST_MS) }).catch(() => null);
   if (answer?.ok) forgetHere(entry, me);
   return text;
 }
 
-const read = ({ draftUrl }) => send("GET", draftUrl).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+const read = ({ draftUrl }) => send("GET", draftUrl, { signal: AbortSignal.timeout(LONGEST_MS) }).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
 
 /** What was saved of a text, and what it was when it was sent. */
 function grown(saved, text) {

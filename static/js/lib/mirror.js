@@ -23,6 +23,13 @@ export function forgetHere(entry, me) {
   } catch { /* as above */ }
 }
 
+/** What was refused is kept here until it is safe elsewhere, before what was written since. */
+export function keepRefused(entry, me) {
+  const { text = "", revision = 0, base = 0, route = new Map(entry.fields).get("route") } = localOf(entry, me) ?? {};
+  if (!entry.text) return;
+  keepHere(entry, me, { text: followed(entry.text, without([entry.text], text)), route, revision: Math.max(revision, entry.revision) + 1, base, at: Date.now() });
+}
+
 /** A text, and what was written after it: that may have been kept with it. */
 export function followed(text, rest) {
   return !text || rest === text || rest.startsWith(`${text}\n\n`) ? rest || text : [text, rest].filter(Boolean).join("\n\n");
