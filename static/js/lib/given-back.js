@@ -11,6 +11,7 @@ import { word } from "./words.js";
 
 const SHOWN_MS = 60_000; // the customer has no answer
 const LONGEST_MS = 15_000; // what the network has swallowed
+const MOST = 3; // saves of a draft that another tab writes as well
 
 /** `files`: {desk, chips} from where it was sent, where this page still has them; `desk()`: the ticket's desk where it is on the screen; `me`: id of the reader. */
 export async function giveBack(entry, answer, files, { me, desk, toTicket, mark }) {
@@ -58,17 +59,24 @@ function draftOf({ text, fields }) {
   };
 }
 
-/** Keep it as the draft, with what is there but not what was `sent`. Resolves to its text. */
+/**
+ * Keep it as the draft, with what is there but not what was `sent`; once more with what another tab has saved in this very moment. Resolves
+ * to its text.
+ */
 async function keep(entry, kept, me, sent = "") {
-  const saved = await read(entry);
-  const local = localOf(entry, me);
-  const text = followed(grown(without([sent], saved?.text ?? ""), kept.text), without([kept.text], local?.text ?? ""));
-  const revision = Math.max(saved?.revision ?? 0, entry.revision, local?.revision ?? 0) + 1;
-  keepHere(entry, me, { text, revision, base: saved?.revision ?? 0, route: kept.route, at: Date.now() });
-  const json = { ...kept, text, revision, base: saved?.revision ?? 0 };
-  const answer = saved && await send("PUT", entry.draftUrl, { json, signal: AbortSignal.timeout(LONGEST_MS) }).catch(() => null);
-  if (answer?.ok) forgetHere(entry, me);
-  return text;
+  let local = null;
+  for (let left = MOST; ; left -= 1) {
+    const saved = await read(entry);
+    local ??= localOf(entry, me) ?? {};
+    const text = followed(grown(without([sent], saved?.text ?? ""), kept.text), without([kept.text], local.text ?? ""));
+    const base = saved?.revision ?? 0;
+    const revision = Math.max(base, entry.revision, local.revision ?? 0) + 1;
+    keepHere(entry, me, { text, revision, base, route: kept.route, at: Date.now() });
+    const answer = saved && await send("PUT", entry.draftUrl, { json: { ...kept, text, revision, base }, signal: AbortSignal.timeout(LONGEST_MS) }).catch(() => null);
+    const isOvertaken = answer?.ok && (await answer.json()).overtaken;
+    if (answer?.ok && !isOvertaken) forgetHere(entry, me);
+    if (!isOvertaken || left <= 1) return text;
+  }
 }
 
 const read = ({ draftUrl }) => send("GET", draftUrl, { signal: AbortSignal.timeout(LONGEST_MS) }).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
