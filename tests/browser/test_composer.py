@@ -441,6 +441,30 @@ def test_row_34_what_is_refused_is_on_this_device_until_it_is_safe_elsewhere(cre
     assert page.errors == []
 
 
+def test_row_34_what_had_arrived_after_all_goes_no_second_time(crew, screen):
+    page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")  # nothing can wait here
+
+    def swallow(route: Any) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/replies/", swallow, times=1)
+    sends(page, "Hi!")
+    expect(page.locator(".toast[data-kind=error]")).to_be_visible()
+    expect(composer(page)).to_have_value("")  # its draft learned that it is in the thread
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Hi!")
+    stopped_on_the_way(page, "**/drafts/**")
+    page.route("**/replies/", swallow, times=1)
+    sends(page, "And good morning.")
+    expect(composer(page)).to_have_value("And good morning.")
+    composer(page).focus()
+    with page.expect_response("**/replies/") as again:
+        page.keyboard.press("Control+Enter")
+    assert again.value.status == 201
+    assert [one.text for one in answers().order_by("pk")] == ["Hi!", "And good morning."] and page.errors == []
+
+
 def test_row_23_an_answer_whose_file_is_still_going_up_goes_to_its_own_ticket(crew, screen):
     first, _second, _third = three_tickets(crew)
     page = opened(screen, crew.agent, first)

@@ -17,6 +17,7 @@ export class Desk {
   #uploads = { reply: new Set(), note: new Set() }; // under way
   #typing = null;
   #keepers = {};
+  #returned = {}; // kind -> {text, client_uuid}: what was given back
 
   /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what is sent; `uploading` is the promise of lib/uploading.js. */
   constructor(composer, { ticket, thread, doing, after, queue, uploading }) {
@@ -85,19 +86,39 @@ export class Desk {
         route: this.fields.route?.value ?? "",
         files: idsOf(this.composer.trayOf(kind)),
         seen: Number(this.fields.last_seen_message_id.value) || null,
-        client_uuid: this.fields.client_uuid.value,
+        client_uuid: this.#uuidOf(kind),
         ...this.#staged(kind),
         ...(kind === "reply" ? this.composer.changedRecipients : {}),
       }),
       waits: () => this.queue.of(this.ticket, kind).length > 0,
       said: (state, count) => this.#say(state, count),
       join: (theirs) => this.#join(kind, theirs),
+      posted: (text) => this.#posted(kind, text),
     });
   }
 
   /** Another tab of one's own has written here: nothing of either is lost. Where one writes stays where it is. */
   #join(kind, theirs) {
     if (!this.composer.fieldOf(kind).value.includes(theirs.trim())) this.#prepend(kind, theirs);
+    this.#keepers[kind].changed();
+  }
+
+  /** What was given back goes by the same as before, for it may have arrived: changed, it is a text of its own. */
+  #uuidOf(kind) {
+    const back = this.#returned[kind];
+    return back && back.text === this.composer.fieldOf(kind).value ? back.client_uuid : this.fields.client_uuid.value;
+  }
+
+  /** It had arrived: what was given back is in the thread; another tab's draft, gone on with here, is a text of its own. */
+  #posted(kind, text) {
+    if (this.#returned[kind]?.text !== text) {
+      this.fields.client_uuid.value = crypto.randomUUID();
+    } else if (this.composer.fieldOf(kind).value === text) {
+      this.#empty(kind);
+      this.#hush();
+      this.after("");
+    }
+    delete this.#returned[kind];
     this.#keepers[kind].changed();
   }
 
@@ -128,6 +149,13 @@ export class Desk {
       if (kind === "reply" && keeper.keptRoute) this.#goBy(keeper.keptRoute);
       keeper.changed();
     }
+  }
+
+  #empty(kind) {
+    this.#clear(kind);
+    const field = this.composer.fieldOf(kind);
+    field.value = "";
+    field.dispatchEvent(new Event("input"));
   }
 
   /** Its files and its macro are on their way. */
@@ -253,7 +281,10 @@ export class Desk {
   giveBack({ kind, how = {} }, { status, html }, draft) {
     const writes = document.activeElement?.matches("input, textarea");
     const { text, files, revision, macro, deeds } = draft;
-    this.#putBack(kind, this.composer.fieldOf(kind).value ? { text, files, revision, macro, deeds } : draft); // the way of what is written now stays
+    const { value } = this.composer.fieldOf(kind);
+    const isAlone = !value || value === text;
+    this.#putBack(kind, isAlone ? draft : { text, files, revision, macro, deeds }); // the way of what is written now stays
+    if (isAlone) this.#returned[kind] = { text, client_uuid: draft.client_uuid };
     if ([409, 422].includes(status)) this.#stop(html, status, { kind, ...how });
     else if (status || !this.#warns(kind, how)) toast(word("failed"), { kind: "error" });
     if (!writes && kind === this.composer.kind) this.composer.field.focus();
@@ -298,7 +329,7 @@ export class Desk {
     const { macro = "", deeds = [] } = this.#staged(kind);
     const words = {
       text, then, route: this.fields.route?.value ?? "", anyway: anyway ? "1" : "", sure: sure ? "1" : "", send_at: at,
-      client_uuid: this.fields.client_uuid.value, last_seen_message_id: this.fields.last_seen_message_id.value,
+      client_uuid: this.#uuidOf(kind), last_seen_message_id: this.fields.last_seen_message_id.value,
       ...(isNote ? {} : this.composer.recipients),
       ...(macro && { macro }),
     };
@@ -311,9 +342,8 @@ export class Desk {
     const take = () => { fields.push(...idsOf(chips).map((id) => ["files", id])); };
     const ready = uploads.length && Promise.all(uploads).then(() => { take(); return !chips.querySelector("[data-state=failed]"); });
     if (!ready) take();
-    this.#clear(kind);
-    field.value = "";
-    field.dispatchEvent(new Event("input"));
+    this.#empty(kind);
+    delete this.#returned[kind];
     this.fields.client_uuid.value = crypto.randomUUID();
     this.#hush();
     clearTimeout(this.#typing);

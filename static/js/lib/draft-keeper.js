@@ -19,9 +19,10 @@ export class DraftKeeper {
    * long the provider finds the text, in words, where the server counts that. `isEmpty(words)`: nothing is worth keeping. `join(text)` hears
    * what another tab or device of this person has saved since this composer was opened, and puts it beside what is written here. `waits()`:
    * what was sent from here is on its way; its arrival ends the draft on the server, so until then this device alone keeps what follows it.
+   * `posted(text)`: what is written here under this client_uuid was posted before, and is no draft any more.
    */
-  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length, join = () => {}, waits = () => false }) {
-    Object.assign(this, { url, revision, name, read, said, isEmpty, join, waits });
+  constructor({ url, revision, name, read, said, isEmpty = ({ text, files }) => !text.trim() && !files.length, join = () => {}, waits = () => false, posted = null }) {
+    Object.assign(this, { url, revision, name, read, said, isEmpty, join, waits, posted });
     this.base = revision; // the newest save on the server that this text continues
   }
 
@@ -78,6 +79,10 @@ export class DraftKeeper {
     if (kept?.overtaken) {
       this.continue(kept.revision);
       if (this.#sent < words.revision) this.join(kept.text);
+      return;
+    }
+    if (kept?.gone && this.posted && words.client_uuid === this.read().client_uuid) { // else it is a late save of what was sent
+      this.posted(words.text);
       return;
     }
     this.continue(words.revision);
