@@ -54,7 +54,8 @@ import("./lib/new-options.js").then(({ startNewOptions }) => startNewOptions());
 import("./lib/activity.js").then(({ startActivity }) => startActivity());
 
 let Desk = null;
-const writing = import("./lib/desk.js").then((module) => { ({ Desk } = module); });
+const writing = () => import("./lib/desk.js").then((module) => { ({ Desk } = module); });
+writing().catch(() => {}); // it is asked for again with each ticket
 
 const router = new Router({ isLive: () => feed.state === "live", writing });
 const feed = new Feed({
@@ -87,8 +88,8 @@ const feed = new Feed({
 // -- What is being sent ---------------------------------------------------------------------------------------------------
 
 let held = null;
-const holding = import("./lib/held.js").then(({ Held }) => {
-  held = new Held({
+const holding = () => import("./lib/held.js").then(({ Held }) => {
+  held ??= new Held({
     desk: deskOf,
     thread: (ticket) => (ticket === router.ticket ? thread() : null),
     back: (ticket) => router.cache.drop(ticket),
@@ -96,6 +97,7 @@ const holding = import("./lib/held.js").then(({ Held }) => {
   });
   return held;
 });
+holding().catch(() => {}); // as above
 
 const queue = new SendQueue({
   name: `queue:${me}`,
@@ -110,7 +112,7 @@ const queue = new SendQueue({
     },
     held(entry, html) {
       went(entry);
-      holding.then((held) => held.show(entry.ticket, nodes(html)[0]));
+      holding().then((held) => held.show(entry.ticket, nodes(html)[0]));
     },
     async refused(entry, answer, files) {
       keepRefused(entry, me);
@@ -325,7 +327,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
   import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
   import("./elements/format-bar.js");
   const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
-  holding.then((held) => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); });
+  holding().then((held) => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); });
   labelControls(composer);
   const wish = timers.wish;
   timers.wish = null;

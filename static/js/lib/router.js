@@ -11,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 export class Router {
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
 
-  /** `writing`: resolves when the composer can be put to work. */
+  /** `writing()` resolves when the composer can be put to work. */
   constructor({ isLive, writing }) {
     this.writing = writing;
     this.cache = new TicketCache({ isLive });
@@ -139,8 +139,12 @@ export class Router {
     const isMine = () => mine === this.#wanted && this.ticket === id;
     await painted(); // what one reads first is seen first
     entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
+    const writing = this.writing().catch((error) => {
+      if (isMine()) toast(phrase("failed"), { kind: "error" });
+      throw error;
+    });
     try {
-      const [html] = await Promise.all([entry.composer, this.writing]);
+      const [html] = await Promise.all([entry.composer, writing]);
       if (!isMine()) return;
       fill(byId("composer-place"), nodes(html));
       document.dispatchEvent(new CustomEvent("composer:ready", { detail: { ticket: id } }));
