@@ -83,6 +83,7 @@ def waiting(held: Draft, *, now: datetime) -> dict[str, Any]:
         "text": held.text or ", ".join(file.name for file in files),
         "n_files": len(files) if held.text else 0,
         "until_ms": round(held.send_at.timestamp() * 1000),
+        "now_ms": round(now.timestamp() * 1000),
         "short": held.send_at <= now + replies.LONGEST_HOLD,
         "words": snoozing.in_words(held.send_at, zone, now=now),
         "insist": held.send_anyway,

@@ -9,6 +9,7 @@ import { offerUndo, toast } from "./toast.js";
 import { word } from "./words.js";
 
 const NOTICE_MS = 4000; // after its moment, when nothing is heard of it
+let serverStart = -Infinity; // the server's clock when ours of this page was 0, as its freshest answer tells: what was read late tells less
 
 export class Held {
   #all = new Map(); // ticket -> {ticket, bubble, timer, withdraw, close}: an agent has one on each
@@ -26,13 +27,14 @@ export class Held {
   show(ticket, bubble) {
     this.end(ticket);
     const one = { ticket, bubble };
+    serverStart = Math.max(serverStart, Number(bubble.dataset.now) - performance.now());
     this.#all.set(ticket, one);
     bubble.addEventListener("click", (event) => {
       if (event.target.closest("[data-take-back]")) this.#takeBack(one);
       else if (event.target.closest("[data-send-now]")) this.#sendNow(one);
     });
-    if (isShort(one)) this.#offer(one);
     this.#place(one);
+    if (isShort(one) && this.#all.get(ticket) === one) this.#offer(one);
   }
 
   /** Its ticket is on the screen again; `bubble`: as its composer shows it, which may have been read before it was sent. */
@@ -152,4 +154,4 @@ export class Held {
 }
 
 const isShort = ({ bubble }) => "short" in bubble.dataset;
-const leftOf = ({ bubble }) => Number(bubble.dataset.until) - Date.now();
+const leftOf = ({ bubble }) => Number(bubble.dataset.until) - serverStart - performance.now(); // whatever the clock of this computer says
