@@ -103,9 +103,9 @@ class TicketComposer extends HTMLElement {
     return to === undefined || (to === own.to && cc === own.cc) ? {} : { to, cc };
   }
 
-  show(kind) {
+  show(kind, { focus = true } = {}) {
     this.form.querySelector(`[name=kind][value=${kind}]`).checked = true;
-    this.field.focus();
+    if (focus) this.field.focus();
     this.#count();
   }
 

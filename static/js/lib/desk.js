@@ -273,7 +273,8 @@ export class Desk {
 
   /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
   takenBack(draft) {
-    if (document.activeElement !== this.composer.note) this.composer.show("reply"); // nobody's words land in another field
+    const writes = document.activeElement?.matches("input, textarea"); // nobody's words land in another field
+    if (document.activeElement !== this.composer.note) this.composer.show("reply", { focus: !writes });
     this.#putBack("reply", draft);
   }
 
