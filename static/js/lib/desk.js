@@ -15,6 +15,7 @@ const MENTIONS_FILE = /첨부|\battach(ed|ing|ment|ments)?\b/i;
 
 export class Desk {
   #uploads = { reply: new Set(), note: new Set() }; // under way
+  #places = {}; // kind -> {tray}: where their chips go; it goes along with what is sent
   #typing = null;
   #keepers = {};
   #returned = {}; // kind -> {text, client_uuid}: what was given back
@@ -209,17 +210,17 @@ export class Desk {
   upload(files, kind = this.composer.kind) {
     const uploads = this.#uploads[kind];
     const tray = this.composer.trayOf(kind);
+    const place = (this.#places[kind] ??= { tray });
     const how = {
       url: this.form.dataset.uploadUrl,
-      tray,
       tools: this.composer.querySelector("template[data-failed]"),
       changed: () => { if (idsOf(tray).length) this.#keepers[kind].changed(); }, // it may have been sent meanwhile
       again: (file) => this.upload([file], kind),
     };
     for (const file of files) {
       const one = this.uploading
-        .then(({ upload }) => upload(file, how))
-        .catch(() => toast(word("failed"), { kind: "error" }))
+        .then(({ upload }) => upload(file, { ...how, tray: place.tray }))
+        .then(() => true, () => { toast(word("failed"), { kind: "error" }); })
         .finally(() => uploads.delete(one));
       uploads.add(one);
     }
@@ -340,8 +341,10 @@ export class Desk {
     const entry = { ticket: this.ticket, kind, url, draftUrl: this.draftUrl(kind), how: { then, at, anyway, sure }, text, revision: keeper.revision, fields };
     const chips = document.createElement("div");
     chips.append(...tray.children);
+    if (this.#places[kind]) this.#places[kind].tray = chips;
+    delete this.#places[kind];
     const take = () => { fields.push(...idsOf(chips).map((id) => ["files", id])); };
-    const ready = uploads.length && Promise.all(uploads).then(() => { take(); return !chips.querySelector("[data-state=failed]"); });
+    const ready = uploads.length && Promise.all(uploads).then((done) => { take(); return done.every(Boolean) && !chips.querySelector("[data-state=failed]"); });
     if (!ready) take();
     this.#empty(kind);
     delete this.#returned[kind];
