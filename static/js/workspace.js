@@ -10,6 +10,7 @@ import { showMine, showMineIn, showStatus, startReverting } from "./lib/at-once.
 import { startCustomer } from "./lib/customer.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
+import { isWriting } from "./lib/keys.js";
 import { startMenus } from "./lib/menus.js";
 import { keepRefused } from "./lib/mirror.js";
 import { nodes, painted, replace } from "./lib/nodes.js";
@@ -455,20 +456,25 @@ function step(by) {
   return true;
 }
 
-/** Its team wants a tag on it first: the picker says so, and `go` runs once there is one. */
+/** Its team wants a tag on it first: the picker says so, and `go` runs once there is one. Nobody is led away from what they write elsewhere. */
 async function askForTag(ticket, go) {
+  if (ticket !== router.ticket && isWriting(document.activeElement)) {
+    toast(phrase("lacksTag"), { kind: "error", action: toTicket(ticket) });
+    return;
+  }
   const { onceTagged } = await import("./lib/once-tagged.js");
   if (ticket !== router.ticket) await hushed(router.open(ticket));
   await press("#property-tags-button");
   if (go) onceTagged(go);
 }
 
-document.addEventListener("tag:wanted", ({ detail }) => askForTag(detail.ticket, detail.go ?? (detail.solves && (() => solve({ stay: true })))));
+document.addEventListener("tag:wanted", ({ detail }) => askForTag(detail.ticket, detail.go ?? (detail.solves && (() => solve({ stay: true, id: detail.ticket })))));
 
-async function solve({ stay }) {
-  const id = meant();
-  if (id === router.ticket && byId("property-tags-hint")) {
-    askForTag(id, () => solve({ stay }));
+/** `id` where it was asked for a while ago: another ticket may be open by now, and stays. */
+async function solve({ stay, id = meant() }) {
+  const [isOpen, wasMeant] = [id === router.ticket, id === meant()];
+  if (isOpen && byId("property-tags-hint")) {
+    askForTag(id, () => solve({ stay, id }));
     return;
   }
   const next = stay ? null : list()?.nextAfter(id);
@@ -478,9 +484,9 @@ async function solve({ stay }) {
     return null;
   });
   const solving = foreseen(id, { status: "solved" }, answered);
-  if (stay && router.ticket) showStatus("solved");
-  else if (!stay && router.ticket) onwards(next);
-  else if (next) list().highlight(next);
+  if (stay && isOpen) showStatus("solved");
+  else if (isOpen) onwards(next);
+  else if (next && wasMeant) list().highlight(next);
   await solving;
   if (stay) refreshHead();
 }

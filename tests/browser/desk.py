@@ -31,3 +31,16 @@ def three_tickets(crew: people.Cast) -> list[Ticket]:
 
 def composer(page: Page) -> Any:
     return page.locator("#composer-text")
+
+
+def stopped_on_the_way(page: Page, path: str) -> list[Any]:
+    """Requests there stay under way until they are continued."""
+    under_way: list[Any] = []
+    page.route(path, lambda route: under_way.append(route))
+    return under_way
+
+
+def leaves(page: Page, under_way: list[Any], path: str) -> None:
+    for route in under_way:
+        route.continue_()
+    page.unroute(path)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.desk import JIWOO, composer, says, three_tickets
+from tests.browser.desk import JIWOO, composer, leaves, says, stopped_on_the_way, three_tickets
 from tests.conftest import wait_until
 from tests.workspace import scene
 from tickets import approved, replies
@@ -345,19 +345,6 @@ def test_row_5_two_tabs_of_one_person_lose_nothing_of_each_other(crew, screen):
 
 
 # -- On its way, whatever is on the screen by now -----------------------------------------------------------------------------
-
-
-def stopped_on_the_way(page: Page, path: str) -> list[Any]:
-    """Requests there stay under way until they are continued."""
-    under_way: list[Any] = []
-    page.route(path, lambda route: under_way.append(route))
-    return under_way
-
-
-def leaves(page: Page, under_way: list[Any], path: str) -> None:
-    for route in under_way:
-        route.continue_()
-    page.unroute(path)
 
 
 def test_row_6_what_is_refused_when_one_has_gone_on_solves_nothing_and_leads_back(crew, screen):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import Locator, expect
 
 from agents.models import Team
-from tests.browser.desk import composer, says, three_tickets
+from tests.browser.desk import composer, leaves, says, stopped_on_the_way, three_tickets
 from tests.conftest import wait_until
 from tests.test_words import Texts, english_in, speaking_korean
 from tests.workspace import scene
@@ -105,6 +105,44 @@ def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(cr
     page.keyboard.press("Escape")
     expect(page.locator(".message--out[id^=message]")).to_contain_text("It is there.")
     assert Ticket.objects.get(pk=second.pk).status == "solved" and page.errors == []
+
+
+def test_row_1_a_tag_asked_for_late_leads_nobody_away_and_solves_the_ticket_it_was_for(crew, screen):
+    first, second, _third = three_tickets(crew)
+    Ticket.objects.update(team=crew.support)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(page)).to_be_visible()
+    Team.objects.filter(pk=crew.support.pk).update(needs_tag=True)  # which this screen does not know
+    solving = stopped_on_the_way(page, "**/solution/")
+    page.keyboard.press("e")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("r")
+    page.keyboard.type("Hello ")
+    leaves(page, solving, "**/solution/")
+    said = page.locator(".toast", has_text="wants a tag")
+    expect(said).to_be_visible()
+    page.keyboard.type("Bo")
+    expect(composer(page)).to_have_value("Hello Bo")
+    said.get_by_role("button", name="Open the ticket").click()
+    expect(page.locator("#thread-log")).to_contain_text("I am Ara")
+
+    page.keyboard.press("e")
+    expect(page.locator("#property-tags-menu [role=combobox]")).to_be_focused()
+    page.keyboard.type("delivery")
+    page.keyboard.press("Enter")
+    expect(page.locator("#property-tags-list [aria-selected=true]")).to_have_text("delivery")
+    tagging = stopped_on_the_way(page, f"**/tickets/{first.pk}/tags/")
+    with page.expect_request(f"**/tickets/{first.pk}/tags/"):
+        page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    leaves(page, tagging, f"**/tickets/{first.pk}/tags/")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
+    expect(page.locator(".toast", has_text="Solved.")).to_be_visible()
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    statuses = dict(Ticket.objects.values_list("pk", "status"))
+    assert (statuses[first.pk], statuses[second.pk]) == ("solved", "new") and page.errors == []
 
 
 def test_row_9_z_again_undoes_what_was_done_before(crew, screen):
