@@ -528,12 +528,16 @@ async function press(selector) {
 
 /** Until it is there, what is typed is meant for it and must not be taken for commands. */
 async function hushed(coming) {
-  const hush = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
-  addEventListener("keydown", hush, true);
+  const hush = (event) => {
+    keys.heard(event);
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  for (const name of ["keydown", "keyup"]) addEventListener(name, hush, true);
   try {
     return await coming;
   } finally {
-    removeEventListener("keydown", hush, true);
+    for (const name of ["keydown", "keyup"]) removeEventListener(name, hush, true);
   }
 }
 

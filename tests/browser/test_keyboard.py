@@ -13,7 +13,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from agents.models import Agent
-from tests.browser.desk import composer, says, three_tickets
+from tests.browser.desk import composer, leaves, says, stopped_on_the_way, three_tickets
 from tests.cast import make_customer
 from tests.workspace import scene
 from tickets import replies
@@ -195,6 +195,29 @@ def test_row_2_brackets_that_a_layout_prints_with_altgr(sample):
             [key, code],
         )
         assert sample.evaluate("window.diary.splice(0)") == [command]
+
+
+def test_row_2_what_is_typed_before_a_ticket_is_there_is_no_command(crew, screen):
+    """L in the list, and the tag at once: its letters come too early, and none assigns or solves."""
+    ticket = three_tickets(crew)[0]
+    page = screen(crew.agent)
+    expect(page.locator(".row")).to_have_count(3)
+    coming = stopped_on_the_way(page, f"**/tickets/{ticket.pk}/")
+    page.keyboard.press("j")
+    done: list[str] = []
+    page.on("request", lambda request: done.append(request.url) if request.method == "POST" else None)
+    page.keyboard.press("l")
+    page.keyboard.type("ie")
+    page.keyboard.down("p")
+    leaves(page, coming, f"**/tickets/{ticket.pk}/")
+    expect(page.locator("#property-tags-menu [role=combobox]")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#property-tags-menu")).to_be_hidden()
+    page.keyboard.up("p")  # of a key that went down while one waited
+    page.keyboard.press("x")
+    expect(page.locator(f"#ticket-row-{ticket.pk}.is-selected")).to_be_visible()
+    assert page.locator("#property-priority-menu").is_hidden()
+    assert not [url for url in done if url.endswith(("/assignee/", "/solution/"))] and page.errors == []
 
 
 @pytest.mark.parametrize(

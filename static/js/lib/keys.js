@@ -112,6 +112,11 @@ export class Keys {
     this.#press(event);
   }
 
+  /** It was meant for something else: no command, and neither is the keyup that is still to come. */
+  heard({ type, code, key }) {
+    this.#seen[type === "keydown" ? "add" : "delete"](code || key);
+  }
+
   /** Some Linux input methods swallow the keydown of a letter: its keyup then stands in. */
   keyup(event) {
     const known = this.#seen.delete(event.code || event.key);
