@@ -297,7 +297,9 @@ def test_row_23_files_show_how_far_they_are_and_can_be_cancelled(crew, screen):
 def test_row_8_a_new_recipient_is_held_up_until_one_is_sure(crew, screen):
     Agent.objects.filter(pk=crew.agent.pk).update(undo_seconds=30)
     page = opened(screen, crew.agent, mails(crew))
+    expect(page.locator("format-bar:defined")).to_be_attached()
     page.get_by_label("Cc", exact=True).fill("boss@example.org")
+    page.keyboard.press("Control+b")  # means nothing here
     page.keyboard.press("Enter")  # goes on to the text
     page.keyboard.type("It leaves tomorrow.")
     page.keyboard.press("Control+Enter")

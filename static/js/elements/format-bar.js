@@ -4,7 +4,7 @@
  */
 
 import { keys } from "../lib/keyboard.js";
-import { stroke } from "../lib/keys.js";
+import { isWriting, stroke } from "../lib/keys.js";
 import { type } from "../lib/typing.js";
 
 const SIGNS = { bold: "**", italic: "_" };
@@ -30,7 +30,7 @@ class FormatBar extends HTMLElement {
     on(form, "paste", (event) => this.#pasted(event));
     on(form, "compositionstart", () => { this.#composing = true; });
     on(form, "compositionend", () => { this.#composing = false; });
-    for (const mark of ["bold", "italic", "link"]) this.#off.push(keys.on(`composer.${mark}`, () => this.put(mark), { when: () => this.#shows }));
+    for (const mark of ["bold", "italic", "link"]) this.#off.push(keys.on(`composer.${mark}`, (event) => (this.#isElsewhere(event?.target) ? false : this.put(mark)), { when: () => this.#shows }));
   }
 
   disconnectedCallback() {
@@ -40,6 +40,11 @@ class FormatBar extends HTMLElement {
   /** Whether what is written now is shown with its formatting. */
   get #shows() {
     return this.composer.kind === "note" || !this.closest("form").hasAttribute("data-plain");
+  }
+
+  /** In To, Cc or another line of the composer's, where marks mean nothing. */
+  #isElsewhere(target) {
+    return isWriting(target) && target !== this.composer.field;
   }
 
   #pressed(button) {
