@@ -397,11 +397,17 @@ def test_row_4_a_message_is_forwarded_by_keys_alone(crew, screen):
     page.keyboard.press("z")  # it has not left yet
     expect(page.locator("#forward-text")).to_be_visible()
     expect(page.locator("#forward-text")).to_have_value("Can you find it?")
-    page.locator("#forward-text").press("Control+Enter")
+    page.locator("#forward-text").focus()
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Input.imeSetComposition", {"text": "꼭", "selectionStart": 1, "selectionEnd": 1})
+    enter = {"key": "Process", "code": "Enter", "windowsVirtualKeyCode": 229, "modifiers": 2}
+    cdp.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **enter})
+    cdp.send("Input.insertText", {"text": "꼭"})  # the last syllable goes along
     expect(page.locator("#forward")).to_be_hidden()
     assert replies.release_due(now=timezone.now() + timedelta(minutes=1)) == 1
     sent = page.locator("#thread-log .message--side")
     expect(sent).to_contain_text("Can you find it?")
+    expect(sent).to_contain_text("꼭")
     expect(sent).to_contain_text("To somebody else, not to the customer")
     expect(page.locator("#forward")).to_be_hidden()
     expect(composer(page)).to_have_value("")

@@ -1,16 +1,13 @@
 /** The dialog of a forward: sent by Ctrl or Cmd with Enter, after its files have gone up; what was taken back opens it again. */
 
+import { EnterSends } from "./composition.js";
 import { keys } from "./keyboard.js";
 
 const dialog = document.getElementById("forward");
-let waiting = 0; // files that go up
+const waiting = new WeakMap(); // form -> how many of its files go up
+const heard = new WeakSet();
 
-dialog.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-  event.preventDefault();
-  const form = event.target.closest("form");
-  if (!form?.querySelector("[type=submit]").disabled) form?.requestSubmit();
-});
+for (const name of ["focusin", "keydown"]) dialog.addEventListener(name, ({ target }) => hear(target), true); // before the key is theirs
 dialog.addEventListener("change", ({ target }) => { if (target.matches("[data-files]")) attach(target); });
 document.body.addEventListener("forward:sent", () => {
   dialog.close();
@@ -20,6 +17,14 @@ document.body.addEventListener("undone", ({ detail }) => {
   const { ticket } = document.getElementById("ticket").dataset;
   if (detail.url === `/tickets/${ticket}/forwards/withdrawal/`) keys.run("ticket.forward"); // it is a draft again
 });
+
+function hear(control) {
+  const { form } = control;
+  if (!form || heard.has(control)) return;
+  heard.add(control);
+  const send = () => { if (!form.querySelector("[type=submit]").disabled) form.requestSubmit(); };
+  new EnterSends(control, { send, plain: () => false });
+}
 
 async function attach(input) {
   const { form } = input;
@@ -33,10 +38,14 @@ async function attach(input) {
     again: (file) => take([file]),
   };
 
+  function goUp(more) {
+    waiting.set(form, (waiting.get(form) ?? 0) + more);
+    send.disabled = waiting.get(form) > 0;
+  }
+
   function take(files) {
-    waiting += files.length;
-    send.disabled = true;
-    for (const file of files) upload(file, how).catch(() => {}).finally(() => { send.disabled = --waiting > 0; });
+    goUp(files.length);
+    for (const file of files) upload(file, how).catch(() => {}).finally(() => goUp(-1));
   }
 
   take([...input.files]);
