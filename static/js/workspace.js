@@ -346,6 +346,9 @@ document.addEventListener("snooze:chosen", ({ detail }) => foreseen(router.ticke
 document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
 document.body.addEventListener("undone", () => feed.nudge());
 document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
+document.body.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => { // "I'm ready" goes with its press, and the focus stays beside it
+  if (target.id === "my-presence" && target.contains(document.activeElement)) byId("presence-button").focus();
+});
 
 async function arrived(ticket) {
   list()?.current(ticket);

@@ -23,8 +23,9 @@ def test_the_corner_follows_a_wrap_up_and_one_press_ends_it(crew, screen):
     expect(corner).to_contain_text("Nothing new until")
     expect(corner).to_contain_text("Wrapping up")
     expect(dot).to_have_attribute("data-state", "wrap_up")
-    corner.get_by_role("button", name="I’m ready").click()
+    corner.get_by_role("button", name="I’m ready").press("Enter")
     expect(corner).not_to_contain_text("Nothing new until")
+    expect(corner.locator("[popovertarget]")).to_be_focused()
     expect(dot).to_have_attribute("data-state", "online")
     assert presence.shown(Agent.objects.get(pk=crew.agent.pk), now=timezone.now()) == "online"
     assert mina.errors == []
