@@ -165,7 +165,9 @@ def words() -> dict[str, str]:
         "noFile": _("You mention an attachment, but there is no file."),
         "fileFailed": _("A file could not be uploaded: %(name)s"),
         "draftStopped": _("Your reply was not sent: the thread has moved on. It is a draft again."),
-        "forwardStopped": _("A message to somebody else was not sent. It is a draft again: F on its ticket says why."),
+        "forwardStopped": _(
+            "A message to somebody else was not sent. It is a draft again: “Forward” on its ticket says why."
+        ),
         "lastTicket": _("That was the last one in this list."),
         "ticketsFound": _("Ticket"),
         "selected": _("%(n)s selected"),
