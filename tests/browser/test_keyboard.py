@@ -390,8 +390,16 @@ def test_row_4_a_message_is_forwarded_by_keys_alone(crew, screen):
     page.evaluate(PRESS.replace("return window.diary.splice(0);", ""), strokes_of("F", "hangul"))
     expect(page.locator("#forward-to")).to_be_focused()
     page.keyboard.type("desk@courier.example")
+    stopped_on_the_way(page, "**/forwards/draft/")
     page.locator("#forward-text").focus()
     page.keyboard.type("Can you find it?")
+    page.reload()  # before any of it has reached the server
+    page.unroute("**/forwards/draft/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("f")
+    expect(page.locator("#forward-to")).to_have_value("desk@courier.example")
+    expect(page.locator("#forward-text")).to_have_value("Can you find it?")
+    page.locator("#forward-text").focus()
     page.keyboard.press("Control+Enter")
     expect(page.locator("#forward")).to_be_hidden()
     page.keyboard.press("z")  # it has not left yet

@@ -1,4 +1,7 @@
-/** The dialog of a forward: sent by Ctrl or Cmd with Enter, after its files have gone up; what was taken back opens it again. */
+/**
+ * The dialog of a forward: sent by Ctrl or Cmd with Enter, after its files have gone up; what was taken back opens it again. What is written
+ * in it stays on this device until the server has it.
+ */
 
 import { EnterSends } from "./composition.js";
 import { keys } from "./keyboard.js";
@@ -6,9 +9,19 @@ import { keys } from "./keyboard.js";
 const dialog = document.getElementById("forward");
 const waiting = new WeakMap(); // form -> how many of its files go up
 const heard = new WeakSet();
+const WORDS = ["to", "cc", "text"];
 
 for (const name of ["focusin", "keydown"]) dialog.addEventListener(name, ({ target }) => hear(target), true); // before the key is theirs
 dialog.addEventListener("change", ({ target }) => { if (target.matches("[data-files]")) attach(target); });
+dialog.addEventListener("input", ({ target }) => { if (WORDS.includes(target.name)) keepHere(target.form); });
+dialog.addEventListener("htmx:load", ({ target }) => { if (target.id === "forward-fields" && target.elements) rescue(target); });
+dialog.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig: { elt } } }) => { if (elt.id === "forward-fields") forgetHere(elt); });
+dialog.addEventListener("htmx:afterRequest", ({ detail: { requestConfig: { elt, formData }, xhr: { status } } }) => {
+  const isTaken = status >= 200 && status < 300;
+  const form = elt.closest("form");
+  if (elt === form && !isTaken) keepHere(form);
+  else if (elt.matches("[data-keeps]") && isTaken && WORDS.every((name) => formData.get(name) === form.elements[name].value)) forgetHere(form);
+});
 document.body.addEventListener("forward:sent", () => {
   dialog.close();
   document.getElementById("forward-fields").replaceChildren(); // it opens with what is kept then, and not with this
@@ -24,6 +37,37 @@ function hear(control) {
   heard.add(control);
   const send = () => { if (!form.querySelector("[type=submit]").disabled) form.requestSubmit(); };
   new EnterSends(control, { send, plain: () => false });
+}
+
+const nameOf = (form) => `forward:${document.body.dataset.me}:${form.getAttribute("action")}`;
+
+function keepHere(form) {
+  try {
+    localStorage.setItem(nameOf(form), JSON.stringify(Object.fromEntries(WORDS.map((name) => [name, form.elements[name].value]))));
+  } catch { /* a full or forbidden store: the server's copy remains */ }
+}
+
+function forgetHere(form) {
+  try {
+    localStorage.removeItem(nameOf(form));
+  } catch { /* as above */ }
+}
+
+/** What this device kept and the server never got. Whom the dialog names already, it goes to. */
+function rescue(form) {
+  let kept = null;
+  try {
+    kept = JSON.parse(localStorage.getItem(nameOf(form)));
+  } catch { /* as above */ }
+  if (!kept) return;
+  const { to, cc, text } = form.elements;
+  if (!to.value) {
+    to.value = kept.to;
+    cc.value = kept.cc;
+  }
+  if (kept.text.includes(text.value.trim())) text.value = kept.text;
+  else if (!text.value.includes(kept.text.trim())) text.value = `${text.value}\n\n${kept.text}`;
+  text.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 async function attach(input) {
