@@ -100,11 +100,19 @@ def begun(query: grammar.Query) -> grammar.Query | None:
 @contextmanager
 def limited() -> Iterator[None]:
     """Statements inside are given up after LIMIT. Raises TooSlow."""
+    is_within_another = connection.in_atomic_block
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(LIMIT)])
+                cursor.execute(
+                    "SELECT current_setting('statement_timeout'), set_config('statement_timeout', %s, true)",
+                    [str(LIMIT)],
+                )
+                before = cursor.fetchone()[0]
             yield
+            if is_within_another:  # the end of a savepoint leaves the limit to what comes after
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", "") == "57014":  # query_canceled
             raise TooSlow from error
