@@ -87,8 +87,9 @@ def _crowd(asked: Message, *, kind: str, now: datetime) -> str:
         return "lately"
     if sent.filter(settled_at__gt=now - timedelta(hours=1)).count() >= MOST_AN_HOUR:
         return "too_many"
-    lately = Message.objects.filter(customer=asked.customer_id, created_at__gt=asked.created_at - FLOOD_TIME)
-    if asked.customer_id and lately.count() >= FLOOD:
+    around = (asked.created_at - FLOOD_TIME, asked.created_at + FLOOD_TIME)  # a rule may answer days later
+    lately = Message.objects.filter(customer=asked.customer_id, created_at__range=around)
+    if asked.customer_id and lately.order_by()[:FLOOD].count() >= FLOOD:
         log.warning("automatic answers to customer %s are off: too many messages in five minutes", asked.customer_id)
         return "flood"
     return ""
