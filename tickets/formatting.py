@@ -104,7 +104,7 @@ _ADDRESS = r"""://(?:(?!\*\*)[^\s<>"'])+"""
 _IS_ADDRESS = re.compile(_ADDRESS)
 _STOP = re.compile(rf"{_ADDRESS}|\*\*|_")
 _LINK = re.compile(
-    r"\[([^\[\]\n]*[^\[\]\s][^\[\]\n]*)\]"
+    r"\[(?=[^\[\]\n]*[^\[\]\s])([^\[\]\n]+)\]"
     r"\(((?:https?://|mailto:|tel:)(?=[^\s()<>\"])[^\s()<>\"]*(?:\([^\s()<>\"]*\)[^\s()<>\"]*)*)\)",
     re.IGNORECASE,
 )
