@@ -88,9 +88,19 @@ def note_seen(agent_ids: Iterable[int], *, now: datetime) -> None:
     Agent.objects.filter(pk__in=free.values("pk")).update(seen_at=now)
 
 
+class LookedAt(Exception):
+    """Routing looks at them at this moment: what they do is told again."""
+
+
+@transaction.atomic
 def note_activity(agent: Agent, *, now: datetime) -> bool:
-    """They press, type or scroll somewhere. True when they were idle before, so that the queue should be looked at."""
-    Agent.objects.filter(pk=agent.pk).update(active_at=now)
+    """They press, type or scroll somewhere. True when they were idle before, so that the queue should be looked at.
+
+    Raises LookedAt: nobody who types waits for routing, which locks whole teams.
+    """
+    free = Agent.objects.filter(pk=agent.pk).select_for_update(skip_locked=True, no_key=True)
+    if not Agent.objects.filter(pk__in=free.values("pk")).update(active_at=now):
+        raise LookedAt
     return is_idle(agent, now=now)
 
 

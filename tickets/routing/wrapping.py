@@ -19,7 +19,7 @@ from tickets.routing.people import WORKED_ON
 
 
 def begin(ticket: Ticket, event: Event | None, *, now: datetime) -> None:
-    """After this event of the ticket, once it is committed: routing locks many agents, and nobody waits for that here."""
+    """After this event of the ticket, once it is committed: routing locks many agents, and the ticket is not held meanwhile."""
     agent_id, team_id = _left(ticket, event) if event else (None, None)
     if agent_id is None or team_id is None or not _is_chat(ticket):
         return

@@ -68,11 +68,17 @@ def presence(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def activity(request: HttpRequest) -> HttpResponse:
-    """Somebody sits at one of their screens: told once a minute while they do anything. After a pause the queue is looked at."""
+    """Somebody sits at one of their screens: told once a minute while they do anything. After a pause the queue is looked at.
+
+    503: not now, their next key tells it.
+    """
     now = timezone.now()
-    with transaction.atomic():
-        if attendance.note_activity(agent_of(request), now=now):
-            routing.capacity_freed(now=now)
+    try:
+        with transaction.atomic():
+            if attendance.note_activity(agent_of(request), now=now):
+                routing.capacity_freed(now=now)
+    except attendance.LookedAt:
+        return HttpResponse(status=503)
     return HttpResponse(status=204)
 
 
