@@ -53,7 +53,7 @@ def subscribe(agent: Agent, address: Address, *, device: str, label: str) -> Pus
     """
     _check(address)
     with transaction.atomic():
-        Agent.objects.select_for_update().get(pk=agent.pk)  # two tabs at once
+        Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)  # two tabs at once
         PushSubscription.objects.filter(Q(device=device) | Q(endpoint=address.endpoint)).delete()
         if devices_of(agent).count() >= MOST_DEVICES:
             raise NotAccepted(
@@ -138,7 +138,11 @@ def drain(*, seconds: float = 60) -> int:
         with queue.claimed(queue.OUTBOX, kind=PUSH) as claim:
             if claim is None:
                 break
-            _work(claim)
+            try:
+                _work(claim)
+            except Exception:  # one that cannot be said must not hold up the others
+                log.exception("push %s was not sent", claim.id)
+                queue.give_back(queue.OUTBOX, claim, after=PAUSES[-1], attempt=True, error="internal error")
         done += 1
     return done
 
