@@ -97,9 +97,12 @@ class AgentSocket(AsyncWebsocketConsumer):
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
-        if self.agent is not None:
+        if self.agent is None:
+            return
+        try:
             await self._leave()
             await self._look(hidden=True)
+        finally:
             live.hub().discard(self)
 
     # -- From the browser
