@@ -175,7 +175,10 @@ def _send(ticket: Ticket, agent: Agent, offered: list[Message], written: dict[st
         now=now,
     )
     if isinstance(sent, Draft) and not agent.undo_seconds:
-        replies.send_now(sent, now=now)
+        if not replies.send_now(sent, now=now):
+            stopped = Draft.objects.filter(pk=sent.pk).values_list("stopped", flat=True).first()
+            if stopped is not None:  # else somebody else has released it
+                raise replies.Unreachable(stopped, replies.sentence_of(stopped))
         return False
     return isinstance(sent, Draft)
 
