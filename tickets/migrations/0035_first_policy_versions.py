@@ -16,4 +16,4 @@ class Migration(migrations.Migration):
 
     dependencies = [("tickets", "0034_policy_versions_and_trials_seen")]
 
-    operations = [migrations.RunSQL(KEEP, migrations.RunSQL.noop)]
+    operations = [migrations.RunSQL(KEEP, "DELETE FROM tickets_slapolicyversion")]
