@@ -178,6 +178,7 @@ def test_row_3_a_real_enter_in_a_real_composition(sample, pieces, sent):
     expect(sample.locator("#composer-text")).to_have_value(pieces[-1])
     sample.wait_for_function("(n) => window.sent.length === n", arg=len(sent))
     assert sample.evaluate("window.sent") == sent
+    sample.wait_for_timeout(200)  # an Enter at once after this one would be the input method's own
     sample.keyboard.press("Enter")
     sample.wait_for_function("(n) => window.sent.length === n", arg=len(sent) + 1)
 
