@@ -565,6 +565,11 @@ def send_now(draft: Draft, *, now: datetime) -> bool:
     return _release(draft.pk, now=now)
 
 
+def stopped_because(draft: Draft) -> str | None:
+    """Why a draft that should have gone stays. None when it is gone: it was taken back, or somebody else has released it."""
+    return Draft.objects.filter(pk=draft.pk).values_list("stopped", flat=True).first()
+
+
 def release_due(*, now: datetime, limit: int = 500) -> int:
     """Sweep: drafts whose moment has come become messages, each once, whatever crashes. Returns how many.
 

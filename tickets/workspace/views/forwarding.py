@@ -175,10 +175,8 @@ def _send(ticket: Ticket, agent: Agent, offered: list[Message], written: dict[st
         now=now,
     )
     if isinstance(sent, Draft) and not agent.undo_seconds:
-        if not replies.send_now(sent, now=now):
-            stopped = Draft.objects.filter(pk=sent.pk).values_list("stopped", flat=True).first()
-            if stopped is not None:  # else somebody else has released it
-                raise replies.Unreachable(stopped, replies.sentence_of(stopped))
+        if not replies.send_now(sent, now=now) and (why := replies.stopped_because(sent)) is not None:
+            raise replies.Unreachable(why, replies.sentence_of(why))
         return False
     return isinstance(sent, Draft)
 
