@@ -86,8 +86,9 @@ def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(cr
     page.keyboard.press("e")
     expect(filter_).to_be_focused()
     page.keyboard.type("delivery")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Escape")
+    with page.expect_response(lambda answer: "/solution/" in answer.url and answer.ok):
+        page.keyboard.press("Enter")
+        page.keyboard.press("Escape")
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
     assert Ticket.objects.get(pk=first.pk).status == "solved"
