@@ -441,6 +441,7 @@ function back() {
 }
 
 const customer = startCustomer({ refresh: refreshCustomer, savePanes: byId("app").dataset.savePanes });
+document.body.addEventListener("customer:changed", () => router.cache.customersChanged()); // what was fetched ahead shows it too
 
 // -- Keys -----------------------------------------------------------------------------------------------------------------------
 
