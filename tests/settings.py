@@ -53,4 +53,4 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 
-CRASH_AT = os.environ.get("CRASH_AT", "")  # where tickets.crash lets this process die
+CRASH_AT = ""  # where tickets.crash lets a process die: see tests/durability/deaths.py

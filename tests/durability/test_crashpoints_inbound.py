@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.db import connection, connections
+from django.db import connection
 
 from channels_in import media, process
 from channels_in.models import RawEvent
 from tests import plain
 from tests.cast import assemble, make_channel
+from tests.durability.deaths import DIED, in_a_process
 from tests.plain import message
 from tickets.files import path_of
 from tickets.models import Attachment, Channel, Message, Ticket
@@ -24,7 +21,6 @@ from tickets.models import Attachment, Channel, Message, Ticket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-DIED = 9
 
 IN_THE_DOOR = ["hook.verified", "hook.kept", "hook.committed"]
 IN_THE_WORKER = [
@@ -63,24 +59,6 @@ ITEMS = [
 @pytest.fixture
 def world(plain_kinds: None, media_folder: Path):  # type: ignore[no-untyped-def]
     return make_channel("plain", brand=assemble().brand, slug="line")
-
-
-def in_a_process(work: Callable[[], object], *, crash_at: str = "") -> int:
-    """Run in a process of its own, with its own connections, and return its exit code: 9 when it died at the point."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            for alias in connections:
-                connections[alias].connection = None  # the parent's session stays the parent's
-            settings.CRASH_AT = crash_at
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def post() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents.models import Agent
-from tests.durability.test_crashpoints_reply import dies, drained
+from tests.durability.deaths import dies, drained
 from tests.fakes.push_service import PushService
 from tests.scripted import Stage
 from tests.tickets.conftest import now, scripted
@@ -15,7 +15,7 @@ from tickets import notification_mail, notifications, notifying, push, web_push
 from tickets.models import Follower, Notification, Outbox
 from tickets.models.event import SYSTEM
 
-__all__ = ["dies", "now", "scripted"]  # fixtures
+__all__ = ["now", "scripted"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -32,8 +32,8 @@ def grace(scripted, now) -> Agent:
     return grace
 
 
-def test_a_death_before_the_commit_of_a_batch_leaves_it_owed_and_the_next_drain_makes_it_once(dies, grace):
-    dies("notify", at="notifications.written")
+def test_a_death_before_the_commit_of_a_batch_leaves_it_owed_and_the_next_drain_makes_it_once(grace):
+    dies(notifying.drain, at="notifications.written")
     assert not Notification.objects.exists() and Outbox.objects.filter(kind="notification").count() == 1
     drained(notifying.drain, until=lambda: not Outbox.objects.filter(kind="notification").exists())
     assert Notification.objects.filter(agent=grace).count() == 1
@@ -41,16 +41,14 @@ def test_a_death_before_the_commit_of_a_batch_leaves_it_owed_and_the_next_drain_
 
 
 @pytest.mark.parametrize("at, copies", [("notification_mail.claimed", 1), ("notification_mail.sent", 2)])
-def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(
-    dies, grace, settings, tmp_path, at, copies
-):
+def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(grace, settings, tmp_path, at, copies):
     mails = tmp_path / "mails"
     notifying.drain()
     Outbox.objects.filter(kind="notification_mail").update(next_attempt_at="2000-01-01T00:00Z")
-    dies("notification_mail", at=at, MAILS=str(mails))
-    assert Notification.objects.filter(mail_owed=True).count() == 1
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     settings.EMAIL_FILE_PATH = str(mails)
+    dies(notification_mail.drain, at=at)
+    assert Notification.objects.filter(mail_owed=True).count() == 1
 
     def again() -> int:
         Outbox.objects.filter(state="sending").update(lease_until="2000-01-01T00:00Z")
@@ -63,7 +61,7 @@ def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(
 
 
 @pytest.mark.parametrize(("point", "left"), [("push.claimed", 0), ("push.sent", 1)])
-def test_a_push_whose_sender_dies_comes_again_and_takes_the_place_of_the_first(dies, grace, settings, point, left):
+def test_a_push_whose_sender_dies_comes_again_and_takes_the_place_of_the_first(grace, settings, point, left):
     ways = notifications.ways_of(grace)["customer_back"]
     notifications.choose(grace, "customer_back", ways._replace(push=True))
     service = PushService()
@@ -72,7 +70,7 @@ def test_a_push_whose_sender_dies_comes_again_and_takes_the_place_of_the_first(d
     push.subscribe(grace, phone.address, device="phone", label="")
     notifying.drain()
     Outbox.objects.filter(kind="push").update(next_attempt_at="2000-01-01T00:00Z")
-    dies("push", at=point, SCRIPTED_ALLOW=service.host)
+    dies(push.drain, at=point)
     assert len(phone.taken) == left and Outbox.objects.filter(kind="push", state="sending").exists()
 
     def again() -> int:

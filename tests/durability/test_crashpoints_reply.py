@@ -4,10 +4,6 @@ A process of its own runs one step and dies at the point; then this process drai
 """
 
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -17,42 +13,14 @@ import pytest
 
 from agents.models import Agent
 from tests.conftest import ROOT
-from tests.scripted import FOLDER, Stage
+from tests.durability.deaths import dies, drained
+from tests.scripted import Stage
 from tests.tickets.conftest import now, scripted
 from tickets import delivery, outbox, replies
 from tickets.models import DeliveryPart, Draft, Event, Message, Outbox, Route, Webhook
 
 __all__ = ["now", "scripted"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
-
-DIED = 9
-
-
-@pytest.fixture
-def dies(process_env, tmp_path, scripted) -> Callable[..., None]:
-    """Run one step in a process that must die: at a crash point of ours, or inside the scripted provider."""
-
-    def run(act: str, *arguments: str, at: str, **env: str) -> None:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.durability.reply_flow", act, *arguments],
-            cwd=ROOT,
-            env={**process_env, FOLDER: str(tmp_path), "CRASH_AT": at, **env},
-            capture_output=True,
-            timeout=100,
-        )
-        assert ended.returncode == DIED, f"it did not die at {at}: {ended.stderr.decode()[-3000:]}"
-
-    return run
-
-
-def drained(drain: Callable[[], int], *, until: Callable[[], bool]) -> None:
-    """Drain until all is settled: PostgreSQL needs a moment to notice that a connection is gone."""
-    deadline = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline, "what the dead process left was never finished"
-        drain()
-        time.sleep(0.05)
-    assert drain() == 0
 
 
 def settled() -> bool:
@@ -71,9 +39,9 @@ def written(stage: Stage, uuid=None) -> Message:
     )
 
 
-def test_a_death_before_the_commit_of_an_answer_leaves_nothing_and_the_retry_is_one(dies, scripted, now):
+def test_a_death_before_the_commit_of_an_answer_leaves_nothing_and_the_retry_is_one(scripted, now):
     stage, uuid = Stage(now), uuid4()
-    dies("post", str(uuid), at="reply.queued")
+    dies(lambda: written(stage, uuid), at="reply.queued")
     assert not Message.objects.filter(direction="out").exists() and not DeliveryPart.objects.exists()
     assert not Event.objects.filter(kind="reply_posted").exists()
     written(stage, uuid)
@@ -83,7 +51,7 @@ def test_a_death_before_the_commit_of_an_answer_leaves_nothing_and_the_retry_is_
 
 
 @pytest.mark.parametrize("at", ["draft.posted", "draft.released"])
-def test_a_draft_is_released_once_whatever_crashed(dies, scripted, now, at):
+def test_a_draft_is_released_once_whatever_crashed(scripted, now, at):
     stage = Stage(now)
     uuid = uuid4()
     draft = replies.save_draft(
@@ -91,7 +59,7 @@ def test_a_draft_is_released_once_whatever_crashed(dies, scripted, now, at):
         route=stage.route, now=now,
     )  # fmt: skip
     replies.schedule(draft, send_at=now, now=now)
-    dies("release", at=at)
+    dies(lambda: replies.release_due(now=datetime.now(UTC)), at=at)
     committed = at == "draft.released"
     assert Message.objects.filter(client_uuid=uuid).exists() == committed
     assert Draft.objects.filter(send_at__isnull=False).exists() == (not committed)
@@ -121,13 +89,13 @@ EXPECTED = {
 
 @pytest.mark.parametrize("at", [*OURS, *THEIRS])
 @pytest.mark.parametrize("kind", EXPECTED)
-def test_outbound_crash_table(dies, scripted, now, kind, at):
+def test_outbound_crash_table(scripted, now, kind, at):
     stage = Stage(now, kind=kind)
     message = written(stage)
     ids = DeliveryPart.objects.values_list("send_uuid", "rfc_message_id").get()
     if at in THEIRS:
         scripted.do(at)
-    dies("deliver", at=at)
+    dies(delivery.deliver, at=at)
     state, copies = EXPECTED[kind].get(at, SAFE)
     drained(delivery.deliver, until=settled)
 
@@ -155,7 +123,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("at, calls", [("outbox.claimed", 1), ("outbox.answered", 2)])
-def test_an_outgoing_webhook_is_called_until_it_is_known_to_have_arrived(dies, now, settings, at, calls):
+def test_an_outgoing_webhook_is_called_until_it_is_known_to_have_arrived(now, settings, at, calls):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     server.calls = []
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -163,7 +131,7 @@ def test_an_outgoing_webhook_is_called_until_it_is_known_to_have_arrived(dies, n
     settings.SAFE_FETCH_ALLOW = [where]
     Webhook.objects.create(url=f"http://{where}/", secrets={"current": "whsec_c2VjcmV0"}, events=["message_received"])
     Stage(now)
-    dies("outbox", at=at, SCRIPTED_ALLOW=where)
+    dies(outbox.drain, at=at)
     drained(outbox.drain, until=lambda: Outbox.objects.get(kind="webhook").state == "sent")
     assert len(server.calls) == calls and len(set(server.calls)) == 1
     server.shutdown()
