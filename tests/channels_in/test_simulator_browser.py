@@ -45,11 +45,12 @@ def test_one_writes_as_the_customer_and_sees_the_answer(live_server, page: Page)
     expect(badge).to_be_hidden()
     expect(page.locator("#app-whatsapp .bub")).to_be_visible()
 
-    page.get_by_label("The provider answers with an error (500)").check()
+    with page.expect_response("**/simulator/trouble/"):
+        page.get_by_label("The provider answers with an error (500)").check()
     page.reload()
     expect(page.get_by_label("The provider answers with an error (500)")).to_be_checked()
     assert provider.mode_of("whatsapp", channels["whatsapp"].account_id, person=PERSON).mode == "broken"
-    assert "read" in provider.sent_by_us("whatsapp")[0].payload["states"]
+    wait_until(lambda: "read" in provider.sent_by_us("whatsapp")[0].payload["states"], what="the mark")
 
 
 def test_the_chat_is_the_widgets_own_panel(live_server, page: Page) -> None:
