@@ -1,5 +1,7 @@
 """The stage: a private PostgreSQL and Valkey for the run, a live server, a browser, and real worker processes."""
 
+import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -15,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import uvicorn
 from django.test import TransactionTestCase
+from playwright.sync_api import expect
 
 from helpdesk import embedded
 from helpdesk.words import compile_catalogs
@@ -36,6 +41,8 @@ CHROMIUM_FLAGS = [
     "ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,"
     "PreconnectToSearch",
 ]
+expect.set_options(timeout=30_000)  # what comes at all comes sooner, but a shared machine may stop for seconds
+hypothesis.settings.load_profile("ci")  # the same examples in every run, and no limit of time for one of them
 BROWSER_FIXTURES = {"page", "context", "new_context", "browser"}
 
 _services: list[embedded.Service] = []
@@ -126,6 +133,14 @@ def empty_cache() -> Iterator[None]:
 
     cache.clear()
     yield
+
+
+@pytest.fixture(autouse=True)
+def plain_language() -> None:
+    """Every test begins in the language of the settings: a request of the test client leaves its own switched on."""
+    from django.utils import translation
+
+    translation.deactivate()
 
 
 # -- Figures ----------------------------------------------------------------------------------------------------------
@@ -235,9 +250,26 @@ def shipped_static() -> Iterator[None]:
         yield
 
 
+class Prompt(uvicorn.Server):
+    """Ends as soon as nothing is under way: the original looks only ten times a second, and there are hundreds of tests."""
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for one in (*self.servers, *(sockets or ())):
+            one.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 def live_server(shipped_static: None, transactional_db: None) -> Iterator[LiveServer]:
-    import uvicorn
     from django.conf import settings
 
     from helpdesk.asgi import application
@@ -251,7 +283,7 @@ def live_server(shipped_static: None, transactional_db: None) -> Iterator[LiveSe
         proxy_headers=False,
         timeout_graceful_shutdown=15,  # a busy machine must not turn into a cancelled request
     )
-    server = uvicorn.Server(config)
+    server = Prompt(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [settings.LIVE_SOCKET.dup()]}, daemon=True)
     thread.start()
     while not server.started:
@@ -311,7 +343,7 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, text: str, *, timeout: float = 30) -> None:
+    def wait_for(self, text: str, *, timeout: float = 90) -> None:
         """Wait until the output holds `text`. Fails when the process ends first or after `timeout` seconds."""
         wait_until(lambda: text in self.output() or self.popen.poll() is not None, timeout=timeout, what=text)
         assert text in self.output(), f"{self.popen.args!r} ended with {self.popen.returncode}:\n{self.output()}"
@@ -333,7 +365,7 @@ class Process:
         return self.popen.wait(10)
 
 
-def wait_until(happens: Callable[[], Any], *, timeout: float = 20, what: str = "it") -> Any:
+def wait_until(happens: Callable[[], Any], *, timeout: float = 60, what: str = "it") -> Any:
     """Poll until `happens` returns something true, and return that. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -341,6 +373,17 @@ def wait_until(happens: Callable[[], Any], *, timeout: float = 20, what: str = "
             return result
         time.sleep(0.02)
     pytest.fail(f"{what} did not happen within {timeout} s")
+
+
+def comes_to(asked: Callable[[], Any], expected: Any, *, timeout: float = 60) -> None:
+    """Poll until `asked` returns what is expected; fails with the difference after `timeout` seconds.
+
+    For what the database holds after a press: a screen shows it before the server has done it.
+    """
+    deadline = time.monotonic() + timeout
+    while (found := asked()) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert found == expected
 
 
 @pytest.fixture

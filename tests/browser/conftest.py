@@ -17,8 +17,6 @@ from agents.models import Agent
 from tests import cast as people
 from tickets import bulk
 
-expect.set_options(timeout=15_000)
-
 
 @pytest.fixture
 def crew(live_server: Any) -> people.Cast:
