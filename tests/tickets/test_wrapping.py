@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -16,9 +18,9 @@ from tests.cast import Cast
 from tests.tickets.test_routing import NOW, come_online, new_ticket
 from tickets import actions, board
 from tickets.access import visibility_of
-from tickets.models import Ticket
+from tickets.models import Outbox, Ticket
 from tickets.models.event import CUSTOMER, SYSTEM, by_agent
-from tickets.routing import assign, explain
+from tickets.routing import assign, explain, wrapping
 
 pytestmark = pytest.mark.django_db
 TWO = timedelta(minutes=2)
@@ -133,6 +135,71 @@ def test_undo_takes_it_back_but_not_one_that_had_begun_before(people: Cast, comm
     with committed():
         actions.undo_status(second, event=solved, by=by_agent(people.agent), now=soon + timedelta(seconds=8))
     assert shown(people.agent, at=soon + timedelta(seconds=8)) == "wrap_up"
+
+
+def test_what_is_owed_is_settled_before_routing_gives_anything(people: Cast) -> None:
+    """The process died after the commit, say: nothing of it ran."""
+    actions.solve(chat(people), by=by_agent(people.agent), now=NOW)
+    assert shown(people.agent) == "online"
+    waiting = new_ticket(people, team=people.support)
+    assign.drain(now=NOW + timedelta(seconds=1))
+    waiting.refresh_from_db()
+    assert (shown(people.agent), waiting.assignee) == ("wrap_up", None)
+    assert people.agent.wrap_up_until == NOW + TWO, "it counts from the end of the chat"
+    assert not Outbox.objects.filter(kind=wrapping.OWED).exists()
+
+
+@pytest.mark.parametrize("case", ["undone", "over", "chose anew"])
+def test_what_is_settled_late_minds_what_has_happened_since(people: Cast, case: str) -> None:
+    solved, later = actions.solve(chat(people), by=by_agent(people.agent), now=NOW), NOW + timedelta(seconds=5)
+    assert solved is not None
+    match case:
+        case "undone":
+            wrapping.undo(solved, now=later)
+        case "over":
+            later = NOW + TWO
+        case "chose anew":
+            presence.set_presence(people.agent, Agent.Presence.AWAY, now=later)
+            presence.set_presence(people.agent, Agent.Presence.ONLINE, now=later)
+    presence.heartbeat(people.agent, now=later)
+    wrapping.settle(now=later)
+    assert shown(people.agent, at=later) == "online"
+    assert not Outbox.objects.filter(kind=wrapping.OWED).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_solves_a_chat_does_not_wait_for_routing(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which holds the agent's lock at that moment; the next one that it looks for goes to nobody who wraps up."""
+    woken = list[str]()
+    monkeypatch.setattr(wrapping, "wake", woken.append)
+    talk, waiting = chat(people), new_ticket(people, team=people.support)
+    held, done = Event(), Event()
+
+    def route() -> None:
+        try:
+            with transaction.atomic():
+                list(Agent.objects.select_for_update(no_key=True).filter(pk=people.agent.pk))
+                held.set()
+                done.wait(20)
+        finally:
+            connection.close()
+
+    routing = Thread(target=route)
+    routing.start()
+    try:
+        assert held.wait(20)
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '3s'")
+        actions.solve(talk, by=by_agent(people.agent), now=NOW)
+        assert (shown(people.agent), woken) == ("online", ["tickets.tasks.route"])
+    finally:
+        done.set()
+        routing.join()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    assign.drain(now=NOW + timedelta(seconds=1))
+    waiting.refresh_from_db()
+    assert (shown(people.agent), waiting.assignee) == ("wrap_up", None)
 
 
 def test_a_longer_one_is_not_cut_short(people: Cast) -> None:

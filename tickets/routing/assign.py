@@ -23,7 +23,7 @@ from agents.models import Team
 from tickets import live
 from tickets.models import Channel, Event, ReadMark, RoutingDecision, Ticket
 from tickets.models.event import RULE
-from tickets.routing import people
+from tickets.routing import people, wrapping
 from tickets.routing.decide import BATCH, LOOK_AGAIN, Full, decide, in_order
 from tickets.wake import wake
 
@@ -113,7 +113,8 @@ def _rounds(seen: set[int], *, now: datetime, clock: Callable[[], datetime], unt
 
 
 def _called(seen: set[int], *, now: datetime) -> list[tuple[int, int, int, bool]]:
-    """The next of those that are owed."""
+    """The next of those that are owed. Who has just finished a chat and wraps up gets none of them."""
+    wrapping.settle(now=now)
     _call_up(now=now)
     return list(_due(now).exclude(pk__in=seen)[:ROUND])
 
