@@ -5,7 +5,7 @@ always. The same tree gives a Python predicate (`matches`), a Django `Q` (`to_q`
 language (`sentence`). Rules and SLA policies use the FIELDS; searches and saved views all that ASKED has, and
 `tickets.grammar` is their text form. "field.<key>" is a custom field of the ticket, "customer.<key>" what is known of
 its customer, both by keys of whoever writes them. OF_THE_MOMENT only a rule can ask: when it has run, nothing is left
-of it that a query could find.
+of it that a query could find. A leaf of OF_A_ZONE may name a "zone" of its own; else it is that of the ticket's team.
 
 What depends on who asks and when stays as it was written ("me", "7d") and is resolved for a `Reader`, so that one tree
 serves everybody.
@@ -20,7 +20,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField, Value
@@ -61,10 +63,12 @@ GROUPS = ("all", "any", "none")
 NEVER = Q(pk__in=[])  # an empty Q would vanish when it is negated
 MAX_DEPTH, MAX_LEAVES, MAX_TEXT = 5, 100, 200
 ME = "me"  # whoever reads
+US = "us"  # any agent
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DAYS = {"today": 0, "yesterday": 1}
 _AGO = re.compile(r"([0-9]{1,4})([mhdw])")
-SEVERAL = ("has", "promise", "needs", "said_on", "said_by")  # choices of which a ticket may have several at once
+_DAYTIME = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?:-|–|~|\.\.)([0-9]{1,2})(?::([0-9]{2}))?")
+SEVERAL = ("has", "promise", "needs", "said_on", "said_by", "last_by")  # of which a ticket may have more than one
 CUSTOM = ("field.", "customer.")  # before the key of a custom field of the ticket, of an attribute of its customer
 RECENT = 500  # tickets or customers whose keys are offered
 MOST_CHOICES = 200  # of what is chosen from and has no end
@@ -103,7 +107,8 @@ class Field:
     """One thing that can be asked. `kind` decides the operators, the widget and what `q` is given.
 
     choice, text, tags: the values. order: (op, value). words: (op, values). moment: (op, from, to), instants.
-    due, wait: (op, value, now). custom: (key, values). clock: (values, now). own: the reader. A percent has none.
+    due, wait: (op, value, now). custom: (key, values). clock, daytime: (values, now, zone or None). own: the reader. A
+    percent has none.
     """
 
     label: Promise | str
@@ -137,6 +142,7 @@ OPERATORS: Mapping[str, Mapping[str, Promise]] = {
     "due": {"is": gettext_lazy("is"), "within": gettext_lazy("is due within")},
     "custom": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "clock": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
+    "daytime": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "own": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "wait": {"at_least": gettext_lazy("is at least"), "below": gettext_lazy("is less than")},
     "percent": {
@@ -312,14 +318,25 @@ def _forms(values: list[str]) -> list[Any]:
     return [*values, *numbers, *(value.lower() == "true" for value in values if value.lower() in ("true", "false"))]
 
 
-def _hours_q(asked_for: tuple[list[str], datetime]) -> Q:
-    values, now = asked_for
+def _hours_q(asked_for: tuple[list[str], datetime, ZoneInfo | None]) -> Q:
+    values, now, _zone = asked_for
     return _by_calendar(lambda open_hours: ("open" if hours.is_open(open_hours, now) else "closed") in values)
 
 
-def _weekday_q(asked_for: tuple[list[int], datetime]) -> Q:
-    values, now = asked_for
-    return _by_calendar(lambda open_hours: now.astimezone(open_hours.zone).isoweekday() in values)
+def _weekday_q(asked_for: tuple[list[int], datetime, ZoneInfo | None]) -> Q:
+    values, now, named = asked_for
+    return _by_zone(lambda zone: OF_A_ZONE["weekday"](zone, now) in values, named)
+
+
+def _daytime_q(asked_for: tuple[list[str], datetime, ZoneInfo | None]) -> Q:
+    values, now, named = asked_for
+    return _by_zone(lambda zone: _is_one_of_times(OF_A_ZONE["daytime"](zone, now), values), named)
+
+
+def _by_zone(fits: Callable[[ZoneInfo], bool], named: ZoneInfo | None) -> Q:
+    if named is None:
+        return _by_calendar(lambda open_hours: fits(open_hours.zone))
+    return ~NEVER if fits(named) else NEVER
 
 
 def _by_calendar(fits: Callable[[Hours], bool]) -> Q:
@@ -329,6 +346,18 @@ def _by_calendar(fits: Callable[[Hours], bool]) -> Q:
     usual = next((one.hours() for one in calendars if one.is_default), ALWAYS)
     without = Q(team__isnull=True) | Q(team__calendar__isnull=True)
     return Q(team__calendar__in=fitting) | (without if fits(usual) else NEVER)
+
+
+def _last_by_q(values: list[Any]) -> Q:
+    ours = Q(last_direction="out")
+    by = Q(last_author_id__in=[one for one in values if isinstance(one, int)])
+    heard = Q(last_direction="in") if "customer" in values else NEVER
+    return heard | (ours if US in values else ours & by)
+
+
+def _authors() -> list[tuple[Any, str]]:
+    agents = Agent.objects.filter(is_active=True).order_by("name").values_list("id", "name")
+    return [("customer", _("the customer")), (US, _("one of us")), *agents]
 
 
 LANGUAGES = [("ko", "한국어"), ("en", "English"), ("ja", "日本語"), ("zh", "中文")]
@@ -434,6 +463,7 @@ FIELDS: Mapping[str, Field] = {
     ),
     "customer": Field(gettext_lazy("Customer"), "text", _customer_q),
     "to": Field(gettext_lazy("Written to"), "text", _to_q),
+    "last_by": Field(gettext_lazy("Last written by"), "choice", _last_by_q, _authors),
     "has": Field(
         gettext_lazy("With"),
         "choice",
@@ -459,6 +489,7 @@ FIELDS: Mapping[str, Field] = {
         _weekday_q,
         lambda: [(day + 1, str(name)) for day, name in WEEKDAYS.items()],
     ),
+    "daytime": Field(gettext_lazy("Time of day"), "daytime", _daytime_q),
 }
 
 # What made a rule run: it can be asked while it runs, and by no query.
@@ -469,7 +500,7 @@ OF_THE_MOMENT: Mapping[str, Field] = {
         gettext_lazy("Author of the new message"),
         "choice",
         None,
-        lambda: [("person", _("a person")), ("machine", _("a machine"))],
+        lambda: [("person", _("a person")), ("machine", _("a machine")), *_authors()],
     ),
     "percent": Field(gettext_lazy("SLA time used, in percent"), "percent", None),
 }
@@ -516,6 +547,38 @@ def _day(text: str) -> date:
     if not 1970 <= day.year <= 2200:
         raise Invalid(_("Write a day as 2026-09-30, or a span of time as 7d."))
     return day
+
+
+def daytime(text: str) -> str:
+    """ "9-18" -> "09:00-18:00"; over midnight where it ends before it begins. Raises Invalid."""
+    found = _DAYTIME.fullmatch("".join(text.split()))
+    clock = [int(found[n]) * 60 + int(found[n + 1] or 0) for n in (1, 3)] if found else []
+    whole = [0 if at == 24 * 60 else at for at in clock]
+    if not found or whole[0] == whole[1] or max(whole) >= 24 * 60 or max(int(found[n] or 0) for n in (2, 4)) > 59:
+        raise Invalid(_("Write times as 09:00-18:00."))
+    return "-".join(f"{at // 60:02}:{at % 60:02}" for at in whole)
+
+
+def _is_one_of_times(at: time, values: list[str]) -> bool:
+    for begins, ends in ((time.fromisoformat(one) for one in daytime(value).split("-")) for value in values):
+        if begins <= at < ends if begins < ends else not ends <= at < begins:
+            return True
+    return False
+
+
+@lru_cache(maxsize=1)
+def zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _zone_of(leaf: Tree) -> ZoneInfo | None:
+    """The one that it names; None for that of the ticket's team. Raises Invalid."""
+    zone = leaf.get("zone")
+    if zone is None:
+        return None
+    if leaf.get("field") not in OF_A_ZONE or str(zone) not in zones():
+        raise Invalid(_("There is no time zone “%(zone)s”.") % {"zone": zone})
+    return ZoneInfo(str(zone))
 
 
 def _numbers(values: list[str]) -> list[int]:
@@ -571,9 +634,14 @@ class Facts(dict[str, Any]):
         return value
 
 
+OF_A_ZONE: Mapping[str, Callable[[ZoneInfo, datetime], Any]] = {
+    "weekday": lambda zone, now: now.astimezone(zone).isoweekday(),
+    "daytime": lambda zone, now: now.astimezone(zone).time(),
+}
 OF_THE_CLOCK: Mapping[str, Callable[[Hours, datetime], Any]] = {
     "hours": lambda open_hours, now: "open" if hours.is_open(open_hours, now) else "closed",
-    "weekday": lambda open_hours, now: now.astimezone(open_hours.zone).isoweekday(),
+    "weekday": lambda open_hours, now: OF_A_ZONE["weekday"](open_hours.zone, now),
+    "daytime": lambda open_hours, now: OF_A_ZONE["daytime"](open_hours.zone, now),
 }
 
 
@@ -596,8 +664,20 @@ class Cause:
         return {
             "said": lambda: [one.plain_text for one in said],
             "said_on": lambda: {one.channel.kind for one in said if one.channel},
-            "said_by": lambda: {"machine" if one.automatic else "person" for one in said},
+            "said_by": lambda: {name for one in said for name in authors_of(one)},
         }
+
+
+def authors_of(said: Message) -> set[Any]:
+    """What can be asked of who wrote it: a machine, or a person: the customer, or one of us by name."""
+    if said.automatic:
+        return {"machine"}
+    match said.author_type:
+        case Message.Author.CUSTOMER:
+            return {"person", "customer"}
+        case Message.Author.AGENT:
+            return {"person", US, said.agent_id}
+    return {"person"}
 
 
 def facts_of(ticket: Ticket, *, now: datetime, cause: Cause | None = None) -> Facts:
@@ -612,6 +692,7 @@ def facts_of(ticket: Ticket, *, now: datetime, cause: Cause | None = None) -> Fa
         "incident": ticket.incident_id or 0,
         "snoozed": ticket.snoozed_until is not None and ticket.snoozed_until > now,
         "waiting": ticket.waiting_since,
+        "last_by": _last_by(ticket),
     }
     found = _found(ticket) | {
         "text": lambda: [ticket.subject, *_words_of(ticket)],
@@ -628,6 +709,12 @@ def facts_of(ticket: Ticket, *, now: datetime, cause: Cause | None = None) -> Fa
 
 def _addresses_of(ticket: Ticket) -> list[str]:
     return list(ticket.customer.identities.values_list("value", flat=True))
+
+
+def _last_by(ticket: Ticket) -> set[Any]:
+    if ticket.last_direction == "out":
+        return {US, ticket.last_author_id}
+    return {"customer"} if ticket.last_direction == "in" else set()
 
 
 def _words_of(ticket: Ticket) -> list[str]:
@@ -650,6 +737,7 @@ def first_facts_of(ticket: Ticket, team_hours: TeamHours) -> Facts:
         "needs": set(),
         "snoozed": False,
         "waiting": ticket.created_at,
+        "last_by": {"customer"},
     }
     known |= _lasting(ticket, now=ticket.created_at) | Cause().facts()
     return Facts(known, _found(ticket) | Cause().found(), team_hours)
@@ -826,7 +914,7 @@ def _field_of(leaf: Tree) -> tuple[Field, str]:
 
 
 def _values_of(field: Field, leaf: Tree) -> list[Any]:
-    value = leaf.get("value")
+    value, _zone = leaf.get("value"), _zone_of(leaf)
     values = value if isinstance(value, list) else [value]
     if field.kind in ("text", "tags", "words", "custom"):
         words = [word.strip() for word in values if isinstance(word, str) and word.strip()]
@@ -835,6 +923,10 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
         return [word.lower() for word in words] if field.kind == "tags" else words
     if field.kind == "own":
         return values
+    if field.kind == "daytime":
+        if not values:
+            raise Invalid(_("Write times as 09:00-18:00."))
+        return [daytime(str(one)) for one in values]
     if field.kind == "percent":
         if len(values) != 1 or type(values[0]) is not int or not 1 <= values[0] <= 100:
             raise Invalid(_("%(field)s: write a number from 1 to 100.") % {"field": field.label})
@@ -852,12 +944,13 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
 
 
 def _is_me(leaf: Tree, value: Any) -> bool:
-    return value == ME and leaf["field"] == "assignee"
+    return value == ME and leaf["field"] in ("assignee", "last_by")
 
 
 def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     field, op = _field_of(leaf)
-    value, fact = leaf.get("value"), facts[prefix_of(leaf["field"]) or leaf["field"]]
+    value, zone = leaf.get("value"), _zone_of(leaf)
+    fact = OF_A_ZONE[leaf["field"]](zone, facts["now"]) if zone else facts[prefix_of(leaf["field"]) or leaf["field"]]
     values: list[Any] = value if isinstance(value, list) else [value]
     if field.kind in ("order", "percent"):
         if fact is None:
@@ -882,10 +975,11 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
         found = _is_one_of(fact.get(key_of(leaf["field"])), values)
     elif field.kind == "own":
         found = fact
-    elif leaf["field"] in SEVERAL:
-        found = any(one in fact for one in values)
+    elif field.kind == "daytime":
+        found = _is_one_of_times(fact, values)
     else:
-        found = fact in [reader.agent_id if reader and _is_me(leaf, one) else one for one in values]
+        values = [reader.agent_id if reader and _is_me(leaf, one) else one for one in values]
+        found = any(one in fact for one in values) if leaf["field"] in SEVERAL else fact in values
     return found is not (op in NEGATED)
 
 
@@ -936,8 +1030,8 @@ def _leaf_q(leaf: Tree, reader: Reader) -> Q:
             found = field.q((op.removesuffix("_not"), values))
         case "custom":
             found = field.q((key_of(leaf["field"]), values))
-        case "clock":
-            found = field.q((values, reader.now))
+        case "clock" | "daytime":
+            found = field.q((values, reader.now, _zone_of(leaf)))
         case "own":
             found = field.q(reader)
         case _:
@@ -961,11 +1055,12 @@ def _say_leaf(leaf: Tree) -> str:
         f"“{item}”" if quoted else _("me") if _is_me(leaf, item) else str(names.get(item, item)) for item in values
     ]
     label = f"{field.label} “{key_of(leaf['field'])}”" if field.kind == "custom" else field.label
-    return _("%(field)s %(op)s %(values)s") % {
+    said = _("%(field)s %(op)s %(values)s") % {
         "field": label,
         "op": OPERATORS[field.kind][op],
         "values": _(" or ").join(said_values),
     }
+    return f"{said} ({leaf['zone']})" if leaf.get("zone") else said
 
 
 def _validate(tree: Any, *, path: tuple[Any, ...], depth: int) -> int:

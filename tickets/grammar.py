@@ -4,9 +4,9 @@
 are understood in every language of ours at once. Nothing raises: what cannot be understood is a `Problem` with its
 place, and the rest of the text still counts.
 
-    query = either                  either = all ("OR" all)*
-    all = ["-"] one (["-"] one)*    one = "(" either ")" | key ":" values | word | "exact words"
-    values = value ("," value)*     any of them
+    query = either                      either = all ("OR" all)*
+    all = ["-"] one (["-"] one)*        one = "(" either ")" | key ":" values | word | "exact words"
+    values = value ("," value)*         any of them; what the clock says, as `value@Asia/Seoul` in a zone of its own
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "team": ("team", "팀"),
     "customer": ("customer", "고객", "from", "보낸사람"),
     "to": ("to", "받는곳"),
+    "last_by": ("last_by", "최근작성자"),
     "channel": ("channel", "채널"),
     "tag": ("tag", "태그"),
     "priority": ("priority", "우선순위", "중요도"),
@@ -64,6 +65,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "brand": ("brand", "브랜드"),
     "hours": ("hours", "운영시간", "영업시간"),
     "weekday": ("weekday", "요일"),
+    "daytime": ("time", "시각"),
     "incident": ("incident", "장애"),
     "needs": ("needs", "필요스킬"),
     "customer_language": ("speaks", "고객언어"),
@@ -88,6 +90,7 @@ SHORT: Mapping[tuple[str, str], dict[str, Any]] = {
     ("breached", "위반"): {"field": "sla", "op": "is", "value": ["breached"]},
 }
 NOBODY, MYSELF = ("none", "없음", "미배정"), (ME, "나", "내")
+_AUTHORS: dict[Any, tuple[str, ...]] = {"customer": ("customer", "고객"), conditions.US: ("us", "우리")}
 WORDS_OF: Mapping[str, dict[Any, tuple[str, ...]]] = {
     "sla": {"breached": ("breached", "위반"), "running": ("running", "진행"), "paused": ("paused", "멈춤")},
     "has": {
@@ -105,7 +108,8 @@ WORDS_OF: Mapping[str, dict[Any, tuple[str, ...]]] = {
     "channel": {"webchat": ("chat",)},
     "said_on": {"webchat": ("chat",)},
     "customer_tier": {"": ("standard", "일반"), "vip": ("vip", "우수고객")},
-    "said_by": {"person": ("person", "사람"), "machine": ("machine", "자동")},
+    "said_by": {"person": ("person", "사람"), "machine": ("machine", "자동"), **_AUTHORS},
+    "last_by": _AUTHORS,
     "incident": {0: ("none", "없음")},
     "hours": {"open": ("open", "운영중", "영업중"), "closed": ("closed", "운영종료", "영업종료")},
     "weekday": {
@@ -126,6 +130,7 @@ POSITIVE = {
     "words": "contains",
     "custom": "is",
     "clock": "is",
+    "daytime": "is",
     "own": "is",
 }
 
@@ -416,6 +421,13 @@ def _condition(key: str, op: str, values: list[str]) -> dict[str, Any]:
         raise Misread(_unknown(key))
     if op and field.kind not in _COMPARED and key != "status":
         raise Misread(_("“%(key)s” cannot be compared; write a colon.") % {"key": key})
+    if key in conditions.OF_A_ZONE:
+        values, zoned = _zoned(values)
+        return {
+            "field": key,
+            "op": "is",
+            "value": _choices(key, op, values) if field.choices else _times(values),
+        } | zoned
     match field.kind:
         case "moment":
             return {"field": key} | _moment(op, values[0])
@@ -432,6 +444,21 @@ def _condition(key: str, op: str, values: list[str]) -> dict[str, Any]:
         case "tags":
             return {"field": key, "op": "has", "value": [_short(value).lower() for value in values]}
     return {"field": key, "op": POSITIVE[field.kind], "value": [_short(value) for value in values]}
+
+
+def _zoned(values: list[str]) -> tuple[list[str], dict[str, str]]:
+    """What stands behind the @ of any of them, apart: one zone for all of them, or none."""
+    named = {value.partition("@")[2] for value in values if "@" in value}
+    if len(named) > 1:
+        raise Misread(_("One time zone counts for all of them: write it once."))
+    found = [zone for zone in conditions.zones() for name in named if zone.lower() == name.lower()]
+    if len(found) != len(named):
+        raise Misread(_("There is no time zone “%(zone)s”.") % {"zone": "".join(named)})
+    return [value.partition("@")[0] for value in values], {"zone": found[0]} if found else {}
+
+
+def _times(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(map(conditions.daytime, values)))
 
 
 def _short_form(key: str, values: list[str]) -> dict[str, Any] | None:
@@ -469,8 +496,10 @@ def _choices(key: str, op: str, values: list[str]) -> list[Any]:
 
 def _choice(key: str, written: str) -> Any:
     value = _compact(written)
-    if key in ("assignee", "team"):
-        return _one_of_us(key, value, written)
+    if key in _OF_US:
+        return next((choice for choice, names in WORDS_OF.get(key, {}).items() if value in names), None) or _one_of_us(
+            key, value, written
+        )
     for names, choice in _names_of(key):
         if value in names:
             return choice
@@ -480,9 +509,9 @@ def _choice(key: str, written: str) -> Any:
 
 def _one_of_us(key: str, value: str, written: str) -> Any:
     """An agent by name, beginning of a name or address; a team by name. Raises Misread when it is nobody or several."""
-    if value in NOBODY:
+    if value in NOBODY and key in ("assignee", "team"):
         return 0
-    if key == "assignee" and value in MYSELF:
+    if value in MYSELF and key in ("assignee", "last_by"):
         return ME
     known = _us(key)
     tries: tuple[Callable[[tuple[str, ...]], bool], ...] = (
@@ -508,6 +537,9 @@ def _us(key: str) -> list[tuple[int, tuple[str, ...], str]]:
         (pk, (_compact(name), email.lower()), email if shared.count(_compact(name)) > 1 or not name else name)
         for pk, name, email in rows
     ]
+
+
+_OF_US = ("assignee", "team", "said_by", "last_by")  # whose values are agents or teams, with words for some others
 
 
 def _values(key: str) -> list[Any]:
@@ -682,8 +714,14 @@ def _write_leaf(leaf: Tree) -> str:
         case "order":
             return f"{key}{_SIGNS[op]}{_shown_choice(name, value)}"
         case "choice" | "clock" | "due":
-            return f"{key}:{_written([_shown_choice(name, one) for one in values])}"
+            return f"{key}:{_written([_shown_choice(name, one) for one in values])}{_zone(leaf)}"
+        case "daytime":
+            return f"{key}:{','.join(values)}{_zone(leaf)}"
     return f"{key}:{_written(values)}"
+
+
+def _zone(leaf: Tree) -> str:
+    return f"@{leaf['zone']}" if leaf.get("zone") else ""
 
 
 _SIGNS = {"is": ":", "at_least": ">=", "at_most": "<="}
@@ -710,12 +748,10 @@ def _written_moment(value: str) -> str:
 
 
 def _shown_choice(key: str, value: Any) -> str:
-    if key in ("assignee", "team"):
-        if value == 0:
-            return _shown(NOBODY)
-        if value == ME:
-            return _shown(MYSELF)
-        return next((shown for pk, _names, shown in _us(key) if pk == value), str(value))
+    if key in _OF_US and not isinstance(value, str):
+        return _shown(NOBODY) if value == 0 else next((it for pk, _names, it in _us(key) if pk == value), str(value))
+    if value == ME and key in _OF_US:
+        return _shown(MYSELF)
     ours = WORDS_OF.get(key, {}).get(value, ())
     if len(ours) > 1:
         return _shown(ours)
@@ -787,6 +823,8 @@ _SELDOM = (
     "brand",
     "hours",
     "weekday",
+    "daytime",
+    "last_by",
     "needs",
     "customer_language",
     "waiting",
@@ -800,8 +838,8 @@ def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:
         return short
     if key == "sort":
         return [(_shown(names), _shown(names), names) for names in SORTS.values()]
-    if key in ("assignee", "team"):
-        special = [NOBODY] if key == "team" else [MYSELF, NOBODY]
+    if key in _OF_US:
+        special = {"team": [NOBODY], "assignee": [MYSELF, NOBODY]}.get(key, [MYSELF, *_AUTHORS.values()])
         return [
             *((_shown(names), _shown(names), names) for names in special),
             *((_written([shown]), shown, names) for _pk, names, shown in _us(key)),

@@ -28,6 +28,10 @@ def leaf(field: str, op: str, value: Any) -> dict[str, Any]:
     return {"field": field, "op": op, "value": value}
 
 
+def in_zone(field: str, op: str, value: Any, zone: str | None) -> dict[str, Any]:
+    return leaf(field, op, value) | ({"zone": zone} if zone else {})
+
+
 def ticket(brand: Any, *, text: str, subject: str = "", kind: str = "sms", tier: str = "", **fields: Any) -> Ticket:
     channel = cast.make_channel(kind, brand=brand, slug=f"c{next_number()}")
     customer = cast.make_customer(now=NOW, tier=tier, phone=f"+8210{next_number():08d}")
@@ -105,7 +109,7 @@ def test_nesting_has_an_end() -> None:
         conditions.validate(tree)
 
 
-LATIN, FRENCH, OUTAGE = 901, 902, 903  # ids
+LATIN, FRENCH, OUTAGE, MINA, THEO = 901, 902, 903, 904, 905  # ids
 
 leaves = st.one_of(
     st.builds(
@@ -141,6 +145,26 @@ leaves = st.one_of(
     ),
     st.builds(leaf, st.just("hours"), st.sampled_from(["is", "is_not"]), st.sampled_from([["open"], ["closed"]])),
     st.builds(leaf, st.just("weekday"), st.sampled_from(["is", "is_not"]), st.sampled_from([[4], [5], [4, 6]])),
+    st.builds(
+        in_zone,
+        st.just("weekday"),
+        st.sampled_from(["is", "is_not"]),
+        st.sampled_from([[4], [5]]),
+        st.sampled_from(["Asia/Seoul", "America/Los_Angeles"]),
+    ),
+    st.builds(
+        in_zone,
+        st.just("daytime"),
+        st.sampled_from(["is", "is_not"]),
+        st.sampled_from([["11:00-13:00"], ["22:00-06:00", "18:00-20:00"]]),
+        st.sampled_from([None, "Asia/Seoul", "America/Los_Angeles"]),
+    ),
+    st.builds(
+        leaf,
+        st.just("last_by"),
+        st.sampled_from(["is", "is_not"]),
+        st.sampled_from([["customer"], ["us"], [MINA], ["customer", MINA], [THEO]]),
+    ),
     st.builds(
         leaf, st.just("created"), st.sampled_from(["since", "before"]), st.sampled_from(["today", "1d", "2026-11-19"])
     ),
@@ -189,14 +213,18 @@ def some_tickets() -> list[Ticket]:
     Ticket.objects.filter(pk=made[1].pk).update(team=_night_shift(), created_at=NOW - timedelta(days=2))
     author = cast.make_agent("Ada", role="admin")
     Incident.objects.create(pk=OUTAGE, brand=brand, title="Outage", opened_by=author)
+    for pk, name in ((MINA, "Mina"), (THEO, "Theo")):
+        cast.make_agent(name, pk=pk)
     for pk, name in ((LATIN, "Latin"), (FRENCH, "French")):
         Skill.objects.create(pk=pk, name=name)
     Customer.objects.filter(pk=made[1].customer_id).update(language="en")
     Customer.objects.filter(pk=made[2].customer_id).update(language="ko")
     for one, facts in (
-        (made[0], {"waiting_since": NOW - timedelta(hours=3), "incident": OUTAGE}),
+        (made[0], {"waiting_since": NOW - timedelta(hours=3), "incident": OUTAGE, "last_direction": "in"}),
         (made[1], {"waiting_since": NOW - timedelta(minutes=30), "snoozed_until": NOW + timedelta(hours=1)}),
         (made[2], {"waiting_since": NOW - timedelta(minutes=10), "snoozed_until": NOW}),
+        (made[1], {"last_direction": "out", "last_author_id": MINA}),
+        (made[2], {"last_direction": "out"}),
     ):
         Ticket.objects.filter(pk=one.pk).update(**facts)
     TicketSkill.objects.bulk_create(
@@ -224,6 +252,57 @@ def test_business_hours_are_those_of_the_team_that_a_rule_has_just_given_it_to()
     rule = Rule(conditions={}, actions=[{"do": "team", "team": night.pk}])
     assert [outcome.matched for _rule, outcome in rules.evaluate([rule], facts) if outcome] == [True]
     assert (facts["hours"], facts["weekday"]) == ("open", 4)
+
+
+@pytest.mark.parametrize(
+    ("zone", "value", "holds"),
+    [
+        (None, ["12:00-13:00"], True),
+        (None, ["09:00-12:00", "12:01-18:00"], False),
+        ("America/Los_Angeles", ["12:00-13:00"], False),
+        ("America/Los_Angeles", ["18:00-06:00"], True),
+        ("America/Los_Angeles", ["19:00-18:00"], True),
+        ("America/Los_Angeles", ["19:01-18:00"], False),
+    ],
+)
+def test_the_time_of_day_is_that_of_the_team_or_of_a_zone_by_name(zone: str | None, value: Any, holds: bool) -> None:
+    """It is noon in Seoul, and seven in the evening before in Los Angeles."""
+    Calendar.objects.create(name="Home", time_zone="Asia/Seoul", is_default=True)
+    made = ticket(cast.make_brand(), text="hello")
+    tree = in_zone("daytime", "is", value, zone)
+    conditions.validate(tree)
+    assert conditions.matches(tree, conditions.facts_of(made, now=NOW)).matched is holds
+    reader = conditions.Reader(agent_id=None, now=NOW)
+    assert Ticket.objects.filter(conditions.to_q(tree, reader)).exists() is holds
+
+
+def test_a_zone_is_said_and_only_a_known_one_is_taken() -> None:
+    tree = in_zone("daytime", "is", ["09:00-18:00"], "Asia/Seoul")
+    with translation.override("en"):
+        assert conditions.sentence(tree) == "Time of day is 09:00-18:00 (Asia/Seoul)"
+    with translation.override("ko"):
+        assert conditions.sentence(tree) == "시각: 09:00-18:00 일치 (Asia/Seoul)"
+    for wrong in (
+        tree | {"zone": "Asia/Soul"},
+        tree | {"zone": ["UTC"]},
+        leaf("hours", "is", ["open"]) | {"zone": "UTC"},
+    ):
+        with pytest.raises(Invalid):
+            conditions.validate(wrong)
+        assert conditions.outcome_of(wrong, {"now": NOW}) is None
+
+
+@pytest.mark.parametrize("value", [[], ["9-9"], ["0-24"], ["9:60-12"], ["25-3"], ["soon"], [9], "9"])
+def test_odd_times_are_refused(value: Any) -> None:
+    with pytest.raises(Invalid, match="09:00-18:00"):
+        conditions.validate(leaf("daytime", "is", value))
+
+
+def test_times_have_one_form() -> None:
+    written = ["9-18", "09:00–18:00", "9:00 .. 18", "22-24", "0-8:30"]
+    assert [conditions.daytime(one) for one in written] == [
+        "09:00-18:00", "09:00-18:00", "09:00-18:00", "22:00-00:00", "00:00-08:30",
+    ]  # fmt: skip
 
 
 def test_a_key_of_ones_own_is_said_in_both_languages() -> None:
@@ -262,6 +341,42 @@ def test_what_made_a_rule_run_is_asked_while_it_runs(django_assert_num_queries: 
             "Text of the new message contains “환불” and Channel of the new message is SMS and "
             "Author of the new message is a person and SLA time used, in percent is at least 75"
         )
+
+
+@pytest.mark.parametrize(
+    ("facts", "holds"),
+    [
+        ({"author_type": "customer"}, ["person", "customer"]),
+        ({"author_type": "customer", "automatic": True}, ["machine"]),
+        ({"author_type": "agent", "direction": "out"}, ["person", "us", MINA]),
+        ({"author_type": "bot", "direction": "out", "automatic": True}, ["machine"]),
+    ],
+)
+def test_a_rule_asks_who_wrote_the_new_message(facts: dict[str, Any], holds: list[Any]) -> None:
+    for pk, name in ((MINA, "Mina"), (THEO, "Theo")):
+        cast.make_agent(name, pk=pk)
+    made = ticket(cast.make_brand(), text="hello")
+    agent = MINA if facts["author_type"] == "agent" else None
+    said = Message.objects.create(ticket=made, seq=2, text="And?", agent_id=agent, **{"direction": "in"} | facts)
+    cause = conditions.Cause(Message.objects.filter(pk=said.pk))
+    every = ["person", "machine", "customer", "us", MINA, THEO]
+    for one in every:
+        conditions.validate_of_rule(leaf("said_by", "is", [one]))
+    known = conditions.facts_of(made, now=NOW, cause=cause)
+    assert [one for one in every if conditions.matches(leaf("said_by", "is", [one]), known).matched] == holds
+
+
+def test_me_is_whoever_reads_in_who_wrote_last(some_tickets: list[Ticket]) -> None:
+    tree = leaf("last_by", "is", ["me"])
+    for agent, found in ((MINA, [some_tickets[1]]), (THEO, [])):
+        reader = conditions.Reader(agent_id=agent, now=NOW)
+        assert list(Ticket.objects.filter(conditions.to_q(tree, reader))) == found
+        asked = [
+            one
+            for one in some_tickets
+            if conditions.matches(tree, conditions.asked_facts_of(one, reader), reader).matched
+        ]
+        assert asked == found
 
 
 def test_no_query_finds_what_made_a_rule_run_and_it_says_so() -> None:

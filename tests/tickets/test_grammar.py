@@ -208,6 +208,7 @@ def test_every_key_has_its_field_and_every_field_a_key() -> None:
         ("-said:refund", leaf("said", "contains_not", ["refund"])),
         ("said_on:chat", leaf("said_on", "is", ["webchat"])),
         ("said_by:machine", leaf("said_by", "is", ["machine"])),
+        ("said_by:customer,us", leaf("said_by", "is", ["customer", "us"])),
         ("sla_used>=75%", leaf("percent", "at_least", 75)),
         ("sla_used>50", leaf("percent", "at_least", 51)),
         ("sla_used:100", leaf("percent", "is", 100)),
@@ -227,6 +228,40 @@ def test_what_made_a_rule_run_is_for_rules_alone(text: str, tree: dict[str, Any]
     assert not {grammar.KEYS[name][0] for name in conditions.OF_THE_MOMENT} & {
         key for key, _label in grammar.keys_like("s")
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("time:9-18", leaf("daytime", "is", ["09:00-18:00"])),
+        ("-시각:22..6,12-13", leaf("daytime", "is_not", ["22:00-06:00", "12:00-13:00"])),
+        ("time:9-18@asia/seoul", leaf("daytime", "is", ["09:00-18:00"]) | {"zone": "Asia/Seoul"}),
+        ("요일:월,화@Europe/Berlin", leaf("weekday", "is", [1, 2]) | {"zone": "Europe/Berlin"}),
+    ],
+)
+def test_what_the_clock_says_is_asked_in_the_zone_of_the_team_or_another(text: str, tree: dict[str, Any]) -> None:
+    assert parse(text).tree == tree
+    for language in ("en", "ko"):
+        with translation.override(language):
+            assert parse(text_of(tree)).tree == tree
+
+
+@pytest.mark.parametrize(
+    "text", ["time:9", "time:9-9", "time:9-18@Seoul", "weekday:mon@UTC,tue@Asia/Seoul", "weekday:mon@"]
+)
+def test_odd_times_and_zones_are_told(text: str) -> None:
+    query = parse(text)
+    assert query.problems and query.tree == {}
+
+
+def test_authors_are_named_by_name(cast: Cast) -> None:
+    assert parse(f"last_by:{cast.agent.email}").tree == leaf("last_by", "is", [cast.agent.pk])
+    tree = leaf("said_by", "is", ["customer", cast.agent.pk])
+    assert grammar.parse_rule(f"said_by:customer,{cast.agent.name}").tree == tree
+    for language in ("en", "ko"):
+        with translation.override(language):
+            assert grammar.parse_rule(text_of(tree)).tree == tree
+    assert parse("last_by:none").problems
 
 
 def test_an_incident_and_a_skill_are_written_by_their_names(cast: Cast) -> None:
@@ -312,6 +347,15 @@ leaves = st.one_of(
               st.sampled_from(["7d", "30m", "2w", "today", "2026-02-28"])),
     st.builds(leaf, st.just("hours"), st.sampled_from(["is", "is_not"]), st.sampled_from([["open"], ["closed"]])),
     st.builds(leaf, st.just("weekday"), st.sampled_from(["is", "is_not"]), st.sampled_from([[1], [6, 7]])),
+    st.builds(
+        lambda op, field, zone: {"op": op, **field, **({"zone": zone} if zone else {})},
+        st.sampled_from(["is", "is_not"]),
+        st.sampled_from(
+            [{"field": "weekday", "value": [1, 7]}, {"field": "daytime", "value": ["22:00-06:00", "12:00-13:00"]}]
+        ),
+        st.sampled_from([None, "Asia/Seoul", "America/Port-au-Prince"]),
+    ),
+    st.builds(leaf, st.just("last_by"), st.sampled_from(["is", "is_not"]), st.sampled_from([["customer"], ["us", "me"]])),
     st.builds(leaf, st.just("sla"), st.just("within"), st.sampled_from(["1h", "90m"])),
     st.builds(leaf, st.just("sla"), st.just("is"), st.sampled_from([["breached"], ["running", "paused"]])),
     st.builds(leaf, st.sampled_from(["unread", "snoozed"]), st.sampled_from(["is", "is_not"]), st.just(True)),

@@ -125,6 +125,12 @@ def test_what_is_said_to_imply_never_fits_alone() -> None:
     assert said > 80  # it is not mute
 
 
+def test_another_zone_is_another_day() -> None:
+    monday, either = leaf("weekday", "is", 1), leaf("weekday", "is", 1, 2)
+    assert shadows.implies(monday, either) and not shadows.implies(monday | {"zone": "UTC"}, either)
+    assert shadows.implies(monday | {"zone": "UTC"}, either | {"zone": "UTC"})
+
+
 def rule(n: int, tree: dict[str, Any], *do: dict[str, Any], **facts: Any) -> Rule:
     kept = {"name": f"R{n}", "position": n, "conditions": tree, "updated_at": NOW}
     return Rule.objects.create(**kept | {"actions": list(do) or [{"do": "tags", "add": ["x"]}]} | facts)

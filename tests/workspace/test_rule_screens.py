@@ -189,6 +189,32 @@ def test_what_was_written_as_text_comes_back_as_the_rows_that_say_it(admin: Clie
     assert rule.conditions == OF_A_RUN
 
 
+def test_times_zones_and_authors_are_chosen_in_rows(admin: Client, people: Cast) -> None:
+    rows = {
+        "cond": ["0", "1", "2"], "cond-0-field": "daytime", "cond-0-op": "is", "cond-0-value": "9-12, 13:00-18:00", "cond-0-zone": "",
+        "cond-1-field": "weekday", "cond-1-op": "is_not", "cond-1-value": ["6", "7"], "cond-1-zone": "Asia/Seoul",
+        "cond-2-field": "said_by", "cond-2-op": "is", "cond-2-value": ["customer", str(people.agent.pk)],
+    }  # fmt: skip
+    tree = {
+        "all": [
+            {"field": "daytime", "op": "is", "value": ["09:00-12:00", "13:00-18:00"]},
+            {"field": "weekday", "op": "is_not", "value": [6, 7], "zone": "Asia/Seoul"},
+            {"field": "said_by", "op": "is", "value": ["customer", people.agent.pk]},
+        ]
+    }
+    assert admin.post("/settings/rules/new/", form(**rows)).status_code == 302
+    rule = Rule.objects.get()
+    assert rule.conditions == tree
+    page = admin.get(f"/settings/rules/{rule.pk}/").content.decode()
+    assert 'value="09:00-12:00, 13:00-18:00"' in page and '<option value="Asia/Seoul" selected>' in page
+    for wrong in ({"cond-0-value": "late"}, {"cond-1-zone": "Asia/Soul"}, {"cond-2-value": ["99999"]}):
+        assert admin.post(f"/settings/rules/{rule.pk}/", form(**rows | wrong)).status_code == 422
+    text = building.context(tree, mode=building.TEXT, of_rule=True)["text"]
+    assert admin.post(f"/settings/rules/{rule.pk}/", form(mode="text", conditions=text)).status_code == 302
+    rule.refresh_from_db()
+    assert rule.conditions == tree
+
+
 def test_a_policy_is_not_asked_what_made_a_rule_run(admin: Client) -> None:
     for of, path, offered in (("rule", "rules", True), ("policy", "sla", False)):
         assert f'data-of="{of}"' in admin.get(f"/settings/{path}/new/").content.decode()

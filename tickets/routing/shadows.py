@@ -102,6 +102,8 @@ def _leaf_implies(one: Tree, other: Tree) -> bool:
     field = conditions.field_named(one["field"]) if conditions.in_rules(one["field"]) else None
     if field is None or field.kind in ("moment", "due", "wait", "own", "custom"):
         return False
+    if one.get("zone") != other.get("zone"):
+        return False
     mine, theirs = _values(one), _values(other)
     match one["op"], other["op"]:
         case ("is", "is") if field.kind in ("order", "percent"):

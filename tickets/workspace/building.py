@@ -14,6 +14,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from agents.forms import zones
 from tickets import conditions, grammar
 from tickets.conditions import CUSTOM, GROUPS, Invalid, Tree
 
@@ -21,7 +22,7 @@ ROWS, TEXT = "rows", "text"
 LONGEST_KEY = 60
 OFFERED: Mapping[Any, tuple[str, ...]] = {
     gettext_lazy("New message"): ("said", "said_on", "said_by"),
-    gettext_lazy("Conversation"): ("text", "subject", "to", "has", "language", "channel"),
+    gettext_lazy("Conversation"): ("text", "subject", "to", "has", "last_by", "language", "channel"),
     gettext_lazy("Customer"): (
         "customer", "customer_tier", "customer_language", "customer_organisation", "customer_address", "customer.",
     ),
@@ -29,7 +30,7 @@ OFFERED: Mapping[Any, tuple[str, ...]] = {
         "status", "snoozed", "priority", "tag", "team", "assignee", "needs", "incident", "brand", "csat", "field.",
     ),
     gettext_lazy("SLA"): ("promise", "percent", "sla"),
-    gettext_lazy("Time"): ("waiting", "created", "hours", "weekday"),
+    gettext_lazy("Time"): ("waiting", "created", "hours", "weekday", "daytime"),
 }  # fmt: skip
 """The fields as they are chosen from; "field." and "customer." are followed by a key of one's own."""
 SAID = {"contains": "contains", "contains_not": "contains_not", "phrase": "contains", "phrase_not": "contains_not"}
@@ -132,7 +133,14 @@ def row(n: int, leaf: Mapping[str, Any]) -> dict[str, Any]:
         "operators": conditions.OPERATORS[field.kind].items(),
         "choices": [(key, label, key in values) for key, label in (field.choices() if field.choices else [])],
         "text": ", ".join(str(item) for item in values),
+        "zone": leaf.get("zone", ""),
+        "zones": _zones(leaf.get("zone")) if leaf["field"] in conditions.OF_A_ZONE else [],
     }
+
+
+def _zones(chosen: str | None) -> list[tuple[str, str]]:
+    offered = zones()
+    return offered if not chosen or chosen in dict(offered) else [*offered, (chosen, chosen)]
 
 
 def group(n: int, mode: str, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -141,12 +149,20 @@ def group(n: int, mode: str, leaves: Sequence[Mapping[str, Any]]) -> dict[str, A
 
 
 def _widget(kind: str, op: str) -> str:
-    """How the value is given: words, ticked choices, one of a list, a moment, a span of time, a number, or not at all."""
+    """How the value is given: words, ticked choices, one of a list, a moment, a span of time, times of the day, a number,
+    or not at all."""
     if kind in ("text", "tags", "custom"):
         return "words"
     if kind == "due":
         return "span" if op == "within" else "ticks"
-    shown = {"order": "list", "moment": "moment", "wait": "span", "percent": "number", "own": "nothing"}
+    shown = {
+        "order": "list",
+        "moment": "moment",
+        "wait": "span",
+        "percent": "number",
+        "own": "nothing",
+        "daytime": "times",
+    }
     return shown.get(kind, "ticks")
 
 
@@ -219,17 +235,26 @@ def _leaf(form: QueryDict, n: str) -> dict[str, Any] | None:
     widget = _widget(field.kind, op) if field else ""
     if widget == "nothing":
         return {"field": name, "op": op, "value": True}
-    if widget in ("words", "moment", "span"):
+    if widget in ("words", "moment", "span", "times"):
         values = [word.strip() for text in values for word in text.split(",") if word.strip()]
-    elif widget == "number" or _has_numbers(field):
+        values = list(map(_daytime, values)) if widget == "times" else values
+    elif widget == "number":
         values = [number for value in values if (number := whole_number(value)) is not None]
+    elif field and field.choices:
+        keys = {str(key): key for key, _label in field.choices()}  # ids and steps are numbers
+        values = [keys.get(value, value) for value in values]
     alone = len(values) == 1 and op != "between" and widget in ("list", "moment", "span", "number")
-    return {"field": name, "op": op, "value": values[0] if alone else values}
+    leaf = {"field": name, "op": op, "value": values[0] if alone else values}
+    zone = form.get(f"cond-{n}-zone") if name in conditions.OF_A_ZONE else ""
+    return leaf | {"zone": zone} if zone else leaf
 
 
-def _has_numbers(field: conditions.Field | None) -> bool:
-    """Whether its choices are ids or steps."""
-    return bool(field and field.choices and any(isinstance(key, int) for key, _label in field.choices()))
+def _daytime(text: str) -> str:
+    """In its one form; what is none is refused with the rest of the form."""
+    try:
+        return conditions.daytime(text)
+    except Invalid:
+        return text
 
 
 def _fits_rows(tree: Tree) -> bool:
