@@ -30,7 +30,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.ticket import next_number
-from tickets.routing import assign, decide, explain, rules
+from tickets.routing import assign, choice, decide, explain, rules
 from tickets.routing.decide import BATCH
 from tickets.sla import clocks
 
@@ -757,8 +757,8 @@ def test_vips_come_first_then_priorities_then_the_next_breach_then_the_longest_w
 
 def test_a_long_queue_is_looked_at_once_when_nobody_is_there(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Any] = []
-    real = decide.choose
-    monkeypatch.setattr(decide, "choose", lambda there, **facts: looked.append(facts) or real(there, **facts))
+    real = choice.choose
+    monkeypatch.setattr(choice, "choose", lambda there, **facts: looked.append(facts) or real(there, **facts))
     tickets = [new_ticket(people, team=people.support) for _n in range(6)]
     assert assign.drain(now=NOW) == 6
     looked.clear()

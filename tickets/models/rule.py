@@ -165,6 +165,7 @@ class RoutingDecision(models.Model):
     agent = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
     tie_breaker = models.CharField(max_length=40, blank=True, default="")
+    inputs = models.JSONField(null=True)  # of routing.again; NULL where it was decided before they were kept
     at = models.DateTimeField(db_default=Now())
 
     class Meta:

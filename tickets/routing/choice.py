@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 PLACE = 100
@@ -15,12 +16,18 @@ PLACE = 100
 
 @dataclass(frozen=True)
 class Need:
-    """A skill that the ticket needs. One that is only wished decides between people who are free."""
+    """A skill that the ticket needs, from `wished_from` on no more than wished. A wish decides between people who are
+    free."""
 
     skill_id: int
     name: str
     level: int
     required: bool
+    wished_from: datetime | None = None
+
+    def at(self, now: datetime) -> Need:
+        is_relaxed = self.wished_from is not None and self.wished_from <= now
+        return replace(self, required=self.required and not is_relaxed)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,24 @@ class Choice(NamedTuple):
     agent_id: int | None
     tie_breaker: str
     candidates: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Who gets this ticket? All that the answer depends on: it is kept with the decision (`routing.again`)."""
+
+    at: datetime
+    weight: int
+    needs: Sequence[Need]
+    people: Sequence[Person]
+    ahead: Sequence[Claim] = ()
+
+    def answer(self) -> Choice:
+        needs = [need.at(self.at) for need in self.needs]
+        choice = choose(self.people, needs=needs, weight=self.weight)
+        if choice.agent_id is None or not self.ahead:
+            return choice
+        return choose(reserve(self.people, self.ahead), needs=needs, weight=self.weight)
 
 
 def choose(people: Sequence[Person], *, needs: Sequence[Need], weight: int) -> Choice:

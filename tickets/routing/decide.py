@@ -7,7 +7,7 @@ of all who might take one are locked before their load is counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
@@ -20,8 +20,8 @@ from agents.models import Team
 from tickets import conditions, live
 from tickets.models import Message, RoutingDecision, Rule, Ticket
 from tickets.models.event import RULE, together
-from tickets.routing import people, rules
-from tickets.routing.choice import PLACE, Claim, choose, reserve, too_heavy
+from tickets.routing import again, people, rules
+from tickets.routing.choice import PLACE, Claim, Question, too_heavy
 from tickets.sla import clocks
 
 LOOK_AGAIN = timedelta(seconds=60)  # a queued ticket, whoever has room
@@ -147,7 +147,8 @@ def _owed(ticket_ids: Sequence[int], *, now: datetime) -> list[tuple[Ticket, Rou
     Ticket.objects.filter(pk__in=asleep).update(routing_due_at=F("snoozed_until"))
     of_ticket = RoutingDecision.objects.filter(ticket=OuterRef("pk")).order_by("-id").values("pk")[:1]
     newest = Ticket.objects.filter(pk__in=locked).values(newest=Subquery(of_ticket))
-    former = {one.ticket_id: one for one in RoutingDecision.objects.filter(pk__in=newest)}
+    decided = RoutingDecision.objects.filter(pk__in=newest).defer("inputs")
+    former = {one.ticket_id: one for one in decided}
     return [(ticket, former.get(ticket.pk)) for ticket in tickets if ticket.pk not in (*over, *asleep)]
 
 
@@ -184,8 +185,10 @@ def _begun(
     team = ticket.team or (ticket.first_channel.team if ticket.first_channel else None)
     at = max(now, ticket.last_message_at or now)  # not before what it has seen
     decision = RoutingDecision(ticket=ticket, trigger=trigger, rules=trace, acted=rules.acted(trace), team=team, at=at)
+    decision.inputs = {}
     if ticket.assignee_id:
         decision.outcome, decision.agent = Outcome.KEPT, ticket.assignee
+        decision.inputs = {"holder": ticket.assignee_id}
     elif team is None:
         decision.outcome = Outcome.NO_TEAM
     return _Case(ticket, former, decision, given_by_rule=ticket.assignee_id not in (None, held_by))
@@ -206,7 +209,7 @@ class _Desk:
         self._cases, self._now = cases, now
         self._lines: dict[int, _Line] = {}
         tickets = [case.ticket for case in cases if case.team_to_ask]
-        self._needs = people.needs_of(tickets, now=now)
+        self._needs = people.needs_of(tickets)
         given = [case.ticket for case in cases if case.given_by_rule]  # they count from their turn on
         self._staff = people.Staff(self._teams(), tickets, without=given, now=now)
 
@@ -223,11 +226,13 @@ class _Desk:
                 self._staff.fill(ticket, ticket.assignee_id)
             return
         there = self._staff.considered(ticket, team=team, with_overflow=case.is_overdue(team, now=self._now))
-        needs = self._needs.get(ticket.pk, [])
-        choice = choose(there, needs=needs, weight=case.weight)
+        question = Question(self._now, case.weight, needs=self._needs.get(ticket.pk, []), people=there)
+        choice = question.answer()
         if choice.agent_id and (ahead := self._line(team).before(ticket.pk)):
-            choice = choose(reserve(there, ahead), needs=needs, weight=case.weight)
+            question = replace(question, ahead=ahead)
+            choice = question.answer()
         decision.candidates, decision.tie_breaker = choice.candidates, choice.tie_breaker
+        decision.inputs = again.inputs_of(question)
         decision.outcome = Outcome.ASSIGNED if choice.agent_id else Outcome.QUEUED
         if choice.agent_id:
             decision.agent = self._staff.give(ticket, choice.agent_id)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from agents.models import SkillLevel
 from tickets import conditions, fragments, robots
 from tickets.models import Event, RoutingDecision, Rule, RuleRun, Ticket
-from tickets.routing import rules
+from tickets.routing import again, rules
 from tickets.timeline import TAKEN_BACK
 
 
@@ -45,6 +45,7 @@ class Explanation(NamedTuple):
     team: str
     candidates: list[Candidate]
     outcome: str
+    needs: Sequence[str] = ()
 
 
 def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
@@ -98,6 +99,7 @@ def explained(decision: RoutingDecision, names: rules.Names | None = None) -> Ex
         team=decision.team.name if decision.team else "",
         candidates=[_candidate(one, decision) for one in decision.candidates],
         outcome=_outcome(decision),
+        needs=_needs(decision),
     )
 
 
@@ -200,6 +202,23 @@ def _said(tree: Any) -> str:
 
 def _level(level: Any) -> str:
     return str(SkillLevel(level).label) if level in SkillLevel.values else "?"
+
+
+def _needs(decision: RoutingDecision) -> list[str]:
+    """The skills that it needed at that moment, and those that had become no more than a wish by then."""
+    if not decision.inputs or "people" not in decision.inputs:
+        return []
+    question = again.question_of(decision.inputs)
+    said = []
+    for need in question.needs:
+        named = {"skill": need.name, "level": _level(need.level)}
+        if need.at(question.at).required:
+            said.append(_("Needed: %(skill)s (%(level)s)") % named)
+        elif need.required:
+            said.append(_("No longer needed, only wished: %(skill)s (%(level)s)") % named)
+        else:
+            said.append(_("Wished: %(skill)s (%(level)s)") % named)
+    return said
 
 
 def _candidate(stored: Mapping[str, Any], decision: RoutingDecision) -> Candidate:

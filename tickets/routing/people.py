@@ -20,12 +20,11 @@ LOOKED_AT = 50  # a customer's newest tickets, in which is looked for who answer
 HAD_IT = timedelta(hours=1)  # how long one who let a ticket pass stands back from it
 
 
-def needs_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, list[Need]]:
-    """What each of them needs at this moment: a requirement may have become a wish meanwhile."""
+def needs_of(tickets: Iterable[Ticket]) -> dict[int, list[Need]]:
+    """What each of them needs, and from when on it is no more than a wish."""
     needs: dict[int, list[Need]] = defaultdict(list)
     for row in TicketSkill.objects.filter(ticket__in=tickets).select_related("skill").order_by("id"):
-        required = row.required and not (row.wished_from and row.wished_from <= now)
-        needs[row.ticket_id].append(Need(row.skill_id, row.skill.name, row.level, required))
+        needs[row.ticket_id].append(Need(row.skill_id, row.skill.name, row.level, row.required, row.wished_from))
     return needs
 
 
