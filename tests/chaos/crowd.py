@@ -21,6 +21,7 @@ from tickets.models.event import by_agent
 from tickets.models.sla import SlaMetric
 from tickets.models.ticket import next_number
 from tickets.routing import assign as routing
+from tickets.routing.decide import in_order
 from tickets.sla import clocks
 from tickets.wake import wake
 
@@ -31,6 +32,7 @@ WEIGHTS = {"webchat": 100, "sms": 50}  # hundredths of a place
 PROMPT = "prompt"  # the word in a subject that gets an answer sooner
 PROMISES = {PROMPT: 30 * 60, "": 120 * 60}  # word in the subject -> seconds to the first reply
 BATCH = 50  # tickets that come at once
+FIRST = 5  # of what is owed, among which a rival chooses
 SIGHT = 100  # tickets that the agents of one thread look at before they look again
 STAYS = ("online",) * 6 + ("away", "busy", "offline")  # what people choose when they choose anew
 HEARTBEAT = 20.0  # seconds
@@ -164,6 +166,25 @@ class Crowd:
             done += 1
         return done
 
+    def hand_on(self, random: Random) -> int:
+        """Somebody gives a ticket to a member of its team by hand, whether or not it waits and they have room."""
+        ticket = Ticket.objects.filter(team__isnull=False, status__in=["new", "open"]).exclude(
+            subject__contains=f"skill-{RARE}"
+        ).order_by("?").select_related("team").first()  # fmt: skip
+        if ticket is None or ticket.team is None:
+            return 0
+        agent = random.choice(list(ticket.team.agents.order_by("id")))
+        return (
+            actions.assign(ticket, assignee=agent, team=ticket.team, by=by_agent(agent), now=timezone.now()) is not None
+        )
+
+    def decide(self, random: Random) -> None:
+        """One of the first that are owed, beside the drain of the workers and without its lock."""
+        now = timezone.now()
+        owed = in_order(Ticket.objects.filter(routing_due_at__lte=now)).values_list("pk", flat=True)[:FIRST]
+        if first := list(owed):
+            routing.assign(random.choice(first), now=now)
+
     def somebody_comes_or_goes(self, random: Random) -> None:
         agent = Agent.objects.get(pk=random.choice(self.agents).pk)
         self.choose(agent, random.choice(STAYS))
@@ -193,18 +214,27 @@ def unplaced() -> int:
 
 
 class Day:
-    """A crowd at work in threads of its own until `end`. `faults` are what a person would have seen as an error."""
+    """A crowd at work in threads of its own until `end`. `faults` are what a person would have seen as an error.
 
-    def __init__(self, crowd: Crowd, coming: Sequence[Arrival], *, span: float, hands: int) -> None:
+    `hands` of them finish tickets; `rivals` decide what is owed, each in a session of its own as a worker does, so that
+    what holds does not hold by the lock that lets one drain work at a time.
+    """
+
+    def __init__(self, crowd: Crowd, coming: Sequence[Arrival], *, span: float, hands: int, rivals: int) -> None:
         self.crowd, self.coming, self.span = crowd, coming, span
         self.faults: list[BaseException] = []
-        self.solved = 0
+        self.solved = self.handed_on = 0
         self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(hands + 2)
-        seeds = [crowd.random.random() for _n in range(hands + 1)]
+        acts = [
+            (0.3, self._people),
+            (0.2, self._givers),
+            *[(0.05, self._hands)] * hands,
+            *[(0.1, self._rivals)] * rivals,
+        ]
+        self._pool = ThreadPoolExecutor(1 + len(acts))
         self.arriving = self._pool.submit(self._arrive)
-        self._others = [self._pool.submit(self._each, 0.05, self._hands(Random(seed))) for seed in seeds[1:]]
-        self._others.append(self._pool.submit(self._each, 0.3, self._people(Random(seeds[0]))))
+        for pause, act in acts:
+            self._pool.submit(self._each, pause, act(Random(crowd.random.random())))
 
     def end(self) -> None:
         self._over.set()
@@ -236,6 +266,16 @@ class Day:
             self.solved += self.crowd.work(random)
 
         return act
+
+    def _givers(self, random: Random) -> Callable[[], None]:
+        def act() -> None:
+            if not self.arriving.done():
+                self.handed_on += self.crowd.hand_on(random)
+
+        return act
+
+    def _rivals(self, random: Random) -> Callable[[], None]:
+        return lambda: self.crowd.decide(random)
 
     def _people(self, random: Random) -> Callable[[], None]:
         seen = [0.0]

@@ -1,32 +1,37 @@
 """What must hold of a day of routing, over its whole history: the log is replayed, not only its end looked at.
 
 Ids of events follow each other as the deeds did, for one agent: whoever is given something has their row locked while
-their load is counted, and what had been finished by then was written before.
+their load is counted, and what had been finished by then was written before. Who gives something by hand locks nobody
+and minds no capacity: what was given so while routing decided, it could not see.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 
 from agents.models import Agent, AgentSkill, Membership
 from tests.chaos.crowd import RARE
 from tests.chaos.verdict import SHOWN, Verdict, judge
 from tickets.models import Channel, Event, RoutingDecision, Ticket, TicketSkill
-from tickets.routing import explain
+from tickets.routing import again, explain
 from tickets.routing.choice import PLACE, places
 from tickets.routing.people import WORKED_ON
 
 PROMISED = 75  # seconds: LOOK_AGAIN, and the sweeps on both of its ends
 MARKS = ("had_it", "knows_customer", "helps_out")
+UNSEEN = timedelta(seconds=2)  # that a deed by hand may take from its event to its commit
 BY_LOAD = {"fewest_open", "longest_since_last", "by_id"}
 
 # The first time that somebody got it, by when that was written; who ranks before whom among tickets that ask for the same.
 FIRST = """
     SELECT t.id, t.team_id, ch.weight, t.created_at, min(e.written_at) AS given_at,
+           coalesce((array_agg(e.actor_type ORDER BY e.id))[1] = 'agent', false) AS by_hand,
            (SELECT coalesce(string_agg(s.skill_id || '/' || s.level, ',' ORDER BY s.skill_id), '')
               FROM tickets_ticketskill s WHERE s.ticket_id = t.id) AS needs,
            c.tier <> 'vip' AS after_vips, -t.priority AS after_urgent,
@@ -38,7 +43,7 @@ OVERTAKEN = """
     SELECT a.id, extract(epoch FROM coalesce(a.given_at, now()) - min(b.given_at)) AS seconds
       FROM chaos_first a JOIN chaos_first b ON b.team_id = a.team_id AND b.needs = a.needs AND b.weight = a.weight
        AND (b.after_vips, b.after_urgent, b.due_at, b.id) > (a.after_vips, a.after_urgent, a.due_at, a.id)
-       AND b.given_at > a.created_at AND b.given_at < coalesce(a.given_at, 'infinity')
+       AND NOT b.by_hand AND b.given_at > a.created_at AND b.given_at < coalesce(a.given_at, 'infinity')
      GROUP BY a.id, a.given_at"""
 # name -> the rows that break it
 INVARIANTS = {
@@ -55,12 +60,32 @@ INVARIANTS = {
     "R6 nothing is owed any more but what nobody can do": f"""
         SELECT t.id, t.routing_due_at FROM tickets_ticket t
          WHERE t.routing_due_at IS NOT NULL AND t.subject NOT LIKE '%skill-{RARE}%'""",
+    "R7 nobody was given anything by routing while they were not there": """
+        SELECT e.id, was.facts FROM tickets_event e JOIN LATERAL (
+            SELECT a.facts FROM agents_auditentry a WHERE a.kind = 'presence' AND a.written_at < e.written_at
+               AND a.object_id = (e.particulars->'to'->>'assignee')::bigint ORDER BY a.written_at DESC LIMIT 1) was ON true
+         WHERE e.kind = 'assigned' AND e.actor_type = 'rule' AND was.facts->>'to' <> 'online'""",
 }  # fmt: skip
-STAMP = "ALTER TABLE tickets_event ADD COLUMN IF NOT EXISTS written_at timestamptz DEFAULT clock_timestamp()"
+STAMPED = ("tickets_event", "tickets_routingdecision", "agents_auditentry")
+STAMP = "".join(
+    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS began_at timestamptz DEFAULT transaction_timestamp(),"
+    " ADD COLUMN IF NOT EXISTS written_at timestamptz DEFAULT clock_timestamp(),"
+    " ADD COLUMN IF NOT EXISTS session int DEFAULT pg_backend_pid();"
+    for table in STAMPED
+)
+UNSTAMP = "".join(
+    f"ALTER TABLE {table} DROP COLUMN IF EXISTS began_at, DROP COLUMN IF EXISTS written_at, DROP COLUMN IF EXISTS session;"
+    for table in STAMPED
+)
+# How many transactions that decided were open at once, at most.
+AT_ONCE = """
+    WITH deciding AS (SELECT began_at, max(written_at) AS until FROM tickets_routingdecision GROUP BY session, began_at),
+         steps AS (SELECT began_at AS at, 1 AS step FROM deciding UNION ALL SELECT until, -1 FROM deciding)
+    SELECT coalesce(max(open), 0) FROM (SELECT sum(step) OVER (ORDER BY at, step) AS open FROM steps) counted"""
 
 
 class Given(NamedTuple):
-    """An assignment by routing, with what the agent had before it, in hundredths of a place."""
+    """An assignment by routing, with what it could see that the agent had before it, in hundredths of a place."""
 
     event: Event
     agent: int
@@ -92,23 +117,31 @@ def replayed() -> tuple[list[Given], list[str]]:
     status: dict[int, str] = defaultdict(lambda: "new")
     holder: dict[int, int | None] = {}
     load: dict[int, int] = defaultdict(int)
+    by_hand: dict[int, dict[int, datetime]] = defaultdict(dict)  # agent -> ticket that they have so -> since when
     given, beyond = list[Given](), list[str]()
     kinds = ["assigned", "status_changed", "solved", "closed", "reopened"]
-    for event in Event.objects.filter(kind__in=kinds, ticket__isnull=False).order_by("id").iterator(2000):
+    stamps = {name: RawSQL(f"tickets_event.{name}", []) for name in ("began_at", "written_at")}
+    events = Event.objects.filter(kind__in=kinds, ticket__isnull=False).annotate(**stamps)
+    for event in events.order_by("id").iterator(2000):
         ticket = event.ticket_id or 0
         if status[ticket] in WORKED_ON and holder.get(ticket):
             load[holder[ticket] or 0] -= weight[ticket]
-        agent = holder.get(ticket)
+        agent, unseen = holder.get(ticket), 0
+        by_hand[agent or 0].pop(ticket, None)
         if event.kind == "assigned":
             agent = holder[ticket] = event.particulars["to"]["assignee"]
             status[ticket] = "open" if event.particulars.get("opened") else status[ticket]
             if agent and event.actor_type == "rule":
-                given.append(Given(event, agent, load[agent]))
+                since = event.began_at - UNSEEN
+                unseen = sum(weight[one] for one, at in by_hand[agent].items() if at > since)
+                given.append(Given(event, agent, load[agent] - unseen))
         else:
             status[ticket] = event.particulars["to"]
         if agent and status[ticket] in WORKED_ON:
             load[agent] += weight[ticket]
-            if event.kind == "assigned" and load[agent] > capacity[agent]:
+            if event.kind == "assigned" and event.actor_type == "agent":
+                by_hand[agent][ticket] = event.written_at
+            elif event.kind == "assigned" and load[agent] - unseen > capacity[agent]:
                 beyond.append(f"event {event.pk}: agent {agent} has {load[agent]} of {capacity[agent]}")
     return given, beyond
 
@@ -152,7 +185,7 @@ def _says_not_why(decision: RoutingDecision, one: Given) -> list[str]:
     mine: list[dict[str, Any]] = [stored for stored in free if stored["agent"] == one.agent]
     if len(mine) != 1 or [seen.chosen for seen in told.candidates].count(True) != 1 or not told.outcome:
         return ["does not name them"]
-    wrong = []
+    wrong = [f"{name} comes out otherwise" for name in again.differences(decision)]
     if mine[0]["load"] < places(one.before):
         wrong.append(f"counted {mine[0]['load']} of {places(one.before)}")
     equal = [other for other in free if all(other.get(mark) == mine[0].get(mark) for mark in MARKS)]
@@ -161,6 +194,13 @@ def _says_not_why(decision: RoutingDecision, one: Given) -> list[str]:
     if (decision.tie_breaker == "only_one") != (len(free) == 1):
         wrong.append("the tie-breaker is another")
     return wrong
+
+
+def side_by_side(*, at_least: int) -> Verdict:
+    with connection.cursor() as cursor:
+        cursor.execute(AT_ONCE)
+        (most,) = cursor.fetchone()
+    return Verdict(f"{at_least} sessions decided at once", most >= at_least, f"{most} at most")
 
 
 def _verdict(name: str, wrong: list[str]) -> Verdict:

@@ -1,6 +1,8 @@
 """bin/chaos routing [--tickets 10000] [--agents 50] [--faults worker,redis,slot]: people come and go, workers die.
 
-Random skills, presence and answers, four worker processes. Prints every invariant, and at last `N passed, M failed`.
+Random skills, presence, answers and tickets that are given by hand, four worker processes. These let one of them drain
+at a time; four rivals decide beside it without that lock, so that it is not what the invariants hang on. Prints every
+invariant, and at last `N passed, M failed`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from tests.chaos.verdict import Verdict
 FAULTS = "worker,redis,slot"
 SLOTS = 4  # processes of the worker
 HANDS = 2  # threads in which the agents finish their tickets
+RIVALS = 4  # sessions that decide beside the drain of the workers
 KINDS = sorted({*LISTED, "redis", "slot"})
 
 
@@ -56,14 +59,16 @@ def play(stage: Stage, random: Random, *, tickets: int, agents: int, faults: lis
     coming = arrivals(random, tickets)
     say(f"{tickets} tickets come to {agents} people within {span:g} s, {SLOTS} worker processes")
     began = time.monotonic()
-    day = Day(crowd, coming, span=span, hands=HANDS)
+    day = Day(crowd, coming, span=span, hands=HANDS, rivals=RIVALS)
     try:
         for n, what in enumerate(faults):
             _until_given(tickets * (n + 1) // (len(faults) + 1))
             stage.break_(what, at_work=deciding)
             say(f"{time.monotonic() - began:6.1f} s  {given()} were given; kill -9 {what}, and it is back")
         day.arriving.result()
-        say(f"{time.monotonic() - began:6.1f} s  all have come, {given()} were given, {day.solved} finished")
+        say(
+            f"{time.monotonic() - began:6.1f} s  all have come, {given()} were given, {day.handed_on} by hand, {day.solved} finished"
+        )
         crowd.everybody_comes()
         drained = _until_placed()
         say(f"{time.monotonic() - began:6.1f} s  {'all are placed' if drained else 'something is not placed'}")
@@ -77,6 +82,8 @@ def play(stage: Stage, random: Random, *, tickets: int, agents: int, faults: lis
         stage,
         [
             Verdict("nobody who answered, came or went saw an error", not faulty, "; ".join(faulty[:3])),
+            Verdict("people gave tickets to each other by hand meanwhile", day.handed_on > 0),
+            history.side_by_side(at_least=RIVALS),
             *of_stage(stage, faults=len(faults)),
             *verdicts,
         ],
