@@ -102,6 +102,17 @@ def test_where_nobody_is_at_work_no_place_is_told(people: Cast) -> None:
     assert places(ticket) == [line.Place()]
 
 
+def test_where_only_the_overflow_team_can_there_is_a_place_but_no_time(people: Cast) -> None:
+    people.support.overflow, people.support.overflow_minutes = people.billing, 20
+    people.support.save()
+    first, second, late = *waiting(people, 2), new_ticket(people, team=people.support)
+    handled(people, *[10] * 5)
+    come_online(people.outsider)
+    assert places(first, second, late) == [line.Place(1), line.Place(2), line.Place()], "the last is not helped yet"
+    TicketSkill.objects.create(ticket=first, skill=Skill.objects.create(name="Latin"))
+    assert places(first, second) == [line.Place(), line.Place(1)]
+
+
 def test_a_closed_team_says_when_it_opens(people: Cast) -> None:
     office = Calendar.objects.create(name="Office", time_zone="UTC")
     office.windows.create(weekday=NOW.weekday(), opens="09:00", closes="18:00")

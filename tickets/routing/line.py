@@ -73,6 +73,7 @@ def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
     needs = people.required_skills([*waiting, *(pk for line in lines.values() for pk in line)], now=now)
     found: dict[int, Place] = {}
     crews: dict[tuple[int, str], tuple[list[Member], list[int], float | None]] = {}
+    helpers: dict[tuple[int, str], list[Member]] = {}
     closed = {pk: _closed(team, now=now) for pk, team in teams.items()}
     for pk, ticket in waiting.items():
         team = _team_of(ticket)
@@ -83,13 +84,17 @@ def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
             continue
         kind, weight = _kind_of(ticket)
         if (team.pk, kind) not in crews:
-            crew = _crew(team, kind=kind, now=now)
+            crew = _crew(team.pk, kind=kind, now=now)
             line = [one for one in lines[team.pk] if any(member.can(needs[one]) for member in crew)]
             crews[team.pk, kind] = crew, line, _handling(team, kind, now=now)
         crew, line, handling = crews[team.pk, kind]
         able = [one for one in crew if one.can(needs[pk])]
         if not able:
-            found[pk] = Place()
+            helping = team.overflow_id if _is_helped(ticket, team, now=now) else None
+            if helping is not None and (helping, kind) not in helpers:
+                helpers[helping, kind] = _crew(helping, kind=kind, now=now)
+            others = helpers[helping, kind] if helping is not None else []
+            found[pk] = _among(lines[team.pk], pk, [*crew, *others], needs)
         elif pk in line:
             position = line.index(pk) + 1  # what nobody there can take holds up nobody behind it
             places = sum(max(0, one.room) // max(1, weight) for one in able)
@@ -105,6 +110,16 @@ def within(position: int, *, places: int, handling: float) -> float:
 def told(seconds: float) -> int | None:
     """Rounded up to a number that people say, in seconds; None beyond what one can promise."""
     return next((step * 60 for step in _STEPS if seconds <= step * 60), None)
+
+
+def _is_helped(ticket: Ticket, team: Team, *, now: datetime) -> bool:
+    return now - (ticket.waiting_since or ticket.created_at) >= timedelta(minutes=team.overflow_minutes)
+
+
+def _among(line: Sequence[int], pk: int, there: Sequence[Member], needs: Mapping[int, Mapping[int, int]]) -> Place:
+    """Its place where the overflow team helps. They have a line of their own: of the time nothing can be known."""
+    able = [one for one in line if any(member.can(needs[one]) for member in there)]
+    return Place(able.index(pk) + 1) if pk in able else Place()
 
 
 def _within(position: int, *, places: int, handling: float | None) -> int | None:
@@ -157,9 +172,11 @@ def _closed(team: Team, *, now: datetime) -> Place | None:
         return Place(is_closed=True)
 
 
-def _crew(team: Team, *, kind: str, now: datetime) -> list[Member]:
+def _crew(team_id: int, *, kind: str, now: datetime) -> list[Member]:
     """Who of the team is online in their shift, for this kind of channel."""
-    members = Agent.objects.filter(presence.reachable(now=now), memberships__team=team).exclude(role=Agent.Role.LIGHT)
+    members = Agent.objects.filter(presence.reachable(now=now), memberships__team=team_id).exclude(
+        role=Agent.Role.LIGHT
+    )
     there = [
         agent
         for agent in members.select_related("shift").prefetch_related("skills")
