@@ -223,7 +223,6 @@ def other_states(cast: Cast) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.timeout(300)  # more than a hundred pages
 def test_no_page_of_a_korean_admin_says_anything_in_english(korean_cast: Cast) -> None:
     world = World(korean_cast, timezone.now())
     world.fill(2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +33,14 @@ def three_tickets(crew: people.Cast) -> list[Ticket]:
 
 def composer(page: Page) -> Any:
     return page.locator("#composer-text")
+
+
+def until(page: Page, holds: Callable[[], Any]) -> None:
+    """As `wait_until`, while the page's own requests go on to be told to this test."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        page.wait_for_timeout(20)
 
 
 def stopped_on_the_way(page: Page, path: str) -> list[Any]:

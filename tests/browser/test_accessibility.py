@@ -20,7 +20,7 @@ from tests.browser.axe import WORDS, found, found_in_both
 from tests.conftest import empty_tables
 from tickets.models import Ticket
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.csp_report]  # axe adds a style element of its own
+pytestmark = [pytest.mark.timeout(900), pytest.mark.csp_report]  # axe adds a style element of its own
 IS_WHOLE = """() => document.body.dataset.live === "live" && !document.querySelector("#list-content[data-src]")
   && (!document.querySelector("#ticket[data-ticket]")
     || document.querySelector("#composer-place ticket-composer") && document.querySelector("#customer-more"))

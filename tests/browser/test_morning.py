@@ -40,7 +40,7 @@ UNLIKE_OTHERS = {
     33: "사용 설명서가 없어요.",
 }
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_row_4_a_whole_morning_by_keyboard_alone(crew, screen, worker):

@@ -12,11 +12,9 @@ from playwright.sync_api import Page, Route, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.desk import says, three_tickets
+from tests.browser.desk import says, three_tickets, until
 from tests.workspace import scene
 from tickets.models import Ticket
-
-expect.set_options(timeout=15_000)
 
 
 @pytest.fixture
@@ -52,6 +50,7 @@ def test_row_1_what_the_focus_rests_on_is_fetched_and_stays_unread(desk):
         desk.keyboard.press("j")
     assert [(method, sent.get("hx-preloaded")) for method, sent in of(desk, first)] == [("GET", "true")]
     desk.reload()
+    expect(desk.locator("body")).to_have_attribute("data-live", "live")
     expect(desk.locator(".row.is-unread")).to_have_count(3)
     desk.keyboard.press("j")
     with desk.expect_response(f"**/tickets/{second.pk}/"):
@@ -84,7 +83,7 @@ def test_row_1_taking_a_ticket_shows_before_the_server_has_answered(desk):
     desk.route("**/assignee/", lambda route: held.append(route))
     desk.keyboard.press("i")
     expect(desk.locator("#property-assignee-button")).to_contain_text("Mina")
-    assert held
+    until(desk, lambda: held)
     held[0].fulfill(status=500, body="")
     expect(desk.locator("#property-assignee-button")).not_to_contain_text("Mina")
 
@@ -124,6 +123,7 @@ def test_row_1_a_deed_on_a_row_shows_before_the_server_has_answered(crew, screen
 
     def refused(ticket: Ticket) -> None:
         expect(page.locator(f"#ticket-row-{ticket.pk}")).to_have_count(0)
+        until(page, lambda: held)
         held.pop().fulfill(status=500, body="")
         expect(page.locator(f"#ticket-row-{ticket.pk}")).to_be_visible()
         expect(page.locator(".row")).to_have_count(3)

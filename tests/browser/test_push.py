@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.conftest import wait_until
+from tests.conftest import comes_to, wait_until
 from tests.fakes.push_service import PushService
 from tests.workspace import scene
 from tickets import actions, notifying, push, web_push
@@ -84,7 +84,7 @@ def test_push_is_switched_on_and_tried_out_and_leads_to_the_ticket(
         switch.click()
         expect(state).to_contain_text(f"Push is {word}")
         expect(page.locator(".devices__one", has_text="this browser")).to_have_count(int(word == "on"))
-        assert PushSubscription.objects.filter(agent=crew.agent).count() == int(word == "on")
+        comes_to(PushSubscription.objects.filter(agent=crew.agent).count, int(word == "on"))
     assert service.asked == 0
 
     page.get_by_role("button", name="Send a test push").click()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import cast as people
-from tests.conftest import wait_until
+from tests.conftest import comes_to
 from tickets.models import Rule
 
 
@@ -35,12 +35,12 @@ def test_rules_are_dragged_moved_by_keys_and_put_back(crew: people.Cast, screen:
     page.mouse.up()
     expect(toast.last).to_contain_text("The order is saved.")
     expect(names).to_have_text(["Two", "Three", "One"])
-    assert saved() == ["Two", "Three", "One"]
+    comes_to(saved, ["Two", "Three", "One"])
 
     # One undo, and all is as it was.
     toast.last.get_by_role("button", name="Undo").click()
     expect(names).to_have_text(["One", "Two", "Three"])
-    assert saved() == ["One", "Two", "Three"]
+    comes_to(saved, ["One", "Two", "Three"])
 
     # By keyboard: several steps are one change, and Escape takes back what is not saved.
     page.get_by_role("button", name="Move Three", exact=True).focus()
@@ -53,5 +53,5 @@ def test_rules_are_dragged_moved_by_keys_and_put_back(crew: people.Cast, screen:
     expect(toast.last).to_contain_text("The order is saved.")
     expect(names).to_have_text(["Three", "One", "Two"])
     expect(page.get_by_role("button", name="Move Three", exact=True)).to_be_focused()
-    wait_until(lambda: saved() == ["Three", "One", "Two"])  # the toast of the first save is still there
+    comes_to(saved, ["Three", "One", "Two"])  # the toast of the first save is still there
     assert page.errors == []

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from agents import presence
 from agents.models import Agent, Team
 from tests.browser.desk import says
+from tests.conftest import comes_to
 from tickets import actions
 from tickets.models.event import by_agent
 
@@ -27,5 +28,5 @@ def test_the_corner_follows_a_wrap_up_and_one_press_ends_it(crew, screen):
     expect(corner).not_to_contain_text("Nothing new until")
     expect(corner.locator("[popovertarget]")).to_be_focused()
     expect(dot).to_have_attribute("data-state", "online")
-    assert presence.shown(Agent.objects.get(pk=crew.agent.pk), now=timezone.now()) == "online"
+    comes_to(lambda: presence.shown(Agent.objects.get(pk=crew.agent.pk), now=timezone.now()), "online")
     assert mina.errors == []

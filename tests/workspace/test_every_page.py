@@ -25,7 +25,6 @@ def world(cast: Cast, now: datetime) -> World:
     return World(cast, now)
 
 
-@pytest.mark.timeout(300)
 def test_no_page_has_more_queries_with_fifty_rows_than_with_five(
     world: World, sign_in: Callable[[Agent], Client]
 ) -> None:
