@@ -255,7 +255,6 @@ def js_words(context: Any) -> SafeString:
     words = {
         "now": _("now"),
         "undo": _("Undo"),
-        "undone": _("Undone."),
         "offline": _("Offline, drafts are safe"),
         "reconnecting": _("Reconnecting"),
         "back": _("Back, %(count)s updates loaded"),
@@ -270,15 +269,12 @@ def js_words(context: Any) -> SafeString:
         "copied": _("Copied"),
         "settings": _("Settings"),
         "notHere": _("not on this screen"),
-        "none": _("Nothing matches"),
         "you": _("You:"),
         "draft": _("Draft:"),
         "typing": _("typing…"),
         "due": _("due %(at)s"),
         "businessHours": _("counts business hours"),
         "standsStill": _("paused: the time stands still"),
-        "late": _("%(time)s late"),
-        "left": _("%(time)s left"),
     }
     return json_script(words, "words")
 

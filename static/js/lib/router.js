@@ -5,6 +5,7 @@ import { phrase } from "./phrases.js";
 import { text } from "./request.js";
 import { TicketCache } from "./ticket-cache.js";
 import { toast } from "./toast.js";
+import { word } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -54,7 +55,7 @@ export class Router {
       html = await entry.thread;
     } catch (error) {
       if (mine === this.#wanted) {
-        toast(error.status === 404 ? phrase("missing") : phrase("failed"), { kind: "error" });
+        toast(error.status === 404 ? phrase("missing") : word("failed"), { kind: "error" });
         document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: this.ticket } })); // it stays
       }
       byId("ticket")?.classList.remove("is-waiting");
@@ -140,7 +141,7 @@ export class Router {
     await painted(); // what one reads first is seen first
     entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
     const writing = this.writing().catch((error) => {
-      if (isMine()) toast(phrase("failed"), { kind: "error" });
+      if (isMine()) toast(word("failed"), { kind: "error" });
       throw error;
     });
     try {
@@ -167,7 +168,7 @@ export class Router {
       if (mine === this.#wanted || byId("list-content").dataset.src) replace(byId("list-content"), ...nodes(html));
       document.dispatchEvent(new CustomEvent("list:shown"));
     } catch {
-      toast(phrase("failed"), { kind: "error" });
+      toast(word("failed"), { kind: "error" });
     } finally {
       clearTimeout(slow);
       byId("list-content")?.classList.remove("is-waiting");

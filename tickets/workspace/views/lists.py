@@ -146,7 +146,6 @@ def words() -> dict[str, str]:
         "replying": _("%(names)s is writing a reply"),
         "noting": _("%(names)s is writing a note"),
         "customerTyping": _("%(name)s is typing…"),
-        "saving": _("Saving…"),
         "saved": _("Draft saved"),
         "savedHere": _("Draft kept on this device"),
         "gone": _("You can no longer see this ticket."),
@@ -169,7 +168,6 @@ def words() -> dict[str, str]:
             "A message to somebody else was not sent. It is a draft again: “Forward” on its ticket says why."
         ),
         "lastTicket": _("That was the last one in this list."),
-        "ticketsFound": _("Ticket"),
         "selected": _("%(n)s selected"),
         "allSelected": _("All %(n)s in this view"),
         "everythingSelected": _("Everything in this view"),
