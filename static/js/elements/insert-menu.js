@@ -9,7 +9,7 @@ import { nodes } from "../lib/nodes.js";
 import { act, send, text } from "../lib/request.js";
 import { toast } from "../lib/toast.js";
 import { type } from "../lib/typing.js";
-import { language, word } from "../lib/words.js";
+import { filled, language, word } from "../lib/words.js";
 
 const SHOWN = 60; // rows
 const FRESH_MS = 60_000;
@@ -438,7 +438,7 @@ class InsertMenu extends HTMLElement {
       chip.querySelector("span").textContent = words;
       chip.querySelector("input").value = n;
       const button = chip.querySelector("button");
-      button.ariaLabel = button.ariaLabel.replace("%(deed)s", words);
+      button.ariaLabel = filled(button.ariaLabel, { deed: words });
       return chip;
     });
     this.strip.querySelector(".macro__deeds").replaceChildren(...chips);

@@ -9,6 +9,7 @@ import { place } from "../lib/popover.js";
 import { send, text } from "../lib/request.js";
 import { sound } from "../lib/sound.js";
 import { TabLeader } from "../lib/tab-leader.js";
+import { filled } from "../lib/words.js";
 
 const TICK_MS = 15_000;
 const CALM_MS = 150;
@@ -156,7 +157,7 @@ class NotificationBell extends HTMLElement {
     const number = this.querySelector("[data-count]");
     number.hidden = !unread;
     number.textContent = unread > 99 ? "99+" : unread;
-    this.querySelector("[data-unread]").textContent = unread ? this.dataset.unread.replace("%(count)s", number.textContent) : "";
+    this.querySelector("[data-unread]").textContent = unread ? filled(this.dataset.unread, { count: number.textContent }) : "";
     showCount(unread);
   }
 }

@@ -2,6 +2,7 @@
 
 import { nodes, replace } from "../lib/nodes.js";
 import { send } from "../lib/request.js";
+import { filled } from "../lib/words.js";
 
 const ARRIVAL_MS = 20_000;
 const WORKER_MS = 3000; // a private window may have none
@@ -42,9 +43,8 @@ class PushSwitch extends HTMLElement {
     this.querySelector("[data-push-state]").textContent = this.dataset[state];
   }
 
-  #say(name, values = {}) {
-    const sentence = this.dataset[name] ?? name;
-    this.querySelector("[data-push-result]").textContent = sentence.replace(/%\((\w+)\)s/g, (_all, key) => values[key] ?? "");
+  #say(name, values) {
+    this.querySelector("[data-push-result]").textContent = filled(this.dataset[name] ?? name, values);
   }
 
   /** One thing at a time; what has the focus keeps it. */

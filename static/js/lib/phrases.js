@@ -1,8 +1,7 @@
 /** The workspace's own sentences, in the page's language: a JSON block that workspace/page.html writes. */
 
-const block = document.getElementById("workspace-words");
-const phrases = block ? JSON.parse(block.textContent) : {};
+import { block, filled } from "./words.js";
 
-export function phrase(name, values = {}) {
-  return (phrases[name] ?? name).replace(/%\((\w+)\)s/g, (_all, key) => values[key] ?? "");
-}
+const phrases = block("workspace-words", {});
+
+export const phrase = (name, values) => filled(phrases[name] ?? name, values);

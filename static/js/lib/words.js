@@ -1,6 +1,6 @@
 /** The server's words and settings for modules: JSON blocks that base.html writes. */
 
-function block(id, empty) {
+export function block(id, empty) {
   const element = document.getElementById(id);
   return element ? JSON.parse(element.textContent) : empty;
 }
@@ -10,8 +10,11 @@ export const keyMap = block("key-map", { single: true, sendKey: "enter", command
 export const language = document.documentElement.lang || "en";
 
 /** A sentence in the page's language; `%(name)s` is filled from `values`. */
-export function word(name, values = {}) {
-  return (words[name] ?? name).replace(/%\((\w+)\)s/g, (_all, key) => values[key] ?? "");
+export const word = (name, values) => filled(words[name] ?? name, values);
+
+/** A sentence of the server's with the values in their places. */
+export function filled(sentence, values = {}) {
+  return sentence.replace(/%\((\w+)\)s/g, (_all, key) => values[key] ?? "");
 }
 
 export function csrfToken() {
