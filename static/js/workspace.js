@@ -184,10 +184,11 @@ function happened(event) {
     deskOf(event.ticket)?.released();
   }
   if (event.ticket === open && event.html?.items) {
-    if (event.actor === me) thread()?.querySelector(":scope > [data-pending]")?.remove();
+    const sent = event.actor === me && { reply_posted: "reply", note_posted: "note" }[event.kind];
+    if (sent && !byId(`message-${event.message}`)) thread()?.querySelector(`:scope > [data-waits^="${sent}"]`)?.remove(); // it comes in its place
     thread()?.apply(event.html.items);
     if (event.kind === "message_received") customerTyping(open, false);
-    if (event.actor === me && !event.message) byId("ticket").dataset.seenAt = thread().newestAt; // one's own deed is no news
+    if (event.actor === me && !event.message && thread()) byId("ticket").dataset.seenAt = thread().newestAt; // one's own deed is no news
     markRead();
   } else if (event.ticket) {
     router.cache.drop(event.ticket);
