@@ -584,10 +584,11 @@ keys.on("ticket.take", async () => {
 }, isMeant);
 keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
 keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
+const bulkBar = () => document.querySelector("bulk-bar"); // it comes with its list, for those who may answer
 keys.on("ticket.spam", () => {
   const id = meant();
-  foreseen(id, { status: "solved" }, document.querySelector("bulk-bar")?.run("spam", "", { ids: [id] }));
-}, isMeant);
+  foreseen(id, { status: "solved" }, bulkBar().run("spam", "", { ids: [id] }));
+}, { when: () => Boolean(meant() && bulkBar()) });
 keys.on("ticket.pin", async () => {
   const id = meant();
   const pinned = router.ticket ? byId(`pinned-${id}`).dataset.note : "";
