@@ -83,6 +83,7 @@ def test_row_1_taking_a_ticket_shows_before_the_server_has_answered(desk):
     desk.route("**/assignee/", lambda route: held.append(route))
     desk.keyboard.press("i")
     expect(desk.locator("#property-assignee-button")).to_contain_text("Mina")
+    expect(desk.locator(".row.is-open .row__who > [title^='Mina'] .avatar")).to_be_visible()
     until(desk, lambda: held)
     held[0].fulfill(status=500, body="")
     expect(desk.locator("#property-assignee-button")).not_to_contain_text("Mina")

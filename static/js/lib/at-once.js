@@ -10,11 +10,7 @@ export function showMine() {
 /** The same in its row of the list. */
 export function showMineIn(row) {
   const place = row?.querySelector(".row__who");
-  if (!place) return;
-  const label = fromTemplate("me-template");
-  const avatar = label.querySelector(".avatar");
-  avatar.title = label.lastChild.textContent.trim();
-  place.replaceChildren(place.querySelector(".row__slot"), avatar);
+  place?.replaceChildren(place.querySelector(".row__slot"), document.getElementById("mine-template").content.cloneNode(true));
 }
 
 export function showStatus(status) {
