@@ -5,6 +5,7 @@
 
 import { EnterSends } from "../lib/composition.js";
 import { keys } from "../lib/keyboard.js";
+import { keepHere, localOf } from "../lib/mirror.js";
 import { text } from "../lib/request.js";
 
 const CALM_MS = 120;
@@ -259,19 +260,13 @@ class QueryBox extends HTMLElement {
   }
 
   get #recent() {
-    try {
-      return JSON.parse(localStorage.getItem(this.#place)) ?? [];
-    } catch {
-      return [];
-    }
+    return localOf(this.#place) ?? [];
   }
 
   #place = `searches-${this.dataset.me}`;
 
   #remember(query) {
-    try {
-      localStorage.setItem(this.#place, JSON.stringify([query, ...this.#recent.filter((other) => other !== query)].slice(0, RECENT)));
-    } catch { /* a browser that keeps nothing forgets it */ }
+    keepHere(this.#place, [query, ...this.#recent.filter((other) => other !== query)].slice(0, RECENT));
   }
 }
 

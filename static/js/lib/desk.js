@@ -2,7 +2,7 @@
 
 import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
-import { without } from "./mirror.js";
+import { draftName, joined, without } from "./mirror.js";
 import { nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { toast } from "./toast.js";
@@ -81,7 +81,7 @@ export class Desk {
     return new DraftKeeper({
       url: this.draftUrl(kind),
       revision: Number(this.form.dataset[kind === "note" ? "revisionNote" : "revisionReply"]) || 0,
-      name: `draft:${document.body.dataset.me}:${this.ticket}:${kind}`,
+      name: draftName({ ticket: this.ticket, kind }, document.body.dataset.me),
       read: () => ({
         text: joined(...this.queue.unready(this.ticket, kind).map(({ text }) => text), field.value), // those wait in no other place
         route: this.fields.route?.value ?? "",
@@ -409,5 +409,3 @@ export class Desk {
 }
 
 const idsOf = (tray) => [...tray.querySelectorAll("input[name=files]")].map((input) => Number(input.value));
-
-const joined = (...texts) => texts.filter(Boolean).join("\n\n");

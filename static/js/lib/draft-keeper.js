@@ -3,6 +3,7 @@
  * revision, so that a late one never overwrites a newer text nor brings back a draft that was sent.
  */
 
+import { both, forgetHere, keepHere, localOf } from "./mirror.js";
 import { send } from "./request.js";
 
 const PAUSE_MS = 500;
@@ -28,12 +29,12 @@ export class DraftKeeper {
 
   /** What the field has to show where this device kept what the server never got; null if `saved`, the server's text, has it all. */
   rescued(saved) {
-    const kept = this.#local();
+    const kept = localOf(this.name);
     if (!kept?.text || kept.text === saved) return null;
     this.keptRoute = kept.route;
     const continues = kept.revision > this.revision && (kept.base ?? this.revision) >= this.revision;
-    if (continues || kept.text.includes(saved.trim())) return kept.text;
-    return saved.includes(kept.text.trim()) ? null : `${saved}\n\n${kept.text}`;
+    const text = continues ? kept.text : both(saved, kept.text);
+    return text === saved ? null : text;
   }
 
   /** What stands here goes on from this save of the server's. */
@@ -45,7 +46,8 @@ export class DraftKeeper {
   changed() {
     this.#dirty = true;
     this.revision += 1;
-    this.#keepHere();
+    const { text, route } = this.read();
+    keepHere(this.name, { text, route, revision: this.revision, base: this.base });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.flush(), PAUSE_MS);
   }
@@ -87,7 +89,7 @@ export class DraftKeeper {
     }
     this.continue(words.revision);
     this.said(kept ? "saved" : "", kept ? kept.count : "");
-    if (this.revision === words.revision) this.#forgetHere();
+    if (this.revision === words.revision) forgetHere(this.name);
   }
 
   /** What was written up to this revision has left. */
@@ -96,28 +98,7 @@ export class DraftKeeper {
     this.#dirty = false;
     this.#sent = revision;
     this.revision += 1;
-    this.#forgetHere();
+    forgetHere(this.name);
     this.said("");
-  }
-
-  #local() {
-    try {
-      return JSON.parse(localStorage.getItem(this.name));
-    } catch {
-      return null;
-    }
-  }
-
-  #keepHere() {
-    const { text, route } = this.read();
-    try {
-      localStorage.setItem(this.name, JSON.stringify({ text, route, revision: this.revision, base: this.base, at: Date.now() }));
-    } catch { /* a full or forbidden store: the server's copy remains */ }
-  }
-
-  #forgetHere() {
-    try {
-      localStorage.removeItem(this.name);
-    } catch { /* as above */ }
   }
 }

@@ -5,6 +5,7 @@
 
 import { EnterSends } from "./composition.js";
 import { keys } from "./keyboard.js";
+import { both, forgetHere, keepHere, localOf } from "./mirror.js";
 
 const dialog = document.getElementById("forward");
 const waiting = new WeakMap(); // form -> how many of its files go up
@@ -13,14 +14,14 @@ const WORDS = ["to", "cc", "text"];
 
 for (const name of ["focusin", "keydown"]) dialog.addEventListener(name, ({ target }) => hear(target), true); // before the key is theirs
 dialog.addEventListener("change", ({ target }) => { if (target.matches("[data-files]")) attach(target); });
-dialog.addEventListener("input", ({ target }) => { if (WORDS.includes(target.name)) keepHere(target.form); });
+dialog.addEventListener("input", ({ target }) => { if (WORDS.includes(target.name)) keep(target.form); });
 dialog.addEventListener("htmx:load", ({ target }) => { if (target.id === "forward-fields" && target.elements) rescue(target); });
-dialog.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig: { elt } } }) => { if (elt.id === "forward-fields") forgetHere(elt); });
+dialog.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig: { elt } } }) => { if (elt.id === "forward-fields") forgetHere(nameOf(elt)); });
 dialog.addEventListener("htmx:afterRequest", ({ detail: { requestConfig: { elt, formData }, xhr: { status } } }) => {
   const isTaken = status >= 200 && status < 300;
   const form = elt.closest("form");
-  if (elt === form && !isTaken) keepHere(form);
-  else if (elt.matches("[data-keeps]") && isTaken && WORDS.every((name) => formData.get(name) === form.elements[name].value)) forgetHere(form);
+  if (elt === form && !isTaken) keep(form);
+  else if (elt.matches("[data-keeps]") && isTaken && WORDS.every((name) => formData.get(name) === form.elements[name].value)) forgetHere(nameOf(form));
 });
 document.body.addEventListener("forward:sent", () => {
   dialog.close();
@@ -41,32 +42,20 @@ function hear(control) {
 
 const nameOf = (form) => `forward:${document.body.dataset.me}:${form.getAttribute("action")}`;
 
-function keepHere(form) {
-  try {
-    localStorage.setItem(nameOf(form), JSON.stringify(Object.fromEntries(WORDS.map((name) => [name, form.elements[name].value]))));
-  } catch { /* a full or forbidden store: the server's copy remains */ }
-}
-
-function forgetHere(form) {
-  try {
-    localStorage.removeItem(nameOf(form));
-  } catch { /* as above */ }
+function keep(form) {
+  keepHere(nameOf(form), Object.fromEntries(WORDS.map((name) => [name, form.elements[name].value])));
 }
 
 /** What this device kept and the server never got. Whom the dialog names already, it goes to. */
 function rescue(form) {
-  let kept = null;
-  try {
-    kept = JSON.parse(localStorage.getItem(nameOf(form)));
-  } catch { /* as above */ }
+  const kept = localOf(nameOf(form));
   if (!kept) return;
   const { to, cc, text } = form.elements;
   if (!to.value) {
     to.value = kept.to;
     cc.value = kept.cc;
   }
-  if (kept.text.includes(text.value.trim())) text.value = kept.text;
-  else if (!text.value.includes(kept.text.trim())) text.value = `${text.value}\n\n${kept.text}`;
+  text.value = both(text.value, kept.text);
   text.dispatchEvent(new Event("input", { bubbles: true }));
 }
 

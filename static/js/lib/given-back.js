@@ -3,7 +3,7 @@
  * where that is on the screen, else on the server (on this device, where that cannot be reached), and a toast leads there.
  */
 
-import { followed, forgetHere, keepHere, localOf, without } from "./mirror.js";
+import { draftName, followed, forgetHere, joined, keepHere, localOf, without } from "./mirror.js";
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
 import { toast } from "./toast.js";
@@ -35,13 +35,14 @@ export async function giveBack(entry, answer, files, { me, desk, toTicket, mark 
  * kept there alone. `waits`: more of it is on its way, whose arrival would end that draft.
  */
 export async function keepRest(entry, me, waits) {
-  const local = localOf(entry, me);
+  const name = draftName(entry, me);
+  const local = localOf(name);
   const text = without([entry.text], local?.text ?? "");
   if (!text) {
-    forgetHere(entry, me);
+    forgetHere(name);
     return;
   }
-  keepHere(entry, me, { ...local, text });
+  keepHere(name, { ...local, text });
   if (!waits) await keep(entry, { ...draftOf(entry), text: "", files: [], macro: undefined, client_uuid: crypto.randomUUID() }, me, entry.text);
 }
 
@@ -64,17 +65,18 @@ function draftOf({ text, fields }) {
  * to its text.
  */
 async function keep(entry, kept, me, sent = "") {
+  const name = draftName(entry, me);
   let local = null;
   for (let left = MOST; ; left -= 1) {
     const saved = await read(entry);
-    local ??= localOf(entry, me) ?? {};
+    local ??= localOf(name) ?? {};
     const text = followed(grown(without([sent], saved?.text ?? ""), kept.text), without([kept.text], local.text ?? ""));
     const base = saved?.revision ?? 0;
     const revision = Math.max(base, entry.revision, local.revision ?? 0) + 1;
-    keepHere(entry, me, { text, revision, base, route: kept.route, at: Date.now() });
+    keepHere(name, { text, revision, base, route: kept.route });
     const answer = saved && await send("PUT", entry.draftUrl, { json: { ...kept, text, revision, base }, signal: AbortSignal.timeout(LONGEST_MS) }).catch(() => null);
     const isOvertaken = answer?.ok && (await answer.json()).overtaken;
-    if (answer?.ok && !isOvertaken) forgetHere(entry, me);
+    if (answer?.ok && !isOvertaken) forgetHere(name);
     if (!isOvertaken || left <= 1) return text;
   }
 }
@@ -84,7 +86,7 @@ const read = ({ draftUrl }) => send("GET", draftUrl, { signal: AbortSignal.timeo
 /** What was saved of a text, and what it was when it was sent. */
 function grown(saved, text) {
   if (text.startsWith(saved.trim())) return text;
-  return saved.startsWith(text.trim()) ? saved : `${saved}\n\n${text}`;
+  return saved.startsWith(text.trim()) ? saved : joined(saved, text);
 }
 
 function reasonOf({ status, html }, files) {

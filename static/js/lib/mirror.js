@@ -1,38 +1,49 @@
-/** What is being written, as this device keeps it: one text of a reader for each ticket and kind, beside the draft on the server. */
+/** What this device keeps, by name: above all what is being written, beside the draft on the server. */
 
-const nameOf = ({ ticket, kind }, me) => `draft:${me}:${ticket}:${kind}`;
+/** The name of a reader's text for a ticket and kind. */
+export const draftName = ({ ticket, kind }, me) => `draft:${me}:${ticket}:${kind}`;
 
-/** {text, route, revision, base, at}; null where there is none. */
-export function localOf(entry, me) {
+/** What is kept (of a draft: {text, route, revision, base}); null where there is nothing. */
+export function localOf(name) {
   try {
-    return JSON.parse(localStorage.getItem(nameOf(entry, me)));
+    return JSON.parse(localStorage.getItem(name));
   } catch {
     return null;
   }
 }
 
-export function keepHere(entry, me, kept) {
+export function keepHere(name, kept) {
   try {
-    localStorage.setItem(nameOf(entry, me), JSON.stringify(kept));
+    localStorage.setItem(name, JSON.stringify(kept));
   } catch { /* a full or forbidden store: the server's copy remains */ }
 }
 
-export function forgetHere(entry, me) {
+export function forgetHere(name) {
   try {
-    localStorage.removeItem(nameOf(entry, me));
-  } catch { /* as above */ }
+    localStorage.removeItem(name);
+  } catch { /* a forbidden store has nothing */ }
 }
 
 /** What was refused is kept here until it is safe elsewhere, before what was written since. */
 export function keepRefused(entry, me) {
-  const { text = "", revision = 0, base = 0, route = new Map(entry.fields).get("route") } = localOf(entry, me) ?? {};
   if (!entry.text) return;
-  keepHere(entry, me, { text: followed(entry.text, without([entry.text], text)), route, revision: Math.max(revision, entry.revision) + 1, base, at: Date.now() });
+  const name = draftName(entry, me);
+  const { text = "", revision = 0, base = 0, route = new Map(entry.fields).get("route") } = localOf(name) ?? {};
+  keepHere(name, { text: followed(entry.text, without([entry.text], text)), route, revision: Math.max(revision, entry.revision) + 1, base });
+}
+
+/** Texts one after the other, those that there are. */
+export const joined = (...texts) => texts.filter(Boolean).join("\n\n");
+
+/** What is saved elsewhere and what is kept here: the one that has the other in it, else both. */
+export function both(saved, kept) {
+  if (kept.includes(saved.trim())) return kept;
+  return saved.includes(kept.trim()) ? saved : joined(saved, kept);
 }
 
 /** A text, and what was written after it: that may have been kept with it. */
 export function followed(text, rest) {
-  return !text || rest === text || rest.startsWith(`${text}\n\n`) ? rest || text : [text, rest].filter(Boolean).join("\n\n");
+  return !text || rest === text || rest.startsWith(`${text}\n\n`) ? rest || text : joined(text, rest);
 }
 
 /** A text without those that it begins with. */
