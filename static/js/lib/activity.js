@@ -3,6 +3,7 @@
  * the server, once a minute over all tabs. Who has been quiet for as long as the server waits sees on their own picture that they are away.
  */
 
+import { keepHere, localOf } from "./mirror.js";
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
 import { toast } from "./toast.js";
@@ -17,20 +18,29 @@ export function startActivity() {
   if (!Number(idle)) return;
   const idleMs = Number(idle) * 60_000;
   const name = `active:${document.body.dataset.me}`; // one for all tabs
-  const last = () => Number(localStorage.getItem(name)) || 0;
+  let last = 0; // the newest sign of life that this tab knows of
+  let isTold = true;
   const marks = (state) => [...document.querySelectorAll(MARKS)].filter((mark) => mark.dataset.state === state);
 
+  /** Whether there was one within so long. What other tabs have seen is read only where this one knows of none. */
+  function isAlive(ms) {
+    const since = Date.now() - ms;
+    if (last <= since) last = Math.max(last, Number(localOf(name)) || 0);
+    return last > since;
+  }
+
   function act() {
-    const now = Date.now();
-    if (now - last() < Math.min(TELL_MS, idleMs / 2)) return;
-    localStorage.setItem(name, now);
-    send("POST", url).catch(() => localStorage.removeItem(name)); // the next key tells it
+    if (isTold && isAlive(Math.min(TELL_MS, idleMs / 2))) return;
+    last = Date.now();
+    isTold = true;
+    keepHere(name, last);
+    send("POST", url).catch(() => { isTold = false; }); // the next key tells it
     if (look()) toast(phrase("backFromIdle"));
   }
 
   /** Show it. True when they are back by this. */
   function look() {
-    if (Date.now() - last() < idleMs) {
+    if (isAlive(idleMs)) {
       const back = marks("away").filter((mark) => "idle" in mark.dataset);
       for (const mark of back) { mark.dataset.state = "online"; delete mark.dataset.idle; }
       return back.length > 0;
