@@ -35,7 +35,7 @@ function start() {
   }
 
   function take(files) {
-    const how = { url: form.dataset.uploadUrl, tray, tools: form.querySelector("template[data-failed]"), changed: () => keeper.changed(), again: (file) => take([file]) };
+    const how = { url: form.dataset.uploadUrl, tray, changed: () => keeper.changed(), again: (file) => take([file]) };
     for (const file of files) {
       const one = upload(file, how).catch(() => {}).finally(() => uploads.delete(one));
       uploads.add(one);

@@ -213,7 +213,6 @@ export class Desk {
     const place = (this.#places[kind] ??= { tray });
     const how = {
       url: this.form.dataset.uploadUrl,
-      tools: this.composer.querySelector("template[data-failed]"),
       changed: () => { if (idsOf(tray).length) this.#keepers[kind].changed(); }, // it may have been sent meanwhile
       again: (file) => this.upload([file], kind),
     };

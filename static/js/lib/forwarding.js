@@ -66,7 +66,6 @@ async function attach(input) {
   const how = {
     url: input.dataset.url,
     tray: form.querySelector(".composer__tray"),
-    tools: form.querySelector("template[data-failed]"),
     changed: () => form.dispatchEvent(new Event("change", { bubbles: true })), // the draft is kept with them
     again: (file) => take([file]),
   };

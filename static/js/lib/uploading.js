@@ -5,8 +5,8 @@ import { csrfToken, word } from "./words.js";
 
 const PREVIEW = 64; // px of the little picture, for screens of twice the density
 
-/** Resolves when the file is there, has failed or was taken away. `tools`: the template of what a failed chip offers. */
-export async function upload(file, { url, tray, tools, changed, again }) {
+/** Resolves when the file is there, has failed or was taken away. */
+export async function upload(file, { url, tray, changed, again }) {
   const chip = fromTemplate("upload-template");
   const bar = chip.querySelector("progress");
   const cancel = chip.querySelector("[data-cancel]");
@@ -33,7 +33,7 @@ export async function upload(file, { url, tray, tools, changed, again }) {
     chip.querySelector("small").textContent = status && status < 500 ? responseText : word("failed");
     bar.remove();
     cancel.remove();
-    const offered = tools.content.cloneNode(true);
+    const offered = document.getElementById("upload-failed-template").content.cloneNode(true);
     offered.querySelector("[data-retry]").addEventListener("click", () => { chip.remove(); again(file); });
     offered.querySelector("[data-discard]").addEventListener("click", () => chip.remove());
     chip.append(offered);
