@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from lucide import _render_icon as render_lucide
 
 from agents import presence
+from agents.models import Agent
 from tickets import formatting, live
 from tickets.models import Ticket
 from tickets.workspace.keymap import PLACES, commands_for
@@ -137,6 +138,11 @@ def hue(text: Any) -> int:
 
 
 # --- Words ---------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def presence_word(state: str) -> str:
+    return str(Agent.Presence(state).label)
 
 
 @register.filter
