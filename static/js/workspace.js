@@ -179,10 +179,7 @@ function happened(event) {
   if (play) play.isMine = event.actor === me;
   if (event.html?.row) list()?.apply(event.html.row);
   if (event.absorbed) list()?.gone(event.absorbed); // it is shown with the ticket that it was merged into
-  if (event.actor === me && event.kind === "reply_posted" && held?.has(event.ticket)) {
-    held.end(event.ticket);
-    deskOf(event.ticket)?.released();
-  }
+  if (event.actor === me && event.kind === "reply_posted" && held?.has(event.ticket)) held.gone(event.ticket);
   if (event.ticket === open && event.html?.items) {
     const sent = event.actor === me && { reply_posted: "reply", note_posted: "note" }[event.kind];
     if (sent && !byId(`message-${event.message}`)) thread()?.querySelector(`:scope > [data-waits^="${sent}"]`)?.remove(); // it comes in its place

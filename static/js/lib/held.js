@@ -65,6 +65,13 @@ export class Held {
     one.bubble.remove();
   }
 
+  /** It has left; `html` is its bubble, where the caller knows it. What was written meanwhile can be saved now. */
+  gone(ticket, html = null) {
+    this.end(ticket);
+    if (html) this.on.thread(ticket)?.apply([html]);
+    this.on.desk(ticket)?.released();
+  }
+
   /** The thread has moved on before it left. */
   async stopped(ticket) {
     const one = this.#all.get(ticket);
@@ -113,7 +120,7 @@ export class Held {
 
   async #sendNow(one) {
     const answer = await send("POST", one.bubble.dataset.url).catch(() => null);
-    if (answer?.status === 201) this.#gone(one, await answer.text());
+    if (answer?.status === 201) this.gone(one.ticket, await answer.text());
     else if (answer?.status === 409) this.#ask(one);
     else toast(word("failed"), { kind: "error" });
   }
@@ -135,7 +142,7 @@ export class Held {
   async #ask(one) {
     const draft = await this.#draft(one);
     if (this.#all.get(one.ticket) !== one || !draft) return;
-    if (draft.gone) this.#gone(one);
+    if (draft.gone) this.gone(one.ticket);
     else if (draft.stopped) this.#back(one, draft);
     else one.timer = setInterval(() => this.#tick(one), NOTICE_MS);
   }
@@ -143,13 +150,6 @@ export class Held {
   async #draft({ ticket }) {
     const url = this.on.desk(ticket)?.draftUrl("reply");
     return url ? send("GET", url).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null) : null;
-  }
-
-  /** It has left; `html` is its bubble, where we know it. What was written meanwhile can be saved now. */
-  #gone({ ticket }, html = null) {
-    this.end(ticket);
-    if (html) this.on.thread(ticket)?.apply([html]);
-    this.on.desk(ticket)?.released();
   }
 }
 
