@@ -2,6 +2,7 @@
 
 import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
+import { isWriting } from "./keys.js";
 import { draftName, joined, without } from "./mirror.js";
 import { nodes } from "./nodes.js";
 import { phrase } from "./phrases.js";
@@ -273,14 +274,14 @@ export class Desk {
 
   /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
   takenBack(draft) {
-    const writes = document.activeElement?.matches("input, textarea"); // nobody's words land in another field
+    const writes = isWriting(document.activeElement); // nobody's words land in another field
     if (document.activeElement !== this.composer.note) this.composer.show("reply", { focus: !writes });
     this.#putBack("reply", draft);
   }
 
   /** What was refused, back where it was written, and why. Whoever writes elsewhere by now goes on there. */
   giveBack({ kind, how = {} }, { status, html }, draft) {
-    const writes = document.activeElement?.matches("input, textarea");
+    const writes = isWriting(document.activeElement);
     const { text, files, revision, macro, deeds } = draft;
     const { value } = this.composer.fieldOf(kind);
     const isAlone = !value || value === text;
