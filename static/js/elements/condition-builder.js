@@ -1,7 +1,10 @@
 /**
- * Adds, moves and removes rows and groups of a condition builder, by mouse and by keyboard (Alt+↑, Alt+↓). A row is
+ * <condition-builder>: adds, moves and removes rows and groups of conditions, by mouse and by keyboard (Alt+↑, Alt+↓). A row is
  * rendered by the server for the chosen field; the order of the rows in the document is the order that is posted.
  */
+
+import { parsed } from "../lib/nodes.js";
+
 class ConditionBuilder extends HTMLElement {
   #next = 0;
 
@@ -71,8 +74,7 @@ class ConditionBuilder extends HTMLElement {
   async #load(asked, place, focused = "select") {
     const answer = await fetch(`${this.dataset.row}?${new URLSearchParams({ ...asked, of: this.dataset.of })}`);
     if (!answer.ok) return;
-    const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const row = document.importNode(parsed.querySelector("[data-item]"), true);
+    const row = document.importNode(parsed(await answer.text()).querySelector("[data-item]"), true);
     place(row);
     row.querySelector(focused).focus();
     this.#changed();

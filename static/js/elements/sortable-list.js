@@ -1,10 +1,12 @@
 /**
- * An ordered list: its items are dragged by their handle with mouse or finger, moved by their two buttons, and by ↑ ↓
+ * <sortable-list>: an ordered list, whose items are dragged by their handle with mouse or finger, moved by their two buttons, and by ↑ ↓
  * Home End on the handle. Each place is announced; the whole order is saved as one step, and can be undone. The
  * server answers with the items as they are then. Without an address the order goes along with a form.
  *
  * While one drags, the neighbours are moved and not the item: it keeps the pointer and the focus.
  */
+
+import { parsed } from "../lib/nodes.js";
 import { send } from "../lib/request.js";
 import { toast } from "../lib/toast.js";
 import { word } from "../lib/words.js";
@@ -131,8 +133,7 @@ class SortableList extends HTMLElement {
     if (!answer?.ok && answer?.status !== 409) return false;
     if (this.#before) return true; // one moves on already: the next answer brings the list
     const focused = this.contains(document.activeElement) ? document.activeElement.id : "";
-    const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
-    this.#list.replaceWith(document.importNode(parsed.querySelector("[data-items]"), true));
+    this.#list.replaceWith(document.importNode(parsed(await answer.text()).querySelector("[data-items]"), true));
     if (focused) document.getElementById(focused)?.focus();
     return answer.ok || null; // null: of others, and shown as it is
   }

@@ -4,7 +4,7 @@ import { EnterSends } from "./composition.js";
 import { DraftKeeper } from "./draft-keeper.js";
 import { isWriting } from "./keys.js";
 import { draftName, joined, without } from "./mirror.js";
-import { nodes } from "./nodes.js";
+import { nodes, parsed } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { toast } from "./toast.js";
 import { word } from "./words.js";
@@ -367,9 +367,7 @@ export class Desk {
   }
 
   #stop(html, status, how) {
-    const holder = document.createElement("div");
-    holder.append(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
-    this.guard.replaceChildren(...holder.childNodes);
+    this.guard.replaceChildren(...parsed(html).body.childNodes);
     this.guard.dataset.tone = status === 409 ? "" : "bad";
     this.stoppedHow = how;
     this.guard.hidden = false;

@@ -4,6 +4,7 @@
  */
 
 import { draftName, followed, forgetHere, joined, keepHere, localOf, without } from "./mirror.js";
+import { parsed } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { send } from "./request.js";
 import { toast } from "./toast.js";
@@ -92,7 +93,7 @@ function grown(saved, text) {
 function reasonOf({ status, html }, files) {
   if (status === 409) return word("notSent");
   const failed = files?.chips.querySelector("[data-state=failed] .attachment__name")?.textContent;
-  const refused = status === 422 && new DOMParser().parseFromString(html, "text/html").querySelector("p")?.textContent;
+  const refused = status === 422 && parsed(html).querySelector("p")?.textContent;
   const reason = failed ? phrase("fileFailed", { name: failed }) : refused;
   return [word("notTaken"), reason].filter(Boolean).join(" ");
 }
