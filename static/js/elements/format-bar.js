@@ -5,7 +5,7 @@
 
 import { keys } from "../lib/keyboard.js";
 import { isWriting, stroke } from "../lib/keys.js";
-import { type } from "../lib/typing.js";
+import { type, typeOver } from "../lib/typing.js";
 
 const SIGNS = { bold: "**", italic: "_" };
 const ADDRESS = /^(?:https?:\/\/|mailto:|tel:)[^\s()<>"]+(?:\([^\s()<>"]*\)[^\s()<>"]*)*$/i;
@@ -95,11 +95,6 @@ function meant({ value, selectionStart: start, selectionEnd: end }) {
   return { start, end };
 }
 
-function put(field, start, end, words) {
-  field.setSelectionRange(start, end);
-  type(field, words);
-}
-
 function wrap(field, sign) {
   const { value, selectionStart: from, selectionEnd: to } = field;
   let { start, end } = meant(field);
@@ -111,13 +106,13 @@ function wrap(field, sign) {
   if (from === to && words && from === end && isWithin) { // the end of what was begun with the same key
     field.setSelectionRange(end + n, end + n);
   } else if (isWithin) {
-    put(field, start - n, end + n, words);
+    typeOver({ field, start: start - n, end: end + n }, words);
     field.setSelectionRange(Math.max(from, start) - n, Math.min(to, end) - n);
   } else if (isMarked(words, sign)) {
-    put(field, start, end, words.slice(n, -n));
+    typeOver({ field, start, end }, words.slice(n, -n));
     field.setSelectionRange(start, end - 2 * n);
   } else {
-    put(field, start, end, sign + words + sign);
+    typeOver({ field, start, end }, sign + words + sign);
     field.setSelectionRange(Math.max(from, start) + n, Math.min(to, end) + n);
   }
   return undefined;
@@ -133,7 +128,7 @@ function wrapLines(field, sign, start, end) {
   const undone = lines.every(({ marked }) => marked);
   const turned = ({ words, marked }) => (undone ? words.slice(sign.length, -sign.length) : marked ? words : sign + words + sign);
   const fresh = lines.map((line) => line.head + turned(line) + line.rest).join("\n");
-  put(field, start, end, fresh);
+  typeOver({ field, start, end }, fresh);
   field.setSelectionRange(start, start + fresh.length);
 }
 
@@ -143,13 +138,13 @@ function link(field) {
   const { start, end } = meant(field);
   const words = field.value.slice(start, end);
   if (ADDRESS.test(words)) {
-    put(field, start, end, `[${words}](${words})`);
+    typeOver({ field, start, end }, `[${words}](${words})`);
     field.setSelectionRange(start + 1, start + 1 + words.length); // what stands for it is written next
   } else if (!words) {
-    put(field, start, end, `[](${TO_FILL_IN})`);
+    typeOver({ field, start, end }, `[](${TO_FILL_IN})`);
     field.setSelectionRange(start + 1, start + 1);
   } else if (canBeLinked(words)) {
-    put(field, start, end, `[${words}](${TO_FILL_IN})`);
+    typeOver({ field, start, end }, `[${words}](${TO_FILL_IN})`);
     const at = start + words.length + 3;
     field.setSelectionRange(at, at + TO_FILL_IN.length);
   }
@@ -167,7 +162,7 @@ function list(field) {
   const areItems = lines.every((line) => !line.trim() || line.startsWith("- "));
   const undone = areItems && lines.some((line) => line.trim());
   const fresh = lines.map((line) => (undone ? line.replace(/^- /, "") : line.trim() || lines.length === 1 ? `- ${line.replace(/^(?:- |\d+\. )/, "")}` : line)).join("\n");
-  put(field, start, end, fresh);
+  typeOver({ field, start, end }, fresh);
   if (selectionStart !== selectionEnd) field.setSelectionRange(start, start + fresh.length);
 }
 

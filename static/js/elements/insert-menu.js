@@ -8,7 +8,7 @@ import { askedFor, find } from "../lib/finding.js";
 import { nodes } from "../lib/nodes.js";
 import { act, send, text } from "../lib/request.js";
 import { toast } from "../lib/toast.js";
-import { type } from "../lib/typing.js";
+import { type, typeOver } from "../lib/typing.js";
 import { filled, language, word } from "../lib/words.js";
 
 const SHOWN = 60; // rows
@@ -81,9 +81,7 @@ class InsertMenu extends HTMLElement {
 
   /** It goes along with a message: the strip is emptied. */
   take(kind) {
-    const taken = this.staged(kind);
-    if (taken.macro) this.#drop();
-    return taken;
+    if (this.staged(kind).macro) this.#drop();
   }
 
   /** Insert a macro by its id, where the caret is; what the palette and others call. */
@@ -180,7 +178,7 @@ class InsertMenu extends HTMLElement {
     this.#own = null;
     if (!field || field.value !== value) return;
     if (document.activeElement === field) {
-      this.#replace({ field, start: end - sign.length, end }, "");
+      typeOver({ field, start: end - sign.length, end }, "");
     } else { // without taking the focus back
       field.setRangeText("", end - sign.length, end, "end");
       field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -345,11 +343,11 @@ class InsertMenu extends HTMLElement {
     this.#own = null; // what was chosen takes its place
     this.close();
     if (sign === "@") {
-      this.#replace(place, `@${row.handle} `);
+      typeOver(place, `@${row.handle} `);
       return;
     }
     if (row.link) { // colleagues can open it; to the customer its number says enough
-      this.#replace(place, this.composer.kind === "note" ? `#${row.number} ${row.link} ` : `#${row.number} `);
+      typeOver(place, this.composer.kind === "note" ? `#${row.number} ${row.link} ` : `#${row.number} `);
       return;
     }
     const shown = await this.#previewOf(row.id).catch(() => null);
@@ -360,24 +358,18 @@ class InsertMenu extends HTMLElement {
   /** Put its text in the place of what asked for it, in the tab it is meant for; files go to the tray, deeds to the strip. */
   #put(shown, place) {
     if (shown.kind !== this.composer.kind && !this.closest("form").querySelector(`[name=kind][value=${shown.kind}]`).disabled) {
-      this.#replace(place, "");
+      typeOver(place, "");
       this.composer.show(shown.kind);
       const { field } = this.composer;
       place = { field, start: field.selectionStart, end: field.selectionEnd };
     }
-    this.#replace(place, shown.text);
+    typeOver(place, shown.text);
     const missing = VARIABLE.exec(shown.text);
     if (missing) place.field.setSelectionRange(place.start + missing.index, place.start + missing.index + missing[0].length);
     if (shown.files.length) this.#addFiles(shown.id);
     if (shown.deeds.length) this.#stage(shown);
     if (shown.deeds.length && !place.field.value.trim()) this.strip.querySelector("[data-apply]").focus();
     this.#keep();
-  }
-
-  #replace({ field, start, end }, words) {
-    field.focus();
-    field.setSelectionRange(start, end);
-    type(field, words);
   }
 
   async #addFiles(id) {

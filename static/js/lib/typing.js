@@ -5,3 +5,10 @@ export function type(field, words) {
   field.setRangeText(words, field.selectionStart, field.selectionEnd, "end");
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
+
+/** The same in the place of these characters. */
+export function typeOver({ field, start, end }, words) {
+  field.focus();
+  field.setSelectionRange(start, end);
+  type(field, words);
+}
