@@ -70,6 +70,11 @@ class TicketComposer extends HTMLElement {
     return this.querySelector(kind === "note" ? "#composer-note-files" : "#composer-files");
   }
 
+  /** Nothing is written there, and no file lies there. */
+  isEmpty(kind) {
+    return !this.fieldOf(kind).value.trim() && !this.trayOf(kind).children.length;
+  }
+
   /** Kind of the channel that the chosen route uses; "" when there is none. */
   get channel() {
     return this.#option?.dataset.kind ?? "";
@@ -109,9 +114,9 @@ class TicketComposer extends HTMLElement {
     this.#count();
   }
 
-  /** Send what is written, once. Nothing written and no file: the field gets the focus. `stays`: the next line is written at once. */
+  /** Send what is there, once. Where that is nothing the field gets the focus. `stays`: the next line is written at once. */
   send(then = "", stays = false) {
-    if (!this.field.value.trim() && !this.tray.children.length) {
+    if (this.isEmpty(this.kind)) {
       this.field.focus();
       return;
     }

@@ -229,8 +229,7 @@ export class Desk {
   // Sending
 
   send({ kind, then = "", anyway = false, sure = false, at = "", stays = false }) {
-    const isEmpty = !this.composer.fieldOf(kind).value.trim() && !this.composer.trayOf(kind).children.length;
-    if (!isEmpty && !this.#warns(kind, { then, at, stays })) this.#send({ kind, then, anyway, sure, at, stays });
+    if (!this.composer.isEmpty(kind) && !this.#warns(kind, { then, at, stays })) this.#send({ kind, then, anyway, sure, at, stays });
   }
 
   /** What looks like a slip, in the one strip: it holds up this text once. */
@@ -262,7 +261,7 @@ export class Desk {
     const line = menu?.querySelector("input[type=text]");
     const go = (at) => {
       menu.hidePopover();
-      if (at && this.fields.text.value.trim()) this.send({ kind: "reply", at });
+      if (at) this.send({ kind: "reply", at });
     };
     menu?.addEventListener("click", (event) => {
       const button = event.target.closest("[data-at]");
@@ -362,7 +361,7 @@ export class Desk {
   went({ kind, how = {}, revision }, message = 0) {
     this.#keepers[kind].sent(revision);
     this.saw(message);
-    if (this.composer.fieldOf(kind).value || this.composer.trayOf(kind).children.length) this.#keepers[kind].changed();
+    if (!this.composer.isEmpty(kind)) this.#keepers[kind].changed();
     this.after(how.then);
   }
 
