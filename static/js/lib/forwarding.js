@@ -9,13 +9,11 @@ import { both, forgetHere, keepHere, localOf } from "./mirror.js";
 
 const dialog = document.getElementById("forward");
 const waiting = new WeakMap(); // form -> how many of its files go up
-const heard = new WeakSet();
 const WORDS = ["to", "cc", "text"];
 
-for (const name of ["focusin", "keydown"]) dialog.addEventListener(name, ({ target }) => hear(target), true); // before the key is theirs
 dialog.addEventListener("change", ({ target }) => { if (target.matches("[data-files]")) attach(target); });
 dialog.addEventListener("input", ({ target }) => { if (WORDS.includes(target.name)) keep(target.form); });
-dialog.addEventListener("htmx:load", ({ target }) => { if (target.id === "forward-fields" && target.elements) rescue(target); });
+dialog.addEventListener("htmx:load", ({ target }) => begin(target));
 dialog.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig: { elt } } }) => { if (elt.id === "forward-fields") forgetHere(nameOf(elt)); });
 dialog.addEventListener("htmx:afterRequest", ({ detail: { requestConfig: { elt, formData }, xhr: { status } } }) => {
   const isTaken = status >= 200 && status < 300;
@@ -32,12 +30,11 @@ document.body.addEventListener("undone", ({ detail }) => {
   if (detail.url === `/tickets/${ticket}/forwards/withdrawal/`) keys.run("ticket.forward"); // it is a draft again
 });
 
-function hear(control) {
-  const { form } = control;
-  if (!form || heard.has(control)) return;
-  heard.add(control);
+function begin(form) {
+  if (form.id !== "forward-fields" || !form.elements) return;
   const send = () => { if (!form.querySelector("[type=submit]").disabled) form.requestSubmit(); };
-  new EnterSends(control, { send, plain: () => false });
+  for (const control of form.elements) new EnterSends(control, { send, plain: () => false });
+  rescue(form);
 }
 
 const nameOf = (form) => `forward:${document.body.dataset.me}:${form.getAttribute("action")}`;
@@ -83,3 +80,5 @@ async function attach(input) {
   take([...input.files]);
   input.value = "";
 }
+
+begin(document.getElementById("forward-fields")); // where the dialog was faster than this module
