@@ -102,7 +102,7 @@ class BulkBar extends HTMLElement {
   /** How many are meant, of this list and with its query: the server knows. */
   async #count() {
     const { name, place } = this.list.facts;
-    const [n] = Object.values(JSON.parse(await text(`${this.dataset.counts}?${place.includes("view=") ? place : `view=${name}&${place}`}`).catch(() => "{}")));
+    const [n] = Object.values(JSON.parse(await text(`${this.dataset.counts}?${place || `view=${name}`}`).catch(() => "{}")));
     if (n && this.#chosen.everything) this.querySelector("[data-count]").textContent = phrase("allSelected", { n });
   }
 
