@@ -49,11 +49,16 @@ class TicketList extends HTMLElement {
     return [...this.rows.querySelectorAll(":scope > .row")];
   }
 
+  /** Whether rows of the list are not loaded yet. */
+  get #hasMore() {
+    return Boolean(this.rows.querySelector(":scope > .load-more"));
+  }
+
   row(id) {
     return this.rows.querySelector(`:scope > #ticket-row-${id}`);
   }
 
-  /** Ids of the rows: the open or highlighted one, else null. */
+  /** The row that is open, else the highlighted one; null without. */
   get place() {
     return this.rows.querySelector(".row.is-open") ?? this.rows.querySelector(".row.is-cursor");
   }
@@ -264,9 +269,8 @@ class TicketList extends HTMLElement {
 
   #insert(fresh) {
     const before = this.all.find((row) => !this.#unsettled.has(idOf(row)) && precedes(this.facts.order, fresh.dataset, row.dataset));
-    const more = this.rows.querySelector(":scope > .load-more");
     if (before) before.before(fresh);
-    else if (more) return; // belongs to a page that is not loaded yet
+    else if (this.#hasMore) return; // belongs to a page that is not loaded yet
     else this.rows.append(fresh);
     this.#decorate(fresh);
   }
@@ -281,13 +285,13 @@ class TicketList extends HTMLElement {
     row.remove();
     this.#unsettled.delete(id);
     this.selection.drop(id);
-    if (!this.all.length && !this.rows.querySelector(":scope > .load-more")) this.refreshEmpty();
+    this.refreshEmpty();
     this.dispatchEvent(new CustomEvent("list:left", { bubbles: true, detail: { ticket: id, next: isOpen ? this.#after : null } }));
   }
 
-  /** The sentence at the end of the work, as it is now: what sleeps may have changed. */
+  /** The sentence at the end of the work, where that is reached, as it is now: what sleeps may have changed. */
   async refreshEmpty() {
-    if (this.all.length) return;
+    if (this.all.length || this.#hasMore) return;
     const html = await text(this.closest(".list").dataset.url).catch(() => null);
     const fresh = html && nodes(html).find((node) => node.id === "list-content")?.querySelector(".list__empty");
     const place = this.querySelector(".list__empty");
@@ -367,8 +371,7 @@ class TicketList extends HTMLElement {
     const { selection } = this;
     for (const row of this.all) this.#showSelected(row);
     this.rows.classList.toggle("is-selecting", selection.size > 0);
-    const hasMore = Boolean(this.rows.querySelector(":scope > .load-more"));
-    this.dispatchEvent(new CustomEvent("list:selected", { bubbles: true, detail: { ids: [...selection.ids], everything: selection.everything, isAll: selection.size === this.all.length, hasMore } }));
+    this.dispatchEvent(new CustomEvent("list:selected", { bubbles: true, detail: { ids: [...selection.ids], everything: selection.everything, isAll: selection.size === this.all.length, hasMore: this.#hasMore } }));
   }
 
   #showSelected(row) {
