@@ -217,7 +217,7 @@ def test_times_zones_and_authors_are_chosen_in_rows(admin: Client, people: Cast)
 
 def test_a_policy_is_not_asked_what_made_a_rule_run(admin: Client) -> None:
     for of, path, offered in (("rule", "rules", True), ("policy", "sla", False)):
-        assert f'data-of="{of}"' in admin.get(f"/settings/{path}/new/").content.decode()
+        assert f'name="of" value="{of}"' in admin.get(f"/settings/{path}/new/").content.decode()
         row = admin.get("/settings/rules/condition/", {"field": "text", "n": "0", "of": of}).content.decode()
         assert 'value="waiting"' in row and ('value="said"' in row) is offered
     of = {"as": "sentence", "mode": "text", "conditions": "said:cancel"}

@@ -72,7 +72,7 @@ class ConditionBuilder extends HTMLElement {
   }
 
   async #load(asked, place, focused = "select") {
-    const answer = await fetch(`${this.dataset.row}?${new URLSearchParams({ ...asked, of: this.dataset.of })}`);
+    const answer = await fetch(`${this.dataset.row}?${new URLSearchParams({ ...asked, of: this.querySelector("[name=of]").value })}`);
     if (!answer.ok) return;
     const row = document.importNode(parsed(await answer.text()).querySelector("[data-item]"), true);
     place(row);
