@@ -46,12 +46,12 @@ export class SendQueue {
 
   /** What is on its way for this ticket; of one whose files are still going up only this page knows. */
   of(ticket, kind = null) {
-    return [...this.entries, ...this.unready(ticket)].filter((entry) => entry.ticket === ticket && (!kind || entry.kind === kind));
+    return [...this.entries.filter(isOf(ticket, kind)), ...this.unready(ticket, kind)];
   }
 
-  unready(ticket, kind = null) {
-    const those = [...this.#live.values()].filter(({ isReady }) => !isReady).map(({ entry }) => entry);
-    return those.filter((entry) => entry.ticket === ticket && (!kind || entry.kind === kind));
+  /** Those of them whose files are still going up. */
+  unready(ticket, kind) {
+    return [...this.#live.values()].filter(({ isReady }) => !isReady).map(({ entry }) => entry).filter(isOf(ticket, kind));
   }
 
   /** Send it once it is `ready`: a promise, false where a file of it failed. `files`: {desk, chips}, to give back. */
@@ -149,4 +149,5 @@ export class SendQueue {
   }
 }
 
+const isOf = (ticket, kind) => (entry) => entry.ticket === ticket && (!kind || entry.kind === kind);
 const idOf = (entry) => new Map(entry.fields).get("client_uuid");
