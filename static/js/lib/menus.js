@@ -56,8 +56,7 @@ export function startMenus() {
     const isEscape = event.key === "Escape";
     if ((event.key !== "Enter" && !isEscape) || event.isComposing) return;
     const waiting = event.target.closest?.("[popover][data-waiting]");
-    if (isEscape && !waiting?.dataset.waiting) return;
-    if (!waiting) return;
+    if (!waiting || (isEscape && !waiting.dataset.waiting)) return;
     waiting.dataset.waiting = isEscape ? "close" : "enter"; // what was typed is done when the options are there
     event.preventDefault();
     event.stopPropagation();
