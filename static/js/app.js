@@ -1,6 +1,7 @@
 /** What every page starts. Screens add their own modules with `<script type="module">`. */
 
 import { keys, labelControls } from "./lib/keyboard.js";
+import { ahead, late } from "./lib/late.js";
 import { startPanes } from "./lib/panes.js";
 import { startDialogs, startPopovers } from "./lib/popover.js";
 import { startTheme } from "./lib/theme.js";
@@ -18,12 +19,13 @@ startTimes();
 startPopovers();
 startDialogs();
 startPanes();
-import("./lib/tooltip.js").then(({ startTooltips }) => startTooltips(keys)); // nobody hovers before there is a picture
 labelControls();
 document.querySelector(".pages__nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-if (document.querySelector("notification-bell")) import("./elements/notification-bell.js");
-if (document.querySelector("shortcut-sheet")) import("./elements/shortcut-sheet.js");
-if (document.querySelector("pane-splitter")) import("./elements/pane-splitter.js");
-if (document.querySelector("code-block")) import("./elements/code-block.js");
+const under = (address) => import(address);
+ahead(late(() => import("./lib/tooltip.js"), under, ({ startTooltips }) => startTooltips(keys))); // nobody hovers before there is a picture
+if (document.querySelector("notification-bell")) ahead(late(() => import("./elements/notification-bell.js"), under));
+if (document.querySelector("shortcut-sheet")) ahead(late(() => import("./elements/shortcut-sheet.js"), under));
+if (document.querySelector("pane-splitter")) ahead(late(() => import("./elements/pane-splitter.js"), under));
+if (document.querySelector("code-block")) ahead(late(() => import("./elements/code-block.js"), under));
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));
 navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // a private window may refuse it

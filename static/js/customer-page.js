@@ -1,6 +1,7 @@
 /** The page of one customer. */
 
 import { startCustomer } from "./lib/customer.js";
+import { ahead, late } from "./lib/late.js";
 import { nodes, replace } from "./lib/nodes.js";
 import { text } from "./lib/request.js";
 
@@ -17,4 +18,4 @@ async function refresh() {
   document.dispatchEvent(new CustomEvent("customer:shown"));
 }
 
-import("./lib/peeks.js").then(({ startPeeks }) => startPeeks());
+ahead(late(() => import("./lib/peeks.js"), (address) => import(address), ({ startPeeks }) => startPeeks()));

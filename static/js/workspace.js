@@ -11,6 +11,7 @@ import { startCustomer } from "./lib/customer.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
 import { isWriting } from "./lib/keys.js";
+import { ahead, fetchMissing, late } from "./lib/late.js";
 import { startMenus } from "./lib/menus.js";
 import { keepRefused } from "./lib/mirror.js";
 import { nodes, painted, replace } from "./lib/nodes.js";
@@ -37,7 +38,6 @@ const thread = () => document.querySelector("thread-log");
 const banner = document.querySelector("live-feed");
 
 let desk = null;
-let play = null;
 let timers = {};
 
 const later = (name, ms, run) => {
@@ -46,17 +46,46 @@ const later = (name, ms, run) => {
 };
 
 // What nobody uses in their first second comes when all else is there, or with its first use.
-const bulkJob = () => import("./elements/bulk-job.js").then(() => document.querySelector("bulk-job"));
-bulkJob();
-import("./elements/snooze-menu.js");
-import("./lib/forwarding.js");
-import("./lib/peeks.js").then(({ startPeeks }) => startPeeks());
-import("./lib/new-options.js").then(({ startNewOptions }) => startNewOptions());
-import("./lib/activity.js").then(({ startActivity }) => startActivity());
+const under = (address) => import(address);
+const bulkJob = late(() => import("./elements/bulk-job.js"), under, () => document.querySelector("bulk-job"));
+const writing = late(() => import("./lib/desk.js"), under, (module) => { ({ Desk } = module); });
+const uploading = late(() => import("./lib/uploading.js"), under);
+const insertMenu = late(() => import("./elements/insert-menu.js"), under);
+const formatBar = late(() => import("./elements/format-bar.js"), under);
+const attendance = late(() => import("./lib/attendance.js"), under);
+const givenBack = late(() => import("./lib/given-back.js"), under);
+const takingUp = late(() => import("./lib/again.js"), under);
+const tagging = late(() => import("./lib/once-tagged.js"), under);
+const holding = late(() => import("./lib/held.js"), under, ({ Held }) => {
+  held = new Held({
+    desk: deskOf,
+    thread: (ticket) => (ticket === router.ticket ? thread() : null),
+    back: (ticket) => router.cache.drop(ticket),
+    toTicket,
+  });
+  return held;
+});
+const playing = late(() => import("./lib/play.js"), under, ({ Play }) => {
+  play = new Play({ list, open: (id) => router.open(id, { focus: "title" }), end: (said) => router.close({ said }), current: () => router.ticket });
+  return play;
+});
+const failed = () => toast(word("failed"), { kind: "error" });
+const missed = () => {}; // what is on the screen is true without it
 
 let Desk = null;
-const writing = () => import("./lib/desk.js").then((module) => { ({ Desk } = module); });
-writing().catch(() => {}); // it is asked for again with each ticket
+let held = null;
+let play = null;
+ahead(
+  writing,
+  holding,
+  givenBack, // what is refused after the next release of ours has to find it
+  bulkJob,
+  late(() => import("./elements/snooze-menu.js"), under),
+  late(() => import("./lib/forwarding.js"), under),
+  late(() => import("./lib/peeks.js"), under, ({ startPeeks }) => startPeeks()),
+  late(() => import("./lib/new-options.js"), under, ({ startNewOptions }) => startNewOptions()),
+  late(() => import("./lib/activity.js"), under, ({ startActivity }) => startActivity()),
+);
 
 const router = new Router({ isLive: () => feed.state === "live", writing });
 const feed = new Feed({
@@ -65,7 +94,7 @@ const feed = new Feed({
   build: banner.dataset.build,
   language,
   ticket: () => router.ticket,
-  attendance: () => import("./lib/attendance.js"),
+  attendance,
   on: {
     event: happened,
     gone: lost,
@@ -77,6 +106,7 @@ const feed = new Feed({
     async state(state) {
       document.body.dataset.live = state;
       if (state === "live") {
+        fetchMissing();
         queue.flush();
         desk?.flush();
       }
@@ -87,18 +117,6 @@ const feed = new Feed({
 });
 
 // -- What is being sent ---------------------------------------------------------------------------------------------------
-
-let held = null;
-const holding = () => import("./lib/held.js").then(({ Held }) => {
-  held ??= new Held({
-    desk: deskOf,
-    thread: (ticket) => (ticket === router.ticket ? thread() : null),
-    back: (ticket) => router.cache.drop(ticket),
-    toTicket,
-  });
-  return held;
-});
-holding().catch(() => {}); // as above
 
 const queue = new SendQueue({
   name: `queue:${me}`,
@@ -113,21 +131,19 @@ const queue = new SendQueue({
     },
     held(entry, html) {
       went(entry);
-      holding().then((held) => held.show(entry.ticket, nodes(html)[0]));
+      holding().then(() => held.show(entry.ticket, nodes(html)[0]), missed);
     },
     async refused(entry, answer, files) {
       keepRefused(entry, me);
       router.cache.drop(entry.ticket);
       if (entry.ticket === router.ticket && !desk) await composerReady();
-      const late = await givenBack().catch(() => null);
-      if (!late) toast(word("notTaken"), { kind: "error", action: toTicket(entry.ticket) });
-      late?.giveBack(entry, answer, files, { me, desk: () => deskOf(entry.ticket), toTicket, mark: (ticket, draft) => list()?.mark(ticket, { draft }) });
+      const back = await givenBack().catch(missed);
+      if (!back) toast(word("notTaken"), { kind: "error", action: toTicket(entry.ticket) });
+      back?.giveBack(entry, answer, files, { me, desk: () => deskOf(entry.ticket), toTicket, mark: (ticket, draft) => list()?.mark(ticket, { draft }) });
     },
   },
 });
 
-const givenBack = () => import("./lib/given-back.js");
-givenBack(); // what is refused after the next release of ours has to find it
 const composerReady = () => new Promise((resolve) => {
   document.addEventListener("composer:ready", resolve, { once: true });
   setTimeout(resolve, 3000);
@@ -143,7 +159,7 @@ function went(entry, message) {
     return;
   }
   feed.nudge();
-  givenBack().then(({ keepRest }) => keepRest(entry, me, queue.of(ticket, entry.kind).length > 0));
+  givenBack().then(({ keepRest }) => keepRest(entry, me, queue.of(ticket, entry.kind).length > 0), missed);
 }
 
 /** What a toast says of another ticket leads there. */
@@ -223,7 +239,7 @@ function whispered(topic, it) {
   } else if (topic === "wrap_up") {
     document.body.dispatchEvent(new Event("wrap-up"));
   } else if (topic === "bulk") {
-    bulkJob().then((job) => job?.told(it));
+    bulkJob().then((job) => job?.told(it), missed);
   } else if (topic === "draft") {
     if ("text" in it) list()?.mark(it.ticket, { draft: it.text });
     if (!it.stopped) return;
@@ -321,12 +337,11 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
       if (then === "solved" && "solveOpensNext" in document.body.dataset && router.ticket === ticket) onwards(list()?.nextAfter(ticket));
     },
     queue,
-    uploading: import("./lib/uploading.js"),
+    uploading,
   });
-  import("./elements/insert-menu.js"); // when one can write; what one types first is read as well
-  import("./elements/format-bar.js");
+  ahead(uploading, insertMenu, formatBar); // when one can write; what one types first is read as well
   const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
-  holding().then((held) => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); });
+  holding().then(() => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); }, missed);
   labelControls(composer);
   const wish = timers.wish;
   timers.wish = null;
@@ -415,7 +430,7 @@ document.addEventListener("click", (event) => {
   } else if (event.target.closest("[data-unpin]")) {
     pin(router.ticket, null);
   } else if (again && desk) {
-    import("./lib/again.js").then(({ takeUp }) => takeUp(desk, again));
+    takingUp().then(({ takeUp }) => takeUp(desk, again), failed);
   } else if (event.target.closest("[data-reopen]")) {
     act("DELETE", `/tickets/${router.ticket}/solution/`).then(refreshHead);
   } else if (event.target.closest("[data-follow]")) {
@@ -464,10 +479,10 @@ async function askForTag(ticket, go) {
     toast(phrase("lacksTag"), { kind: "error", action: toTicket(ticket) });
     return;
   }
-  const { onceTagged } = await import("./lib/once-tagged.js");
+  const once = await tagging().catch(failed);
   if (ticket !== router.ticket) await hushed(router.open(ticket));
   await press("#property-tags-button");
-  if (go) onceTagged(go);
+  if (go) once?.onceTagged(go);
 }
 
 document.addEventListener("tag:wanted", ({ detail }) => askForTag(detail.ticket, detail.go ?? (detail.solves && (() => solve({ stay: true, id: detail.ticket })))));
@@ -562,7 +577,7 @@ keys.on("list.extend_down", () => list()?.extendSelected(1) ?? false);
 keys.on("list.extend_up", () => list()?.extendSelected(-1) ?? false);
 keys.on("list.select_all", () => list()?.selection.all());
 keys.on("list.select_none", () => list()?.selection.none());
-keys.on("play.start", () => { playOn(); });
+keys.on("play.start", () => { playing().then(() => play.toggle(), failed); });
 keys.on("go.view", (event) => {
   const link = nav()?.numbered(/\d/.exec(event?.key ?? "")?.[0] ?? "");
   if (!link) return false;
@@ -615,19 +630,13 @@ startReverting(() => refreshHead());
 
 // -- Views and deeds on many ---------------------------------------------------------------------------------------------------
 
-async function playOn() {
-  const { Play } = await import("./lib/play.js"); // when somebody plays
-  play ??= new Play({ list, open: (id) => router.open(id, { focus: "title" }), end: (said) => router.close({ said }), current: () => router.ticket });
-  play.toggle();
-}
-
 document.body.addEventListener("view:saved", ({ detail }) => {
   byId("view-dialog").close();
   if (detail.url) router.showList(detail.url);
   else if (router.list?.name === `view-${detail.left}`) router.showList("/");
 });
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
-document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail)));
+document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail), missed));
 document.addEventListener("bulk:done", () => { nav()?.refreshSoon(); feed.nudge(); });
 
 document.querySelector("command-palette")?.sources.push(async (query, signal) => {

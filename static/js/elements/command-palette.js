@@ -5,7 +5,10 @@
 
 import { keys } from "../lib/keyboard.js";
 import { keyCaps } from "../lib/keys.js";
+import { late } from "../lib/late.js";
 import { clone, keyMap, word } from "../lib/words.js";
+
+const finding = late(() => import("../lib/finding.js"), (address) => import(address)); // when one looks for something
 
 class CommandPalette extends HTMLElement {
   sources = [];
@@ -49,9 +52,13 @@ class CommandPalette extends HTMLElement {
   }
 
   async #find(query, signal) {
-    const { find } = await import("../lib/finding.js"); // when one looks for something
+    const module = await finding().catch(() => null);
     if (signal.aborted) return;
-    const found = query ? find(query, this.#known(), (entry) => [entry.label, ...entry.also]) : this.#known();
+    if (!module) {
+      this.#show([]); // the next letter asks for it again
+      return;
+    }
+    const found = query ? module.find(query, this.#known(), (entry) => [entry.label, ...entry.also]) : this.#known();
     this.#show([...found.filter((entry) => entry.run), ...found.filter((entry) => !entry.run)]);
   }
 

@@ -21,7 +21,7 @@ export class Desk {
   #keepers = {};
   #returned = {}; // kind -> {text, client_uuid}: what was given back
 
-  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what is sent; `uploading` is the promise of lib/uploading.js. */
+  /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what is sent; `uploading()` the promise of lib/uploading.js. */
   constructor(composer, { ticket, thread, doing, after, queue, uploading }) {
     Object.assign(this, { composer, ticket, thread, doing, after, queue, uploading });
     this.form = composer.querySelector("form");
@@ -218,7 +218,7 @@ export class Desk {
       again: (file) => this.upload([file], kind),
     };
     for (const file of files) {
-      const one = this.uploading
+      const one = this.uploading()
         .then(({ upload }) => upload(file, { ...how, tray: place.tray }))
         .then(() => true, () => { toast(word("failed"), { kind: "error" }); })
         .finally(() => uploads.delete(one));

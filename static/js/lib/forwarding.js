@@ -5,10 +5,14 @@
 
 import { EnterSends } from "./composition.js";
 import { keys } from "./keyboard.js";
+import { late } from "./late.js";
 import { both, forgetHere, keepHere, localOf } from "./mirror.js";
+import { toast } from "./toast.js";
+import { word } from "./words.js";
 
 const dialog = document.getElementById("forward");
 const waiting = new WeakMap(); // form -> how many of its files go up
+const uploading = late(() => import("./uploading.js"), (address) => import(address));
 const WORDS = ["to", "cc", "text"];
 
 dialog.addEventListener("change", ({ target }) => { if (target.matches("[data-files]")) attach(target); });
@@ -56,10 +60,9 @@ function rescue(form) {
   text.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-async function attach(input) {
+function attach(input) {
   const { form } = input;
   const send = form.querySelector("[type=submit]");
-  const { upload } = await import("./uploading.js");
   const how = {
     url: input.dataset.url,
     tray: form.querySelector(".composer__tray"),
@@ -74,7 +77,10 @@ async function attach(input) {
 
   function take(files) {
     goUp(files.length);
-    for (const file of files) upload(file, how).catch(() => {}).finally(() => goUp(-1));
+    for (const file of files) {
+      const going = uploading().then(({ upload }) => upload(file, how));
+      going.catch(() => toast(word("failed"), { kind: "error" })).finally(() => goUp(-1));
+    }
   }
 
   take([...input.files]);
