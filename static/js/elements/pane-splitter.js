@@ -3,7 +3,7 @@
  * (16 px, with Shift 64), Home, End, Enter or a double click for the default. The width is saved on the server.
  */
 
-import { csrfToken } from "../lib/words.js";
+import { keepChoice } from "../lib/request.js";
 
 class PaneSplitter extends HTMLElement {
   #saving = 0;
@@ -67,9 +67,7 @@ class PaneSplitter extends HTMLElement {
     clearTimeout(this.#saving);
     const url = document.getElementById("app")?.dataset.savePanes;
     if (!url) return;
-    this.#saving = setTimeout(() => {
-      fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ [this.dataset.pane]: px }) });
-    }, 400);
+    this.#saving = setTimeout(() => keepChoice(url, { [this.dataset.pane]: px }), 400);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { keys } from "../lib/keyboard.js";
 import { keyCaps } from "../lib/keys.js";
-import { csrfToken } from "../lib/words.js";
+import { keepChoice } from "../lib/request.js";
 
 class ShortcutSheet extends HTMLElement {
   connectedCallback() {
@@ -14,7 +14,7 @@ class ShortcutSheet extends HTMLElement {
     this.toggle.addEventListener("change", () => {
       keys.single = this.toggle.checked;
       const url = document.getElementById("app")?.dataset.saveKeys;
-      if (url) fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ shortcuts_on: String(keys.single) }) });
+      if (url) keepChoice(url, { shortcuts_on: String(keys.single) });
     });
   }
 

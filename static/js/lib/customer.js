@@ -3,7 +3,7 @@
  * folded from one ticket to the next, and the dialog in which two customers become one.
  */
 
-import { send } from "./request.js";
+import { keepChoice } from "./request.js";
 
 const SAVE_MS = 500;
 const SETTLE_MS = 300; // what was typed is saved first
@@ -53,7 +53,7 @@ function startSections(url) {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const closed = [...folded].filter(([, isFolded]) => isFolded).map(([name]) => name);
-      if (url) send("POST", url, { form: { closed: closed.join(",") } }).catch(() => {});
+      if (url) keepChoice(url, { closed: closed.join(",") });
     }, SAVE_MS);
   }, true);
   const read = () => {

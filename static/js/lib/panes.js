@@ -1,7 +1,7 @@
 /** Folding panes: nav and side are "open", "closed" or "" (what the width says). Kept on the server when the page names an address. */
 
 import { keys } from "./keyboard.js";
-import { csrfToken } from "./words.js";
+import { keepChoice } from "./request.js";
 
 function fold(name, isOpenByWidth) {
   const app = document.getElementById("app");
@@ -10,7 +10,7 @@ function fold(name, isOpenByWidth) {
   app.dataset[name] = open ? "closed" : "open";
   if (isOpenByWidth && app.dataset.savePanes) {
     const field = name === "nav" ? "nav" : "side_open";
-    fetch(app.dataset.savePanes, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ [field]: open ? "" : "on" }) });
+    keepChoice(app.dataset.savePanes, { [field]: open ? "" : "on" });
   }
   return true;
 }

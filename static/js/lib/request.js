@@ -20,6 +20,11 @@ export async function send(method, url, { form = null, json = null, keepalive = 
   return answer;
 }
 
+/** Keep a choice of the reader's. It holds on this page all the same where the server is not reached. */
+export function keepChoice(url, form) {
+  send("POST", url, { form }).catch(() => {});
+}
+
 /** The text of a GET; rejects where it is not to be had, with `status` on the error. */
 export async function text(url, { signal = null, ahead = false } = {}) {
   const headers = { "HX-Request": "true", ...(ahead ? { "HX-Preloaded": "true" } : {}) };

@@ -1,6 +1,6 @@
 /** System, light or dark: shown at once, kept in a cookie, and told to the server when the page names an address. */
 
-import { csrfToken } from "./words.js";
+import { keepChoice } from "./request.js";
 
 const root = document.documentElement;
 
@@ -17,6 +17,6 @@ export function startTheme() {
     if (!choice) return;
     setTheme(choice.dataset.themeChoice);
     const url = document.getElementById("app")?.dataset.saveTheme;
-    if (url) fetch(url, { method: "POST", headers: { "X-CSRFToken": csrfToken() }, body: new URLSearchParams({ theme: choice.dataset.themeChoice }) });
+    if (url) keepChoice(url, { theme: choice.dataset.themeChoice });
   });
 }
