@@ -19,11 +19,11 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.mode === "navigate" && request.destination === "document") event.respondWith(page(event));
+  if (request.mode === "navigate" && request.destination === "document") event.respondWith(navigated(event));
   else if (SHELL.includes(new URL(request.url).pathname)) event.respondWith(fetch(request).catch(() => kept(request)));
 });
 
-async function page(event) {
+async function navigated(event) {
   try {
     return (await event.preloadResponse) ?? (await fetch(event.request));
   } catch {
@@ -60,8 +60,8 @@ self.addEventListener("notificationclick", (event) => {
 
 /** To the page that shows it; else one of ours opens it, and keeps what is written there; else a new one. */
 async function follow({ url, notification }) {
-  const all = await pages();
-  const page = all.find((one) => new URL(one.url).pathname === url) ?? all[0];
+  const open = await pages();
+  const page = open.find((one) => new URL(one.url).pathname === url) ?? open[0];
   if (!page) return self.clients.openWindow(url);
   await page.focus().catch(() => {});
   if (await asked(page, { type: "open", url, notification })) return page;
@@ -80,8 +80,8 @@ function asked(page, message) {
 
 /** Our windows, the one that was used last first; not what they hold in frames. */
 async function pages() {
-  const all = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-  return all.filter((page) => page.frameType !== "nested");
+  const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  return windows.filter((page) => page.frameType !== "nested");
 }
 
 /** The push service gives out a new address: it is told to the server, which knows this browser by its cookie. */
