@@ -20,6 +20,8 @@ export class Desk {
   #typing = null;
   #keepers = {};
   #returned = {}; // kind -> {text, client_uuid}: what was given back
+  #composing = null; // the field in which a syllable is not whole yet
+  #waiting = {}; // kind -> text that comes before what is written there, once it is
 
   /** `thread()` gives the thread-log element; `doing(what)` hears viewing, replying, noting; `after(then)` hears what was sent; `queue` takes what is sent; `uploading()` the promise of lib/uploading.js. */
   constructor(composer, { ticket, thread, doing, after, queue, uploading }) {
@@ -32,6 +34,8 @@ export class Desk {
     }
     this.form.addEventListener("input", (event) => this.#written(event));
     this.form.addEventListener("change", (event) => this.#changed(event));
+    this.form.addEventListener("compositionstart", ({ target }) => { this.#composing = target; });
+    this.form.addEventListener("compositionend", () => this.#composed());
     this.guard.addEventListener("click", (event) => this.#guarded(event));
     composer.addEventListener("composer:send", (event) => { event.preventDefault(); this.send(event.detail); });
     composer.addEventListener("paste", (event) => this.#pasted(event));
@@ -84,7 +88,7 @@ export class Desk {
       revision: Number(this.form.dataset[kind === "note" ? "revisionNote" : "revisionReply"]) || 0,
       name: draftName({ ticket: this.ticket, kind }, document.body.dataset.me),
       read: () => ({
-        text: joined(...this.queue.unready(this.ticket, kind).map(({ text }) => text), field.value), // those wait in no other place
+        text: joined(...this.queue.unready(this.ticket, kind).map(({ text }) => text), this.#waiting[kind], field.value), // those wait in no other place
         route: this.fields.route?.value ?? "",
         files: idsOf(this.composer.trayOf(kind)),
         seen: Number(this.fields.last_seen_message_id.value) || null,
@@ -101,7 +105,7 @@ export class Desk {
 
   /** Another tab of one's own has written here: nothing of either is lost. Where one writes stays where it is. */
   #join(kind, theirs) {
-    if (!this.composer.fieldOf(kind).value.includes(theirs.trim())) this.#prepend(kind, theirs);
+    if (!joined(this.#waiting[kind], this.composer.fieldOf(kind).value).includes(theirs.trim())) this.#prepend(kind, theirs);
     this.#keepers[kind].changed();
   }
 
@@ -124,12 +128,28 @@ export class Desk {
     this.#keepers[kind].changed();
   }
 
-  /** Before what is written there; where one writes stays where it is. */
+  /** Before what is written there; where one writes stays where it is, and no syllable is broken. */
   #prepend(kind, text) {
     const field = this.composer.fieldOf(kind);
+    if (field === this.#composing) {
+      this.#waiting[kind] = joined(text, this.#waiting[kind]);
+      return;
+    }
     if (field.value) field.setRangeText(`${text}\n\n`, 0, 0, "preserve");
     else field.value = text;
     field.dispatchEvent(new Event("input")); // its height and its length, not its draft
+  }
+
+  #composed() {
+    this.#composing = null;
+    setTimeout(() => { // what the Enter that ended it sends goes first; and the next syllable may have begun
+      for (const [kind, text] of Object.entries(this.#waiting)) {
+        if (this.composer.fieldOf(kind) === this.#composing) continue;
+        delete this.#waiting[kind];
+        this.#prepend(kind, text);
+        this.#keepers[kind].changed();
+      }
+    });
   }
 
   #say(state, count) {
