@@ -440,6 +440,16 @@ def test_row_34_what_is_refused_is_on_this_device_until_it_is_safe_elsewhere(cre
     assert page.errors == []
 
 
+def test_row_34_a_script_that_could_not_be_had_comes_without_a_reload(crew, screen):
+    first, _second, _third = three_tickets(crew)
+    page = screen(crew.agent)
+    page.route("**/desk.*js*", lambda route: route.abort(), times=1)
+    page.goto(f"{page.url}tickets/{first.pk}/")
+    sends(page, "I help you")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("I help you")
+    assert page.errors == []
+
+
 def test_row_34_what_had_arrived_after_all_goes_no_second_time(crew, screen):
     page = opened(screen, crew.agent, says(crew, "Hello?").ticket)
     page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")  # nothing can wait here
