@@ -107,6 +107,7 @@ const feed = new Feed({
       document.body.dataset.live = state;
       if (state === "live") {
         fetchMissing();
+        router.complete();
         queue.flush();
         desk?.flush();
       }
@@ -566,7 +567,8 @@ async function write(kind) {
   }
   timers.wish = kind;
   const ready = composerReady();
-  if (!router.ticket) router.open(meant());
+  if (router.ticket) router.complete();
+  else router.open(meant());
   await hushed(ready);
 }
 

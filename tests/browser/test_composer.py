@@ -443,8 +443,11 @@ def test_row_34_what_is_refused_is_on_this_device_until_it_is_safe_elsewhere(cre
 def test_row_34_a_script_that_could_not_be_had_comes_without_a_reload(crew, screen):
     first, _second, _third = three_tickets(crew)
     page = screen(crew.agent)
-    page.route("**/desk.*js*", lambda route: route.abort(), times=1)
+    page.route("**/desk.*js*", lambda route: route.abort(), times=2)
     page.goto(f"{page.url}tickets/{first.pk}/")
+    expect(page.locator(".toast")).to_contain_text("That did not work.")
+    page.keyboard.press("r")
+    expect(composer(page)).to_be_focused()
     sends(page, "I help you")
     expect(page.locator(".message--out[id^=message] .text")).to_have_text("I help you")
     assert page.errors == []

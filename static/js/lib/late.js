@@ -1,6 +1,7 @@
 /**
- * Modules that come later. One that could not be had, by a bad network or while the server is renewed, is asked for again with its next use
- * and when there is a connection again; under another address, for many browsers remember that an address failed and never ask there again.
+ * Modules that come later. One that could not be had, by a bad network or while the server is renewed, is asked for again: once at once,
+ * with its next use, and when there is a connection again. Under another address, for many browsers remember that one failed and never ask
+ * there again.
  */
 
 const missing = new Set();
@@ -13,8 +14,9 @@ export function late(load, under, begin = (module) => module) {
   const [, address] = /import\("([^"]+)"\)/.exec(load);
   let coming = null;
   let tries = 0;
+  const again = () => under(`${address}?try=${tries += 1}`);
   function get() {
-    coming ??= (tries ? under(`${address}?try=${tries}`) : load()).then(
+    coming ??= (tries ? again() : load().catch(again)).then(
       (module) => {
         missing.delete(get);
         return begin(module);
@@ -22,7 +24,6 @@ export function late(load, under, begin = (module) => module) {
       (error) => {
         missing.add(get);
         coming = null;
-        tries += 1;
         throw error;
       },
     );

@@ -11,6 +11,7 @@ const byId = (id) => document.getElementById(id);
 
 export class Router {
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
+  #asksAgain = null; // for what of the open ticket could not be had
 
   /** `writing()` resolves when the composer can be put to work. */
   constructor({ isLive, writing }) {
@@ -135,9 +136,15 @@ export class Router {
     document.dispatchEvent(new CustomEvent("ticket:opened", { detail: { ticket: this.ticket } }));
   }
 
+  /** The open ticket may lack its composer: there is a connection again, or somebody wants to write. */
+  complete() {
+    this.#asksAgain?.();
+  }
+
   /** The composer and the customer, each in its place when it has come. */
   async #complete(id, entry, mine) {
     const isMine = () => mine === this.#wanted && this.ticket === id;
+    this.#asksAgain = null;
     await painted(); // what one reads first is seen first
     entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
     const writing = this.writing().catch((error) => {
@@ -149,7 +156,9 @@ export class Router {
       if (!isMine()) return;
       fill(byId("composer-place"), nodes(html));
       document.dispatchEvent(new CustomEvent("composer:ready", { detail: { ticket: id } }));
-    } catch { /* the thread can be read without it; opening it again asks again */ }
+    } catch { // the thread can be read without it
+      if (isMine()) this.#asksAgain = () => { if (isMine()) this.#complete(id, this.cache.get(id), mine); };
+    }
   }
 
   showCustomer(html) {
