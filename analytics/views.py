@@ -24,6 +24,7 @@ from analytics.models import Survey
 from analytics.queries import Scope
 from tickets.access import tickets_in, visibility_of
 from tickets.models import Ticket
+from tickets.numbers import whole_number
 from tickets.templatetags.ui import channel_name
 
 PERIODS = {"today": 1, "7d": 7, "30d": 30, "90d": 90}  # days, the present one included
@@ -97,9 +98,8 @@ def drill(request: HttpRequest, metric: str) -> HttpResponse:
     scope, period = _scope(request)
     found = METRICS[metric](scope)
     total = found.count()
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
+    if (before := whole_number(request.GET.get("before"))) is not None:
+        found = found.filter(pk__lt=before)
     tickets = list(found.select_related("customer", "assignee", "first_channel").order_by("-pk")[: ROWS + 1])
     for ticket in tickets:
         replied = ticket.first_reply_at

@@ -25,6 +25,7 @@ from tickets.access import incidents_for, tickets_for
 from tickets.models import BulkJob, BulkRow, Event, Incident, MacroUse, Ticket
 from tickets.models.event import by_agent
 from tickets.models.ticket import SPAM, UNSOLVED, tag_name
+from tickets.numbers import whole_number
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.wake import wake
@@ -126,7 +127,7 @@ def value_of(do: str, text: str, *, agent: Agent, now: datetime, reason: str = "
 
 
 def _value_of(do: str, text: str, *, agent: Agent, now: datetime) -> Value:
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    number = whole_number(text)
     if do == "assign" and (text in ("", "me") or (number and deeds.person(number))):
         return {"assignee": agent.pk if text == "me" else number}
     if do == "team" and (text == "" or (number and Team.objects.filter(pk=number).exists())):

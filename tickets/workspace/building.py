@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from agents.forms import zones
 from tickets import conditions, grammar
 from tickets.conditions import CUSTOM, GROUPS, Invalid, Tree
+from tickets.numbers import whole_number
 
 ROWS, TEXT = "rows", "text"
 LONGEST_KEY = 60
@@ -186,10 +187,6 @@ def said(tree: Tree) -> str:
         return conditions.sentence(tree)
     except Invalid as error:
         return error.problem
-
-
-def whole_number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 # -- Rows -------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from tickets.access import Visibility, tickets_in, visibility_of
 from tickets.conditions import Reader
 from tickets.models import SavedView, Ticket
 from tickets.models.ticket import UNSOLVED, TicketQuerySet
+from tickets.numbers import whole_number
 from tickets.workspace import saved
 from tickets.workspace.orders import DUE, NEWEST, ORDERS, Order
 
@@ -278,13 +279,14 @@ def list_named(name: str, *, agent: Agent) -> TicketList | None:
     if name.startswith("board-"):
         return _board_list(name, agent=agent)
     kind, _dash, digits = name.partition("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+    number = whole_number(digits)
+    if number is None:
         return None
     if kind == "team":
-        team = saved.teams_for(agent).filter(pk=int(digits)).first()
+        team = saved.teams_for(agent).filter(pk=number).first()
         return team_list(team) if team else None
     if kind == "view":
-        view = saved.views_for(agent).filter(pk=int(digits)).first()
+        view = saved.views_for(agent).filter(pk=number).first()
         base = list_named(view.base, agent=agent) if view and not view.base.startswith("view-") else None
         return view_list(view, base) if view and base else None
     return None

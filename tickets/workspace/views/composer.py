@@ -26,6 +26,7 @@ from tickets.macros import chosen as chosen_macro
 from tickets.models import Attachment, Channel, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
 from tickets.models.message import DeliveryState
+from tickets.numbers import whole_number
 from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
 from tickets.workspace.views import macros
@@ -66,7 +67,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
             "recipients": _recipients(request, shown, route),
             "attachments": _files(request, agent),
             "client_uuid": _uuid(request),
-            "seen_message_id": _number(request.POST.get("last_seen_message_id")),
+            "seen_message_id": whole_number(request.POST.get("last_seen_message_id")),
             "anyway": request.POST.get("anyway") == "1",
             "then": ({"status": then} if then in replies.AFTERWARDS else {}) | macros.chosen(request),
             "now": now,
@@ -229,12 +230,12 @@ def draft(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
 
 def _discarded(request: HttpRequest) -> dict[str, Any] | None:
     """Which draft a composer empties; None when it does not say it rightly."""
-    base, said = _number(request.GET.get("base")), request.GET.get("uuid")
+    base, said = whole_number(request.GET.get("base")), request.GET.get("uuid")
     try:
         client_uuid = UUID(said) if said else None
     except ValueError:
         return None
-    return {"revision": _number(request.GET.get("revision")) or 0, "base": base, "client_uuid": client_uuid}
+    return {"revision": whole_number(request.GET.get("revision")) or 0, "base": base, "client_uuid": client_uuid}
 
 
 def _written(request: HttpRequest) -> dict[str, Any] | None:
@@ -273,7 +274,7 @@ def _typed(addresses: Any) -> list[str] | None:
 def _way(ticket: Ticket, key: str) -> dict[str, Any]:
     """How the answer is to go, as a draft keeps it: the route that the ticket has used, else what was chosen."""
     first, _dash, second = key.partition("-")
-    channel, identity = _number(first), _number(second)
+    channel, identity = whole_number(first), whole_number(second)
     if channel is None or identity is None:
         return {}
     route = ticket.routes.filter(channel=channel, identity=identity, side=False).first()
@@ -282,10 +283,10 @@ def _way(ticket: Ticket, key: str) -> dict[str, Any]:
 
 def _count(ticket: Ticket, written: dict[str, Any]) -> str:
     """By the channel that is chosen, whether the ticket has used it or not."""
-    channel = written["route"].partition("-")[0]
-    if not (channel.isascii() and channel.isdigit()):
+    channel = whole_number(written["route"].partition("-")[0])
+    if channel is None:
         return ""
-    kind = Channel.objects.filter(pk=int(channel[:18]), brand=ticket.brand_id).values_list("kind", flat=True).first()
+    kind = Channel.objects.filter(pk=channel, brand=ticket.brand_id).values_list("kind", flat=True).first()
     return composing.counted(written["words"]["text"], kind or "")
 
 
@@ -440,7 +441,7 @@ def _refused(sentence: str, *, status: int) -> HttpResponse:
 
 def _files(request: HttpRequest, agent: Agent) -> list[Attachment]:
     """The uploads that go along; only the author's own unsent ones. Raises ValueError for others."""
-    ids = [int(number) for number in request.POST.getlist("files")[:20] if number.isascii() and number.isdigit()]
+    ids = [number for text in request.POST.getlist("files")[:20] if (number := whole_number(text)) is not None]
     found = Attachment.objects.filter(pk__in=ids, uploaded_by=agent, message__isnull=True).in_bulk()
     if len(found) != len(set(ids)) and not Message.objects.filter(client_uuid=_uuid(request)).exists():
         raise ValueError("a foreign or used attachment")
@@ -449,10 +450,6 @@ def _files(request: HttpRequest, agent: Agent) -> list[Attachment]:
 
 def _uuid(request: HttpRequest) -> UUID:
     return UUID(request.POST.get("client_uuid", ""))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _kind(content_type: str) -> str:

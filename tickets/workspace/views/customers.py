@@ -22,6 +22,7 @@ from tickets import customers, fragments, identities
 from tickets.access import Visibility, customer_for, customers_for, ticket_for, tickets_for, tickets_in, visibility_of
 from tickets.models import Customer, CustomerJoin, Identity, Message, Ticket, TicketLink
 from tickets.models.event import Actor, by_agent
+from tickets.numbers import whole_number
 from tickets.workspace import history
 from tickets.workspace.answers import agent_of, say, wants_fragment
 
@@ -67,7 +68,7 @@ def index(request: HttpRequest) -> HttpResponse:
     agent = agent_of(request)
     query = " ".join(request.GET.get("q", "").split())[:100]
     rows = customers_for(agent).filter(joined_into__isnull=True)
-    before = _number(request.GET.get("before", ""))
+    before = whole_number(request.GET.get("before", ""))
     if query:
         rows = rows.filter(customers.like(query))
     elif before is not None:
@@ -113,7 +114,7 @@ def timeline(request: HttpRequest, pk: int) -> HttpResponse:
     """`?before=<event id>`: the next page of it."""
     agent = agent_of(request)
     customer = customer_for(agent, pk)
-    before = _number(request.GET.get("before", ""))
+    before = whole_number(request.GET.get("before", ""))
     shown = history.page(visibility_of(agent), customers.with_joined(customer), before=before)
     return render(request, "workspace/customer/timeline_page.html", {"customer": customer, "timeline": shown})
 
@@ -277,7 +278,7 @@ def _join(request: HttpRequest, customer: Customer) -> HttpResponse:
     agent = agent_of(request)
     if not agent.may_reply:
         return HttpResponse(status=403)
-    other_pk = _number(request.POST.get("other", ""))
+    other_pk = whole_number(request.POST.get("other", ""))
     if other_pk is None:
         return HttpResponse(status=422)
     other = customer_for(agent, other_pk)
@@ -588,7 +589,3 @@ def _local_time(zone: str, *, now: datetime) -> str:
         return formats.time_format(now.astimezone(ZoneInfo(zone)).time(), _("H:i")) if zone else ""
     except (ZoneInfoNotFoundError, ValueError):
         return ""
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

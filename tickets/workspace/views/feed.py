@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from tickets import consumers, live, presence
 from tickets.access import ticket_for, visibility_of
+from tickets.numbers import whole_number
 from tickets.workspace.answers import agent_of
 
 SEEN_EVERY = timedelta(seconds=15)
@@ -29,8 +30,8 @@ def missed(request: HttpRequest) -> HttpResponse:
     return JsonResponse(
         live.catch_up(
             visibility_of(agent),
-            after=_number(request.GET.get("after")) or 0,
-            ticket_id=_number(request.GET.get("ticket")),
+            after=whole_number(request.GET.get("after")) or 0,
+            ticket_id=whole_number(request.GET.get("ticket")),
             now=now,
         )
     )
@@ -52,7 +53,3 @@ def attendance(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=204)
     people = consumers.enter(shown.pk, agent, screen=screen, doing=doing or "viewing", before=before)
     return JsonResponse({"people": people})
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

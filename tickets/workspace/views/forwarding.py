@@ -19,6 +19,7 @@ from agents.models import Agent
 from tickets import fragments, recipients, replies, side_conversations
 from tickets.access import message_for, thread_for
 from tickets.models import Attachment, Draft, Message, Ticket
+from tickets.numbers import whole_number
 from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
 
@@ -119,8 +120,7 @@ def _written(request: HttpRequest) -> dict[str, Any]:
     }
     written["text"] = written["text"].replace("\r\n", "\n")[:LONGEST_TEXT]
     for name, most in (("messages", OFFERED), ("files", MOST_FILES)):
-        numbers = [one for one in request.POST.getlist(name) if one.isascii() and one.isdigit() and len(one) < 19]
-        written[name] = numbers[:most]
+        written[name] = [one for one in request.POST.getlist(name) if whole_number(one) is not None][:most]
     return written
 
 
@@ -130,9 +130,8 @@ def _first(request: HttpRequest, agent: Agent, offered: list[Message], kept: Dra
     written: dict[str, Any] = {"client_uuid": uuid.uuid4()}
     if kept:
         written |= {"client_uuid": kept.client_uuid, "text": kept.text, "files": kept.attachment_ids}
-    asked = request.GET.get("answers", "")
-    if asked.isascii() and asked.isdigit() and len(asked) < 19:
-        answered = message_for(agent, int(asked))
+    if (asked := whole_number(request.GET.get("answers"))) is not None:
+        answered = message_for(agent, asked)
         if answered.route and answered.route.side:
             to = recipients.of_route(answered.route)
             return written | {

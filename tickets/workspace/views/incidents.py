@@ -20,8 +20,8 @@ from tickets import bulk
 from tickets.access import incidents_for, tickets_for
 from tickets.models import Brand, BulkJob, Incident, Ticket
 from tickets.models.ticket import UNSOLVED
+from tickets.numbers import whole_number
 from tickets.variables import VARIABLE
-from tickets.workspace.views.rules import whole_number
 
 LONGEST_TEXT = 2000  # characters
 MOST_LISTED = 100

@@ -21,6 +21,7 @@ from agents.models import Agent
 from tickets import fragments, live, presence, replies, search
 from tickets.access import Visibility, tickets_in, visibility_of
 from tickets.models import ReadMark
+from tickets.numbers import whole_number
 from tickets.workspace import lists, saved
 from tickets.workspace.answers import agent_of, wants_fragment
 from tickets.workspace.orders import ORDERS
@@ -215,8 +216,5 @@ def marks(request: HttpRequest) -> HttpResponse:
 
 def _ids(request: HttpRequest) -> set[int]:
     """`?ids=1,2,3`, at most 200."""
-    return {
-        int(pk)
-        for pk in request.GET.get("ids", "").split(",")[:MOST_MARKS]
-        if pk.isascii() and pk.isdigit() and len(pk) < 19
-    }
+    texts = request.GET.get("ids", "").split(",")[:MOST_MARKS]
+    return {number for text in texts if (number := whole_number(text)) is not None}

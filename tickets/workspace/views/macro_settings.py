@@ -21,8 +21,8 @@ from agents.permissions import agent_of
 from tickets import deeds, files, macros, variables
 from tickets.access import tickets_for
 from tickets.models import Macro, MacroFile, Ticket
+from tickets.numbers import whole_number
 from tickets.timeline import labels_of_priority, labels_of_status
-from tickets.workspace.views.rules import whole_number
 
 LONGEST_TEXT = 20_000  # characters
 LARGEST_FILE = 25 * 1024 * 1024  # bytes

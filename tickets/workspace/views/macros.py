@@ -18,6 +18,7 @@ from tickets import actions, deeds, followers, fragments, macros, mentions
 from tickets.access import thread_for, ticket_for
 from tickets.models import Macro, MacroUse
 from tickets.models.event import by_agent
+from tickets.numbers import whole_number
 from tickets.workspace import thread
 from tickets.workspace.answers import agent_of, back_to, refuse, say, undo_url, wants_fragment
 
@@ -127,8 +128,8 @@ def use_undo(request: HttpRequest, use_id: int) -> HttpResponse:
 
 def chosen(request: HttpRequest) -> macros.Then:
     """The macro that goes along with what is posted, and those of its deeds that were kept."""
-    kept = [number for text in request.POST.getlist("deed") if (number := _number(text)) is not None]
-    return macros.chosen(agent_of(request), _number(request.POST.get("macro")), kept)
+    kept = [number for text in request.POST.getlist("deed") if (number := whole_number(text)) is not None]
+    return macros.chosen(agent_of(request), whole_number(request.POST.get("macro")), kept)
 
 
 def say_applied(response: HttpResponse, use: MacroUse | None) -> None:
@@ -187,7 +188,3 @@ def follower(request: HttpRequest, pk: int) -> HttpResponse:
     if event:
         say(response, message=words, undo=undo_url(ticket, event))
     return response
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

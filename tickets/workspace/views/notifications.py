@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from tickets import notification_mail, notifications, push, web_push
 from tickets.notifications import TYPES, Ways
+from tickets.numbers import whole_number
 from tickets.workspace.answers import agent_of, wants_fragment
 from tickets.workspace.forms import NotificationHoursForm
 
@@ -28,7 +29,7 @@ from tickets.workspace.forms import NotificationHoursForm
 def inbox(request: HttpRequest) -> HttpResponse:
     """The list, newest first: a whole page, or the next rows for htmx and the bell (`?before=<id>`)."""
     agent = agent_of(request)
-    rows, more = notifications.page(agent, before=_number(request.GET.get("before")))
+    rows, more = notifications.page(agent, before=whole_number(request.GET.get("before")))
     context = {"rows": rows, "last": rows[-1].row.pk if more else None, "newest": rows[0].row.pk if rows else 0}
     fragment = request.headers.get("HX-Request")
     return render(request, f"notifications/{'rows' if fragment else 'page'}.html", context)
@@ -38,7 +39,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @require_safe
 def news(request: HttpRequest) -> HttpResponse:
     """`?after=<id>`: how many are unread, and what came since. Sockets only say that there is something."""
-    agent, after = agent_of(request), _number(request.GET.get("after")) or 0
+    agent, after = agent_of(request), whole_number(request.GET.get("after")) or 0
     pushed = push.is_on(agent, _device(request))
     return JsonResponse(notifications.news(agent, after=after, now=timezone.now(), pushed=pushed))
 
@@ -48,7 +49,7 @@ def news(request: HttpRequest) -> HttpResponse:
 def mark(request: HttpRequest) -> HttpResponse:
     """`notification`: this one is read; `up_to`: all up to it are."""
     agent = agent_of(request)
-    one, up_to = _number(request.POST.get("notification")), _number(request.POST.get("up_to"))
+    one, up_to = whole_number(request.POST.get("notification")), whole_number(request.POST.get("up_to"))
     if one is not None:
         row = notifications.find(agent, one)
         if row is None:
@@ -113,7 +114,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 def device_removal(request: HttpRequest) -> HttpResponse:
     """`device`: one of one's own list; without it, this browser. Answers the list."""
     device = _device(request)
-    push.remove(agent_of(request), pk=_number(request.POST.get("device")), device=device)
+    push.remove(agent_of(request), pk=whole_number(request.POST.get("device")), device=device)
     if not wants_fragment(request):
         return redirect("notification_choices")
     return render(request, "notifications/devices.html", _devices(request, device))
@@ -158,7 +159,3 @@ def _devices(request: HttpRequest, device: str) -> dict[str, Any]:
 def _device(request: HttpRequest) -> str:
     """What this browser is called; empty where push was never on."""
     return request.COOKIES.get(settings.DEVICE_COOKIE_NAME, "")[:32]
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

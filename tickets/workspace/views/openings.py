@@ -23,6 +23,7 @@ from tickets import approved, customers, identities, openings, replies, signatur
 from tickets.access import customer_for, customers_for
 from tickets.channels import capabilities_of
 from tickets.models import Customer, Opening, Ticket
+from tickets.numbers import whole_number
 from tickets.workspace import composing, saved
 from tickets.workspace.answers import agent_of, back_to
 from tickets.workspace.views.customers import candidate
@@ -240,5 +241,4 @@ def _uuid(text: Any) -> uuid.UUID:
 
 
 def _number(text: Any) -> int | None:
-    text = str(text or "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return whole_number(str(text or ""))

@@ -10,6 +10,7 @@ from agents.models import Agent
 from tickets import customers, search
 from tickets.access import customers_for, tickets_for
 from tickets.models import Customer, Ticket
+from tickets.numbers import whole_number
 from tickets.workspace.answers import agent_of
 
 RECENT = 2000  # tickets that a word is looked for in
@@ -27,9 +28,9 @@ def found(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:100]
     agent = agent_of(request)
     mine = tickets_for(agent).survivors()
-    number = query.lstrip("#")
-    if number.isascii() and number.isdigit() and len(number) < 19:
-        tickets = mine.filter(number=int(number))
+    number = whole_number(query.lstrip("#"))
+    if number is not None:
+        tickets = mine.filter(number=number)
     elif len(query) > 1:
         recent = mine.latest_first().values("pk")[:RECENT]
         words = Q(subject__icontains=query) | Q(customer__name__icontains=query)

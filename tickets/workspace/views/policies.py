@@ -21,10 +21,10 @@ from agents.permissions import admins_only, agent_of
 from tickets import conditions
 from tickets.models import SlaPolicy, SlaTrial, Ticket
 from tickets.models.sla import WAITING_STATUSES, SlaMetric
+from tickets.numbers import whole_number
 from tickets.sla import clocks, versions
 from tickets.sla.versions import Targets
 from tickets.workspace import building, ordering
-from tickets.workspace.building import whole_number
 
 LONGEST = 60 * 24 * 90  # minutes
 TEN_BEFORE_CLOSING = timedelta(minutes=10)

@@ -15,11 +15,12 @@ from django.views.decorators.vary import vary_on_headers
 from agents.permissions import admins_only, agent_of
 from tickets.models import SlaPolicy, SlaTrial, SlaTrialPromise
 from tickets.models.sla import SlaMetric
+from tickets.numbers import whole_number
 from tickets.sla import trial as trying
 from tickets.sla.trial import Line, Tally
 from tickets.timeline import label_of_metric
 from tickets.workspace.answers import wants_fragment
-from tickets.workspace.building import said, whole_number
+from tickets.workspace.building import said
 from tickets.workspace.views import policies
 
 PAGE = 50  # rows

@@ -24,6 +24,7 @@ from tickets.access import incidents_for, ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED, tag_name
+from tickets.numbers import whole_number
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import labels_of_priority, labels_of_status
 from tickets.workspace import snoozing, thread
@@ -228,13 +229,10 @@ def mark(request: HttpRequest, pk: int) -> HttpResponse:
         return HttpResponse(status=204)
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST", "DELETE"])
-    number = request.POST.get("message", "")
-    family = shown.family_ids()
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
+    message_id = whole_number(request.POST.get("message"))
+    if message_id is None or not Message.objects.filter(pk=message_id, ticket__in=shown.family_ids()).exists():
         return HttpResponse(status=422)
-    if not Message.objects.filter(pk=int(number), ticket__in=family).exists():
-        return HttpResponse(status=422)
-    actions.mark_read(shown, agent=agent, message_id=int(number), now=timezone.now())
+    actions.mark_read(shown, agent=agent, message_id=message_id, now=timezone.now())
     return HttpResponse(status=204)
 
 
@@ -367,8 +365,9 @@ def _do(
 _FOLLOW = ("property-assignee", "property-status", "property-tags")
 
 
-def _row(rows: Any, number: str) -> Any:
-    return rows.filter(pk=int(number)).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
+def _row(rows: Any, text: str) -> Any:
+    number = whole_number(text)
+    return None if number is None else rows.filter(pk=number).first()
 
 
 def _names(text: str) -> set[str]:

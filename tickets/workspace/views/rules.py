@@ -17,10 +17,10 @@ from agents.permissions import admins_only, agent_of
 from tickets import conditions
 from tickets.models import Macro, Rule, SlaPolicy, Ticket, Webhook
 from tickets.models.rule import OF_TIME
+from tickets.numbers import whole_number
 from tickets.routing import rules, shadows, trial, versions
 from tickets.timeline import labels_of_status
 from tickets.workspace import building, ordering
-from tickets.workspace.building import whole_number
 
 
 @admins_only

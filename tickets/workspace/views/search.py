@@ -21,6 +21,7 @@ from tickets.conditions import Reader
 from tickets.grammar import Query
 from tickets.marking import marked, snippet
 from tickets.models import Ticket
+from tickets.numbers import whole_number
 from tickets.workspace import lists, suggesting
 from tickets.workspace.answers import agent_of, wants_fragment
 from tickets.workspace.orders import ORDERS
@@ -86,7 +87,7 @@ def _page(
                 search.tickets(query.tree, visibility, reader), order=chosen.order, before=before
             )
         return _rows(tickets, query.words), urlencode({**chosen.asked, "before": cursor}) if cursor else "", ""
-    newest_before = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else 0
+    newest_before = whole_number(before) or 0
     result, notice = search.by_words(query.tree, visibility, reader, before=newest_before), ""
     begun = search.begun(query)
     if not result.hits and result.complete and begun and not newest_before:

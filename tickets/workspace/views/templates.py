@@ -17,6 +17,7 @@ from agents.models import Agent
 from tickets import approved, replies
 from tickets.access import thread_for
 from tickets.models import MessageTemplate, Ticket
+from tickets.numbers import whole_number
 from tickets.workspace import composing
 from tickets.workspace.answers import agent_of, back_to, wants_fragment
 
@@ -80,7 +81,7 @@ def _sent(
             route=choice,
             template=built,
             client_uuid=key,
-            seen_message_id=int(seen) if seen.isascii() and seen.isdigit() else None,
+            seen_message_id=whole_number(seen),
             now=timezone.now(),
         )
     except replies.Stale:

@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from agents.models import Agent
 from tickets import live
 from tickets.models import Ticket
+from tickets.numbers import whole_number
 from tickets.workspace import lists, thread
 from tickets.workspace.answers import agent_of, wants_fragment
 from tickets.workspace.views.lists import page_context
@@ -44,9 +45,8 @@ def ticket(request: HttpRequest, pk: int) -> HttpResponse:
 def earlier(request: HttpRequest, pk: int) -> HttpResponse:
     """The page of the thread before message `?before=`."""
     shown = thread.ticket_on_screen(agent_of(request), pk)
-    before = request.GET.get("before", "")
-    number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
-    return render(request, "workspace/items.html", {"thread": thread.page_of(shown, before=number)})
+    before = whole_number(request.GET.get("before"))
+    return render(request, "workspace/items.html", {"thread": thread.page_of(shown, before=before)})
 
 
 @login_required

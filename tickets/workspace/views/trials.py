@@ -14,10 +14,11 @@ from django.views.decorators.vary import vary_on_headers
 
 from agents.permissions import admins_only, agent_of
 from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
+from tickets.numbers import whole_number
 from tickets.routing import rules, shadows, versions
 from tickets.routing import trial as trying
 from tickets.workspace.answers import wants_fragment
-from tickets.workspace.building import said, whole_number
+from tickets.workspace.building import said
 from tickets.workspace.views.rules import fill_in
 
 PAGE = 50  # tickets
