@@ -24,7 +24,7 @@ from tickets.models.sla import WAITING_STATUSES, SlaMetric
 from tickets.numbers import whole_number
 from tickets.sla import clocks, versions
 from tickets.sla.versions import Targets
-from tickets.workspace import building, ordering
+from tickets.workspace import building, ordering, restoring
 
 LONGEST = 60 * 24 * 90  # minutes
 TEN_BEFORE_CLOSING = timedelta(minutes=10)
@@ -112,17 +112,7 @@ def example(request: HttpRequest) -> HttpResponse:
 @require_POST
 def version(request: HttpRequest, policy_id: int) -> HttpResponse:
     """Restore the posted `version`: it comes back as a new one, and running clocks keep theirs."""
-    number = whole_number(request.POST.get("version")) or 0
-    found = get_object_or_404(SlaPolicy, pk=policy_id)
-    kept = get_object_or_404(found.versions, number=number)
-    try:
-        versions.restore(kept, by=agent_of(request), now=timezone.now())
-    except conditions.Invalid as error:
-        messages.error(request, _("Version %(number)s cannot come back: %(problem)s") % {
-            "number": number, "problem": error.problem,
-        })  # fmt: skip
-    else:
-        messages.success(request, _("Version %(number)s is back, as a new version.") % {"number": number})
+    restoring.bring_back(request, get_object_or_404(SlaPolicy, pk=policy_id).versions, versions.restore)
     return redirect("policy", policy_id)
 
 

@@ -20,7 +20,7 @@ from tickets.models.rule import OF_TIME
 from tickets.numbers import whole_number
 from tickets.routing import rules, shadows, trial, versions
 from tickets.timeline import labels_of_status
-from tickets.workspace import building, ordering
+from tickets.workspace import building, ordering, restoring
 
 
 @admins_only
@@ -122,17 +122,7 @@ def _minutes(text: str) -> int:
 @require_POST
 def rule_version(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Restore the posted `version`: it comes back as a new one."""
-    number = whole_number(request.POST.get("version")) or 0
-    found = get_object_or_404(Rule, pk=rule_id)
-    version = get_object_or_404(found.versions, number=number)
-    try:
-        versions.restore(version, by=agent_of(request), now=timezone.now())
-    except conditions.Invalid as error:
-        messages.error(request, _("Version %(number)s cannot come back: %(problem)s") % {
-            "number": number, "problem": error.problem,
-        })  # fmt: skip
-    else:
-        messages.success(request, _("Version %(number)s is back, as a new version.") % {"number": number})
+    restoring.bring_back(request, get_object_or_404(Rule, pk=rule_id).versions, versions.restore)
     return redirect("rule", rule_id)
 
 
