@@ -34,7 +34,7 @@ _guard = ClockGuard()
 def route() -> None:
     """Take back what nobody accepted or whose agent has gone, and pay the routing that is owed: what comes meanwhile too."""
     assign.take_back(now=timezone.now())
-    assign.drain(now=timezone.now(), seconds=TURN)
+    assign.drain(now=timezone.now())
 
 
 @shared_task

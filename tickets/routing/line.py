@@ -18,13 +18,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.core.cache import cache
-from django.db.models import Case, Count, F, QuerySet, When
+from django.db.models import Count, F, QuerySet
 
 from agents import hours, presence
 from agents.models import Agent, Calendar, Team
 from tickets.models import Channel, Ticket
 from tickets.routing import people
 from tickets.routing.choice import PLACE
+from tickets.routing.decide import in_order
 
 RECENT = timedelta(days=14)
 SAMPLE = 50  # the newest handled tickets that are measured
@@ -145,21 +146,9 @@ def _kind_of(ticket: Ticket) -> tuple[str, int]:
 
 def _line(team_id: int, *, now: datetime) -> QuerySet[Ticket, int]:
     """Ids in the order in which routing looks at them."""
-    return (
-        Ticket.objects.survivors()
-        .unsolved()
-        .awake(now=now)
-        .filter(team=team_id, assignee__isnull=True, routing_due_at__isnull=False)
-        .annotate(is_vip=Case(When(customer__tier="vip", then=0), default=1))
-        .order_by(
-            "is_vip",
-            "-priority",
-            F("next_due_at").asc(nulls_last=True),
-            F("waiting_since").asc(nulls_last=True),
-            "id",
-        )
-        .values_list("pk", flat=True)
-    )
+    awake = Ticket.objects.survivors().unsolved().awake(now=now)
+    waiting = awake.filter(team=team_id, assignee__isnull=True, routing_due_at__isnull=False)
+    return in_order(waiting).values_list("pk", flat=True)
 
 
 def _closed(team: Team, *, now: datetime) -> Place | None:
