@@ -14,11 +14,11 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
-from html import escape
 from pathlib import Path
 from typing import NoReturn
 
 from django.conf import settings
+from django.utils.html import urlize
 
 from channels_in.email.charsets import decode_header, one_line
 from channels_in.email.servers import NotAllowed, Server, open_socket, server_of, tls
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 TIMEOUT = 30.0  # seconds for each step of the dialogue
 MAX_REFERENCES = 20
 _ID = re.compile(r"<(?!.*=\?)[!-+\--;=?-~]{1,990}>")  # printable ASCII, no comma, no encoded word
-_LINK = re.compile(r"https?://[^\s<>\"']+")
 # Codes of the enhanced status (RFC 3463) that say that the address itself is dead.
 _DEAD = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10")
 
@@ -77,7 +76,7 @@ def compose(facts: ChannelFacts, message: OutboundMessage) -> EmailMessage:
         mail["X-Auto-Response-Suppress"] = "All"
         mail["Precedence"] = "auto_reply"
     mail.set_content(message.text, subtype="plain", charset="utf-8")
-    mail.add_alternative(_page(message.html or _as_html(message.text)), subtype="html", charset="utf-8")
+    mail.add_alternative(_page(message.html or urlize(message.text, autoescape=True)), subtype="html", charset="utf-8")
     for file in message.files:
         _attach(mail, file)
     language = re.sub(r"[^A-Za-z-]", "", message.language)[:20]
@@ -153,18 +152,6 @@ def _envelope_sender(facts: ChannelFacts, message: OutboundMessage) -> str:
 
 
 # -- Body --------------------------------------------------------------------------------------------------------------
-
-
-def _as_html(text: str) -> str:
-    """The same words for programs that show HTML first: escaped, with links."""
-    pieces, at = [], 0
-    for match in _LINK.finditer(text):
-        link = match[0].rstrip(".,;:!?)]}")
-        pieces.append(escape(text[at : match.start()]))
-        pieces.append(f'<a href="{escape(link)}">{escape(link)}</a>')
-        at = match.start() + len(link)
-    pieces.append(escape(text[at:]))
-    return "".join(pieces)
 
 
 def _page(html: str) -> str:
