@@ -149,7 +149,7 @@ def drain(*, seconds: float = 60) -> int:
 
 def _work(claim: queue.Claim) -> None:
     if claim.attempts > len(PAUSES) + 1:
-        log.error("push %s is given up: whoever sent it died, time and again", claim.id)
+        log.error("push %s is given up: its sending broke off, time and again", claim.id)
         _end(claim)
         return
     row = Outbox.objects.get(pk=claim.id)
