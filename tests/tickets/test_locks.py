@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Event as Signal
 from threading import Thread
@@ -11,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from agents.models import Agent
@@ -155,30 +158,54 @@ def test_a_sweep_writes_its_breach_while_somebody_else_holds_the_ticket(lock) ->
     assert ticket.events.filter(kind="sla_breached", actor_type=SYSTEM.type).count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_whoever_arrives_waits_for_nobody_who_looks_at_them() -> None:
-    """Routing holds the rows of those whom it looks at; the next heartbeat notes who came meanwhile."""
-    mina, before = cast.assemble().agent, timezone.now() - timedelta(hours=1)
-    Agent.objects.filter(pk=mina.pk).update(seen_at=before)
+@contextmanager
+def looked_at(agent: Agent) -> Iterator[None]:
+    """Routing holds the rows of those whom it looks at."""
     held, go_on = Signal(), Signal()
 
     def look() -> None:
         with transaction.atomic():
-            Agent.objects.select_for_update(no_key=True).get(pk=mina.pk)
+            Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
             held.set()
             go_on.wait(20)
 
-    looking, failed_to_look = beside(look)
+    looking, failed = beside(look)
     assert held.wait(20)
-    arriving, failed_to_arrive = beside(lambda: consumers.arrive(mina.pk) and None)
-    arriving.join(10)
-    waited = arriving.is_alive()
-    go_on.set()
-    looking.join(20)
+    try:
+        yield
+    finally:
+        go_on.set()
+        looking.join(20)
+    assert failed == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_arrives_waits_for_nobody_who_looks_at_them() -> None:
+    """The next heartbeat notes who came meanwhile."""
+    mina, before = cast.assemble().agent, timezone.now() - timedelta(hours=1)
+    Agent.objects.filter(pk=mina.pk).update(seen_at=before)
+    with looked_at(mina):
+        arriving, failed = beside(lambda: consumers.arrive(mina.pk) and None)
+        arriving.join(10)
+        waited = arriving.is_alive()
     arriving.join(20)
-    assert not waited and failed_to_look == failed_to_arrive == []
+    assert not waited and failed == []
     mina.refresh_from_db()
     assert mina.seen_at == before
     consumers.arrive(mina.pk)
     mina.refresh_from_db()
     assert mina.seen_at > before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_types_waits_for_nobody_who_looks_at_them_and_tells_it_again(client: Client) -> None:
+    mina = cast.assemble().agent
+    client.force_login(mina)
+    told: list[int] = []
+    with looked_at(mina):
+        typing, failed = beside(lambda: told.append(client.post(reverse("my_activity")).status_code))
+        typing.join(10)
+        waited = typing.is_alive()
+    typing.join(20)
+    assert not waited and failed == [] and told == [503]
+    assert client.post(reverse("my_activity")).status_code == 204
