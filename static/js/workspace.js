@@ -191,7 +191,8 @@ document.addEventListener("reload:asked", async () => {
 
 // -- What the server says ---------------------------------------------------------------------------------------------
 
-function happened(event) {
+/** Heard again with a catch-up, `isNew` is false: it is drawn as it is now, and nothing more is asked for. */
+function happened(event, isNew) {
   const open = router.ticket;
   if (play) play.isMine = event.actor === me;
   if (event.html?.row) list()?.apply(event.html.row);
@@ -208,6 +209,7 @@ function happened(event) {
     router.cache.drop(event.ticket);
     later("renew", RENEW_MS, lookAhead); // it may be the next one
   }
+  if (!isNew) return;
   if (!event.ticket) router.cache.customersChanged();
   if (event.ticket === open && CHANGES_HEAD.has(event.kind)) later("head", CALM_MS, refreshHead);
   if (open && CHANGES_CUSTOMER.has(event.kind) && isAboutOurs(event)) later("customer", CALM_MS, refreshCustomer);
@@ -468,6 +470,8 @@ function step(by) {
   if (!id) return false;
   if (router.ticket) router.open(id);
   else {
+    const focused = document.activeElement;
+    if (!list().contains(focused)) focused?.blur(); // Enter is meant for the row now, not for the button pressed before
     list().highlight(id);
     later("prefetch", PREFETCH_MS, () => router.cache.prefetch(id));
   }

@@ -1,6 +1,6 @@
 /**
  * What the server says by itself. One websocket; while it is away, the same frames by GET every few seconds. The newest applied event
- * and a fingerprint of the last minute tell whether anything was missed; applying an event twice changes nothing.
+ * and a fingerprint of the last minute tell whether anything was missed; applying an event twice changes nothing, and asks for nothing.
  */
 
 const POLL_MS = 5000;
@@ -24,7 +24,7 @@ export class Feed {
   state = "connecting"; // connecting | live | away
   #socket = null;
   #timers = {};
-  #applied = new Map(); // id -> at (ms)
+  #applied = new Map(); // id -> {at (ms), ticket}
   #catching = null;
   #again = false;
   #heard = 0;
@@ -33,7 +33,7 @@ export class Feed {
   #elsewise = null; // what says the view where no socket does
   #polls = 0;
 
-  /** `on`: {event, gone, resync, whisper, state(state), polled, newBuild, signedOut}; `ticket()` gives the open one, `attendance()` lib/attendance.js. */
+  /** `on`: {event(event, isNew), gone, resync, whisper, state(state), polled, newBuild, signedOut}; `ticket()` gives the open one, `attendance()` lib/attendance.js. */
   constructor({ url, after, build = "", language, on, ticket, attendance }) {
     Object.assign(this, { url, after, language, on, ticket, attendance });
     this.#build = build;
@@ -165,11 +165,13 @@ export class Feed {
   }
 
   #apply(event) {
-    if (event.ticket) this.#applied.set(event.id, event.at);
+    const isNew = !this.#applied.has(event.id);
+    this.#applied.set(event.id, { at: event.at, ticket: event.ticket });
     this.after = Math.max(this.after, event.id);
-    this.on.event(event);
+    this.on.event(event, isNew);
     const old = Date.now() - FORGET_MS;
-    if (this.#applied.size > 2000) for (const [id, at] of this.#applied) if (at < old) this.#applied.delete(id);
+    if (this.#applied.size > 2000) for (const [id, { at }] of this.#applied) if (at < old) this.#applied.delete(id);
+    return isNew;
   }
 
   /** How many of a catch-up's events were new here. */
@@ -180,18 +182,14 @@ export class Feed {
       this.on.resync();
       return 0;
     }
-    let fresh = 0;
-    for (const event of events) {
-      if (!this.#applied.has(event.id)) fresh += 1;
-      this.#apply(event);
-    }
+    const fresh = events.filter((event) => this.#apply(event)).length;
     for (const ticket of gone) this.on.gone(ticket);
     this.after = Math.max(this.after, newest);
     return fresh;
   }
 
   #check({ since, newest, hash }) {
-    const known = [...this.#applied].filter(([id, at]) => at >= since && (newest === null || id <= newest)).map(([id]) => id);
+    const known = [...this.#applied].filter(([id, { at, ticket }]) => ticket && at >= since && (newest === null || id <= newest)).map(([id]) => id);
     known.sort((a, b) => a - b);
     if (fingerprint(newest === null ? [] : known) !== hash) this.catchUp();
   }
