@@ -24,7 +24,8 @@ from tickets.models.sla import WAITING_STATUSES, SlaMetric
 from tickets.numbers import whole_number
 from tickets.sla import clocks, versions
 from tickets.sla.versions import Targets
-from tickets.workspace import building, ordering, restoring
+from tickets.workspace import building, ordering
+from tickets.workspace.views import restoring
 
 LONGEST = 60 * 24 * 90  # minutes
 TEN_BEFORE_CLOSING = timedelta(minutes=10)

@@ -20,7 +20,8 @@ from tickets.models.rule import OF_TIME
 from tickets.numbers import whole_number
 from tickets.routing import rules, shadows, trial, versions
 from tickets.timeline import labels_of_status
-from tickets.workspace import building, ordering, restoring
+from tickets.workspace import building, ordering
+from tickets.workspace.views import restoring
 
 
 @admins_only
