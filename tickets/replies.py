@@ -700,6 +700,8 @@ def _post(
         raise Stale(unseen)
     _check_solvable(ticket, then, agent=agent)
     used = _route_of(ticket, route, now=now, agent=agent)
+    if used.channel_id == ticket.first_channel_id:
+        ticket.first_channel = used.channel  # which policies ask for
     capabilities = capabilities_of(used.channel.kind)
     writing.check(used.channel, used.identity, used.window_expires_at, capabilities, template=template, now=now)
 
@@ -874,11 +876,15 @@ def _route_of(ticket: Ticket, choice: Route | RouteChoice, *, now: datetime, age
             )
     else:
         known = choice.route if isinstance(choice, RouteChoice) and choice.route else choice  # type: ignore[assignment]
-    route = Route.objects.select_related("channel__brand", "identity__customer", "ticket").get(pk=known.pk)
-    if route.ticket_id != ticket.pk and route.ticket_id not in ticket.family_ids():
+    route = Route.objects.select_related("channel__brand", "identity").get(pk=known.pk)
+    if route.ticket_id == ticket.pk:
+        route.ticket = ticket
+    elif route.ticket_id not in ticket.family_ids():
         raise ValueError("this route belongs to another ticket")
     if route.side:
         raise ValueError("this route leads to somebody else")
+    if route.identity.customer_id == ticket.customer_id:
+        route.identity.customer = ticket.customer
     if route.identity.customer.blocked:
         raise Unreachable("blocked", sentence_of("blocked"))
     fields = ["last_used_at"]

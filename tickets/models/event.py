@@ -46,7 +46,9 @@ class Event(models.Model):
     to the next one when handing a ticket on is one short line.
     """
 
-    ticket = models.ForeignKey("tickets.Ticket", null=True, on_delete=models.PROTECT, related_name="events")
+    ticket = models.ForeignKey(
+        "tickets.Ticket", null=True, on_delete=models.PROTECT, related_name="events", db_index=False
+    )  # found by `event_by_ticket`
     customer = models.ForeignKey("tickets.Customer", null=True, on_delete=models.PROTECT, related_name="events")
     kind = models.CharField(max_length=40)
     actor_type = models.CharField(max_length=10)  # agent, customer, rule, system, api

@@ -65,13 +65,16 @@ class Message(models.Model):
         SYSTEM = "system"
         OTHER = "other"  # of a side conversation: neither the customer nor one of us
 
-    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="messages")
+    # Those of ticket and customer are found by `message_seq` and `message_by_customer`.
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="messages", db_index=False)
     seq = models.PositiveBigIntegerField()
     direction = models.CharField(max_length=3, choices=Direction.choices)
     kind = models.CharField(max_length=6, choices=Kind.choices, default=Kind.PUBLIC)
     author_type = models.CharField(max_length=8, choices=Author.choices)
     agent = models.ForeignKey("agents.Agent", null=True, on_delete=models.PROTECT, related_name="+")
-    customer = models.ForeignKey("tickets.Customer", null=True, on_delete=models.PROTECT, related_name="messages")
+    customer = models.ForeignKey(
+        "tickets.Customer", null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
     author_name = models.CharField(max_length=200, blank=True, default="")  # as it was when it was said
     author_address = models.CharField(max_length=254, blank=True, default="")
     route = models.ForeignKey("tickets.Route", null=True, on_delete=models.PROTECT, related_name="messages")

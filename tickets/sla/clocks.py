@@ -372,6 +372,8 @@ class Policies:
         return _Promise(policy, {target.metric: target for target in at_priority})
 
     def _first_that_holds(self, ticket: Ticket, *, now: datetime) -> SlaPolicy | None:
+        if not self._ordered:
+            return None
         facts = conditions.facts_of(ticket, now=now)
         for policy in self._ordered:
             outcome = conditions.outcome_of(policy.conditions, facts)
