@@ -250,6 +250,41 @@ def shipped_static() -> Iterator[None]:
         yield
 
 
+# What the answer to a request for a static file depends on.
+STATIC_DEPENDS_ON = (b"accept-encoding", b"if-modified-since", b"if-none-match", b"origin", b"range")
+
+
+class Remembered:
+    """The product in front of a browser. What it once said of a static file is said again: a page asks for forty of them,
+    under names that change with what is in them, and each test has a browser that has seen nothing.
+    """
+
+    def __init__(self, product: Any) -> None:
+        self.product = product
+        self.known: dict[object, tuple[Any, Any]] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/static/"):
+            await self.product(scope, receive, send)
+            return
+        asked = frozenset(one for one in scope["headers"] if one[0] in STATIC_DEPENDS_ON)
+        key = scope["method"], scope["path"], scope["query_string"], asked
+        if key in self.known:
+            for message in self.known[key]:
+                await send(message)
+            return
+        said: list[Any] = []
+
+        async def keep(message: Any) -> None:
+            await send(message)
+            said.append(message)
+
+        await self.product(scope, receive, keep)
+        if said[-1]["type"] == "http.response.body" and not said[-1].get("more_body"):
+            whole = b"".join(message.get("body", b"") for message in said[1:])
+            self.known[key] = said[0], {"type": "http.response.body", "body": whole}
+
+
 class Prompt(uvicorn.Server):
     """Ends as soon as nothing is under way: the original looks only ten times a second, and there are hundreds of tests."""
 
@@ -268,14 +303,19 @@ class Prompt(uvicorn.Server):
                     await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-def live_server(shipped_static: None, transactional_db: None) -> Iterator[LiveServer]:
-    from django.conf import settings
-
+@pytest.fixture(scope="session")
+def product(shipped_static: None) -> Remembered:
     from helpdesk.asgi import application
 
+    return Remembered(application)
+
+
+@pytest.fixture
+def live_server(product: Remembered, transactional_db: None) -> Iterator[LiveServer]:
+    from django.conf import settings
+
     config = uvicorn.Config(
-        application,
+        product,
         lifespan="off",
         log_config=None,
         access_log=False,

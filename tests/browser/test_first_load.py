@@ -11,7 +11,6 @@ from playwright.sync_api import Page, expect
 
 from tests import cast as people
 
-expect.set_options(timeout=15_000)
 KB = 1024
 OURS_AND_HTMX = 70 * KB  # scripts and styles until the inbox is there, compressed
 STYLES = 18 * KB
