@@ -167,16 +167,17 @@ class Crowd:
         return done
 
     def hand_on(self, random: Random) -> int:
-        """Somebody gives a ticket to a member of its team by hand, whether or not it waits and they have room."""
-        ticket = Ticket.objects.filter(team__isnull=False, status__in=["new", "open"]).exclude(
-            subject__contains=f"skill-{RARE}"
-        ).order_by("?").select_related("team").first()  # fmt: skip
+        """Somebody gives a ticket to another member of its team by hand, whether or not it waits and they have room."""
+        given = Ticket.objects.filter(team__isnull=False, status__in=["new", "open"]).select_related("team")
+        newest = list(given.exclude(subject__contains=f"skill-{RARE}").order_by("-id")[:SIGHT])
+        ticket = random.choice(newest) if newest else None
         if ticket is None or ticket.team is None:
             return 0
-        agent = random.choice(list(ticket.team.agents.order_by("id")))
-        return (
-            actions.assign(ticket, assignee=agent, team=ticket.team, by=by_agent(agent), now=timezone.now()) is not None
-        )
+        others = list(ticket.team.agents.exclude(pk=ticket.assignee_id or 0).order_by("id"))
+        if not others:
+            return 0
+        agent, by = random.choice(others), by_agent(random.choice(self.agents))
+        return actions.assign(ticket, assignee=agent, team=ticket.team, by=by, now=timezone.now()) is not None
 
     def decide(self, random: Random) -> None:
         """One of the first that are owed, beside the drain of the workers and without its lock."""
