@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from playwright.sync_api import Page, expect
 from agents.models import Agent
 from tests import cast as people
 from tests.browser.desk import says
+from tests.conftest import comes_to
 from tests.workspace import scene
 from tickets.models import Attachment, Draft, Follower, Macro, MacroFile, MacroUse, Mention, Message, Ticket
 
@@ -50,15 +50,6 @@ def opened(screen: Any, agent: Agent, ticket: Ticket, *, width: int = 1440) -> P
 
 def options(page: Page) -> Any:
     return page.locator("#insert-list [role=option]")
-
-
-def until(page: Page, holds: Callable[[], bool]) -> None:
-    """What the database says, as soon as it says so."""
-    for _look in range(150):
-        if holds():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("it never came to hold")
 
 
 def compose(page: Page, *steps: str) -> Any:
@@ -134,7 +125,8 @@ def test_row_13_the_menu_s_key_leaves_nothing_behind_where_nothing_was_chosen(cr
     page.locator(f"#ticket-row-{second.pk} a").click()
     expect(page.locator("#thread-log")).to_contain_text("Hi")
     expect(row).not_to_have_class(re.compile("has-draft"))
-    assert not Draft.objects.exclude(text="").exists() and page.errors == []
+    comes_to(Draft.objects.exclude(text="").count, 0)
+    assert page.errors == []
 
 
 def test_row_13_hangul_is_found_while_it_is_composed_and_enter_chooses_once(crew, screen, prepared):
@@ -225,7 +217,7 @@ def test_row_22_a_macro_shows_what_it_does_and_goes_along_with_the_answer_as_one
     expect(chips).to_have_text(["+refund", "Status: Pending"])
     page.locator("#composer-text").focus()
     page.keyboard.press("Control+Enter")
-    expect(page.locator(".message--out .text")).to_have_text("Jiwoo, 환불을 접수했습니다.")
+    expect(page.locator(".message--out[id^=message] .text")).to_have_text("Jiwoo, 환불을 접수했습니다.")
     expect(page.locator(".macro")).to_be_hidden()
     expect(page.locator("#property-status [data-current]")).to_contain_text("Pending")
     ticket.refresh_from_db()
@@ -233,7 +225,7 @@ def test_row_22_a_macro_shows_what_it_does_and_goes_along_with_the_answer_as_one
     use = MacroUse.objects.get()
     assert use.message_id == Message.objects.get(direction="out").pk
     page.locator(".toast", has_text="Macro applied: 환불 안내. 2 changes.").get_by_role("button", name="Undo").click()
-    until(page, lambda: Ticket.objects.get(pk=ticket.pk).status == "open")
+    comes_to(lambda: Ticket.objects.get(pk=ticket.pk).status, "open")
     assert not ticket.tags.exists()
     assert page.errors == []
 
@@ -252,7 +244,7 @@ def test_row_22_a_macro_without_words_is_applied_from_the_palette_and_undone_by_
     assert ticket.status == "solved" and [tag.name for tag in ticket.tags.all()] == ["spam"]
     page.keyboard.press("Escape")
     page.keyboard.press("z")
-    until(page, lambda: Ticket.objects.get(pk=ticket.pk).status == "new")
+    comes_to(lambda: Ticket.objects.get(pk=ticket.pk).status, "new")
     assert not ticket.tags.exists() and MacroUse.objects.get().undone_at
 
 
@@ -265,7 +257,7 @@ def test_row_22_a_draft_keeps_its_macro(crew, screen, prepared):
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Leave out: +refund").click()
     kept = {"macro": prepared["refund"].pk, "deeds": prepared["refund"].deeds[1:]}
-    until(page, lambda: Draft.objects.filter(then=kept).exists())
+    comes_to(Draft.objects.filter(then=kept).count, 1)
     page.reload()
     expect(page.locator(".macro__deed")).to_have_text(["Priority: High", "Status: Pending"])
 
@@ -305,7 +297,7 @@ def test_row_26_one_follows_by_key_and_by_the_side_pane(crew, screen):
     expect(page.locator(".toast")).to_contain_text("You follow this ticket.")
     page.locator("#followers").get_by_role("button", name="Unfollow").click()
     expect(page.locator("#followers")).to_contain_text("No followers")
-    assert not Follower.objects.exists()
+    comes_to(Follower.objects.count, 0)
 
 
 def test_row_31_on_a_phone_the_menu_fits_and_is_tapped(crew, screen, prepared):

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from channels_in import tasks as intake
 from helpdesk.demo.channels import fields as demo_channels
 from tests import cast as people
+from tests.conftest import comes_to
 from tickets import tasks
 from tickets.models import Customer, Rule, SlaClock, SlaPolicy, Ticket
 
@@ -51,7 +52,7 @@ def test_refund_mails_of_vips_go_to_refunds_at_high_with_a_promise_of_an_hour(
     page: Page = screen(crew.admin, f"/tickets/{past.pk}/")
     page.locator("#customer-tier-value").select_option(label="VIP")
     expect(page.locator("#customer-head .chip--warn")).to_have_text("VIP")
-    assert Customer.objects.get(pk=past.customer_id).tier == "vip"
+    comes_to(lambda: Customer.objects.get(pk=past.customer_id).tier, "vip")
 
     # Where it should go, and what is promised there: the example speaks while it is typed.
     page.goto(f"{live_server}/settings/teams/")
