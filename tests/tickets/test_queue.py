@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from channels_in.models import RawEvent
 from tests.cast import assemble, make_channel
 from tests.conftest import wait_until
-from tickets import queue
-from tickets.models import Channel
+from tests.explained import work_of
+from tickets import queue, triggers
+from tickets.models import Channel, Outbox
 from tickets.queue import RAW_EVENTS, claimed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -298,6 +299,19 @@ def test_a_claim_that_fails_leaves_no_lock_behind(channel, monkeypatch):
         assert cursor.fetchone()[0] == 0
 
 
+def scans_of_claim(line, **filters):
+    """Name of a table in the claim -> how the planner reads it. Something must be due."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {line.table}")
+        with CaptureQueriesContext(connection) as queries, claimed(line, **filters) as claim:
+            assert claim is not None
+        (take,) = (query["sql"] for query in queries if "SKIP LOCKED" in query["sql"])
+        look = take[take.index("SELECT e.id, e.lease_owner") : take.index("SKIP LOCKED") + len("SKIP LOCKED")]
+        cursor.execute(f"EXPLAIN {look}")
+        plan = [step for (step,) in cursor.fetchall() if "Scan" in step]
+    return {step.partition(f" on {line.table} ")[2][:1]: step for step in plan}
+
+
 def test_a_claim_reads_the_line_and_not_all_that_was_ever_finished(channel):
     """With a backlog, when it matters, the planner takes the primary key unless the line has an index in its own order."""
     with connection.cursor() as cursor:
@@ -309,13 +323,22 @@ def test_a_claim_reads_the_line_and_not_all_that_was_ever_finished(channel):
             " now() - interval '1 minute' FROM generate_series(1, 21000) n",
             [channel.pk],
         )
-        cursor.execute("ANALYZE channels_in_rawevent")
-        with CaptureQueriesContext(connection) as queries, claimed(RAW_EVENTS) as claim:
-            assert claim is not None
-        (take,) = (query["sql"] for query in queries if "SKIP LOCKED" in query["sql"])
-        look = take[take.index("SELECT e.id, e.lease_owner") : take.index("SKIP LOCKED") + len("SKIP LOCKED")]
-        cursor.execute(f"EXPLAIN {look}")
-        plan = [line for (line,) in cursor.fetchall() if "Scan using" in line]
-    used = {line.partition(" on channels_in_rawevent ")[2][:1]: line for line in plan}
+    used = scans_of_claim(RAW_EVENTS)
     assert "rawevent_line" in used["e"]
     assert "rawevent_in_order" in used["p"]  # an earlier one of the same conversation
+
+
+def test_a_kind_of_work_walks_past_nothing_that_waits_for_the_others(now):
+    """Ten thousand wait for a slow receiver, three thousand rules for tomorrow: a push and a due rule are found at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tickets_outbox (kind, shard_key, payload, state, attempts, next_attempt_at, last_error)"
+            " SELECT CASE WHEN n <= 10000 THEN 'webhook' WHEN n <= 10005 THEN 'push' ELSE 'rules' END, 'x' || n % 7,"
+            " '{\"event\": 0}', 'queued', 0, now() + CASE WHEN n <= 10010 THEN interval '-1 hour' ELSE interval '1 day' END,"
+            " '' FROM generate_series(1, 13000) n"
+        )
+    assert "outbox_line_of_kind" in scans_of_claim(queue.OUTBOX, kind="push")["e"]
+    done = []
+    work = work_of(lambda: done.append(triggers.drain(now=now, seconds=20)))
+    assert done == [5] and work.rows < 100
+    assert work_of(Outbox.objects.filter(state="queued").count).rows > 10_000  # what does walk is seen

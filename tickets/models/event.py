@@ -101,7 +101,12 @@ class Outbox(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(state="queued"), name="outbox_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="outbox_leased"),
-            models.Index(fields=["id"], condition=Q(state__in=["queued", "sending"]), name="outbox_line"),
+            models.Index(
+                fields=["kind", "id"], condition=Q(state__in=["queued", "sending"]), name="outbox_line_of_kind"
+            ),
+            models.Index(
+                fields=["next_attempt_at", "id"], condition=Q(kind=RULES, state="queued"), name="outbox_rules_due"
+            ),
             models.Index(
                 fields=["shard_key", "id"],
                 condition=Q(state__in=["queued", "sending"]),
