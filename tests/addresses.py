@@ -68,7 +68,7 @@ QUERIES = {
     "bulk_macros": "?q=매크로",
     "condition_row": "?field=text",
     "customers": "?q=고객",
-    "live": "?after=0",
+    "live": "?after={event}",
     "marks": "?ids={tickets}",
     "palette": "?q=고객",
     "people": "?q=상담원",
@@ -299,7 +299,8 @@ class World:
         path = re.sub(r"<\w+:(\w+)>", lambda found: str(self._part(route, found[1])), route)
         tickets = ",".join(map(str, Ticket.objects.order_by("pk").values_list("pk", flat=True)[:50]))
         route_key = f"{self.route.channel_id}-{self.route.identity_id}"
-        return f"/{path}{QUERIES.get(name, '').format(tickets=tickets, route=route_key)}"
+        first = self.ticket.events.order_by("pk").values_list("pk", flat=True)[0]
+        return f"/{path}{QUERIES.get(name, '').format(tickets=tickets, route=route_key, event=first)}"
 
     def _part(self, route: str, name: str) -> object:
         """What stands for a part of an address in this workspace."""

@@ -13,27 +13,29 @@ import json
 import logging
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.db.models import Q
+from django.db.models import OuterRef, QuerySet
 from django.utils import timezone, translation
 
 from tickets import fragments
 from tickets.access import Visibility
-from tickets.models import Event, Message, Ticket
+from tickets.models import Customer, Event, Message, Ticket
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +46,14 @@ OVERLAP = timedelta(seconds=60)  # longer than any transaction may take
 OLDEST = timedelta(hours=72)
 MOST = 5000  # events of one catch-up
 MOST_ROWS = 300  # tickets of one catch-up
+MOST_OF_CUSTOMER = 50  # the newest tickets of a customer, by which one may see what happens to them
 REST = 2.0  # seconds without further tries after Redis did not answer: a black hole must not slow every commit
 _resting_until = 0.0
 
 QUEUE = 1000  # events that wait for one slow socket before it is dropped
 
 T = TypeVar("T")
+Sight = tuple[int, int | None, int | None]  # brand, team, assignee: what rights ask of a ticket
 
 
 # -- Publishing ---------------------------------------------------------------------------------------------------------
@@ -119,35 +123,42 @@ class LoadedEvent:
 
     def lost_by(self, visibility: Visibility) -> bool:
         """They saw the ticket until this very event took it out of their sight."""
-        before = self.event.particulars.get("from") if self.event.kind == "assigned" else None
         return (
             self.thread is not None
-            and before is not None
             and not sees(visibility, self.thread)
-            and visibility.sees(
-                brand_id=self.thread.brand_id, team_id=before.get("team"), assignee_id=before.get("assignee")
-            )
+            and _saw(visibility, self.event, brand=self.thread.brand_id)
         )
 
 
 def sees(visibility: Visibility, ticket: Ticket) -> bool:
-    return visibility.sees(brand_id=ticket.brand_id, team_id=ticket.team_id, assignee_id=ticket.assignee_id)
+    return _sees(visibility, (ticket.brand_id, ticket.team_id, ticket.assignee_id))
+
+
+def _sees(visibility: Visibility, sight: Sight) -> bool:
+    brand, team, assignee = sight
+    return visibility.sees(brand_id=brand, team_id=team, assignee_id=assignee)
+
+
+def _saw(visibility: Visibility, event: Event, *, brand: int) -> bool:
+    """Whether they saw its ticket as it was before this event gave it to somebody."""
+    before = event.particulars.get("from") if event.kind == "assigned" else None
+    return before is not None and _sees(visibility, (brand, before.get("team"), before.get("assignee")))
 
 
 def load(ids: Iterable[int]) -> list[LoadedEvent]:
     """The events in order of id, in a number of queries that does not depend on how many there are."""
-    return _complete(list(Event.objects.filter(pk__in=set(ids)).select_related("actor").order_by("id")))
+    return _complete(Event.objects.filter(pk__in=set(ids)))
 
 
-def _complete(events: list[Event]) -> list[LoadedEvent]:
+def _complete(rows: QuerySet[Event], *, messages_of: Container[int] | None = None) -> list[LoadedEvent]:
+    """`messages_of`: of which events the message is wanted too; of all without it."""
+    events = list(rows.select_related("actor").order_by("id"))
     threads = _threads({event.ticket_id for event in events if event.ticket_id})
     addresses = fragments.addresses_of_nameless(threads.values())
-    messages = Message.objects.for_bubbles().in_bulk({event.message_id for event in events if event.message_id})
-    by_customer: dict[int, list[Ticket]] = {}
+    told = [event for event in events if messages_of is None or event.pk in messages_of]
+    messages = Message.objects.for_bubbles().in_bulk({event.message_id for event in told if event.message_id})
     customers = {event.customer_id for event in events if event.ticket_id is None and event.customer_id}
-    if customers:
-        for ticket in Ticket.objects.survivors().filter(customer__in=customers).order_by("-id")[:200]:
-            by_customer.setdefault(ticket.customer_id, []).append(ticket)
+    by_customer = _tickets_of(customers) if customers else {}
     return [
         LoadedEvent(
             event=event,
@@ -158,6 +169,16 @@ def _complete(events: list[Event]) -> list[LoadedEvent]:
         )
         for event in events
     ]
+
+
+def _tickets_of(customers: set[int]) -> dict[int, list[Ticket]]:
+    """The newest tickets of each, with what rights ask: from each one's own end of the index, which alone is read for it."""
+    newest = Ticket.objects.filter(customer=OuterRef("pk")).order_by("-id").values("pk")
+    newest_of = Customer.objects.filter(pk__in=customers).annotate(newest=ArraySubquery(newest[:MOST_OF_CUSTOMER]))
+    ids = dict(newest_of.values_list("pk", "newest"))
+    survivors = Ticket.objects.survivors().only("brand", "team", "assignee")
+    known = survivors.in_bulk(set(chain.from_iterable(ids.values())))
+    return {customer: [known[pk] for pk in its if pk in known] for customer, its in ids.items()}
 
 
 def _threads(ids: set[int]) -> dict[int, Ticket]:
@@ -233,23 +254,23 @@ def catch_up(visibility: Visibility, *, after: int, ticket_id: int | None = None
     """What somebody missed, in the active language: each changed ticket's row once, and the open ticket's items.
 
     Re-reads what was written in the minute before the cursor, so that late commits are not skipped. `resync` means
-    that too much was missed: the screen fetches its fragments anew. `gone` are tickets that left their sight.
+    that too much was missed: the screen fetches its fragments anew. That is found by ids and rights alone, before
+    anything is loaded. `gone` are tickets that left their sight.
     """
     newest = newest_id()
-    anchor = Event.objects.filter(pk__lte=after).order_by("-pk").first()
-    if after > newest or (anchor is None and after > 0) or (anchor and now - anchor.at > OLDEST and newest > anchor.pk):
+    since = _since(after, newest=newest, now=now)
+    missed = _ids(after, since=since, most=MOST + 1) if since else set()
+    if since is None or len(missed) > MOST:
         return _too_much(newest)
-    since = (anchor.at if anchor else now) - OVERLAP
-    missed = Event.objects.filter(Q(pk__gt=after) | Q(at__gte=since)).select_related("actor").order_by("id")
-    events = list(missed[: MOST + 1])
-    last_of: dict[int, int] = {}
-    loaded = _complete(events) if len(events) <= MOST else []
+    places = _places(Event.objects.filter(pk__in=missed))
+    hidden = {place.event: place for place in places if not _sees(visibility, place.sight)}
+    if len({place.thread for place in places if place.event not in hidden}) > MOST_ROWS:
+        return _too_much(newest)
+    in_thread = {place.event for place in places if place.thread == ticket_id}
+    loaded = _complete(Event.objects.filter(pk__in=missed - hidden.keys()), messages_of=in_thread)
     seen = [one for one in loaded if one.seen_by(visibility)]
-    for one in seen:
-        if one.thread:
-            last_of[one.thread.pk] = one.event.pk
-    if len(events) > MOST or len(last_of) > MOST_ROWS:
-        return _too_much(newest)
+    last_of = {one.thread.pk: one.event.pk for one in seen if one.thread}
+    given = Event.objects.filter(pk__in=hidden, kind="assigned")
     return {
         "resync": False,
         "build": build(),
@@ -262,8 +283,53 @@ def catch_up(visibility: Visibility, *, after: int, ticket_id: int | None = None
             )
             for one in seen
         ],
-        "gone": sorted({one.thread.pk for one in loaded if one.thread and one.lost_by(visibility)}),
+        "gone": sorted(
+            {hidden[event.pk].thread for event in given if _saw(visibility, event, brand=hidden[event.pk].sight[0])}
+        ),
     }
+
+
+def _since(after: int, *, newest: int, now: datetime) -> datetime | None:
+    """From when on everything is read again, for a screen that has everything up to `after`; None where that cannot be
+    told, or is too long ago. A screen that was empty has nothing: what is older than the overlap, it has missed."""
+    anchor = Event.objects.filter(pk__lte=after).order_by("-pk").first()
+    if after > newest or (anchor is None and after > 0) or (anchor and now - anchor.at > OLDEST and newest > anchor.pk):
+        return None
+    since = (anchor.at if anchor else now) - OVERLAP
+    first = Event.objects.order_by("pk").first() if anchor is None else None
+    return None if first and first.at < since else since
+
+
+def _ids(after: int, *, since: datetime, most: int) -> set[int]:
+    """Events behind a cursor, and those of late commits before it. Two ranges of two indexes: a choice of both
+    in one question may be answered by walking the whole log."""
+    behind = Event.objects.filter(pk__gt=after).order_by("pk")
+    before = Event.objects.filter(at__gte=since, pk__lte=after).order_by("at", "pk")
+    return {pk for some in (behind, before) for pk in some.values_list("pk", flat=True)[:most]}
+
+
+class Place(NamedTuple):
+    """In whose thread an event is shown, and what rights ask of that."""
+
+    event: int
+    thread: int
+    sight: Sight
+
+
+def _places(events: QuerySet[Event]) -> list[Place]:
+    """Of those about tickets, in order of id; without loading them."""
+    rows = list(
+        events.filter(ticket__isnull=False)
+        .order_by("id")
+        .values_list("pk", "ticket", "ticket__merged_into", "ticket__brand", "ticket__team", "ticket__assignee")
+    )
+    root = _survivors({ticket for _, ticket, into, *_ in rows if into})
+    roots = Ticket.objects.filter(pk__in=set(root.values())).values_list("pk", "brand", "team", "assignee")
+    sights: dict[int, Sight] = {pk: (brand, team, assignee) for pk, brand, team, assignee in roots} if root else {}
+    return [
+        Place(pk, root.get(ticket, ticket), sights.get(root.get(ticket, 0), (brand, team, assignee)))
+        for pk, ticket, _into, brand, team, assignee in rows
+    ]
 
 
 def _too_much(newest: int) -> dict[str, Any]:
@@ -276,18 +342,14 @@ def _too_much(newest: int) -> dict[str, Any]:
 class Beat:
     """The last minute's events, read once per process; what a set of rights sees of them, computed once per set."""
 
-    def __init__(self, *, since: datetime, events: list[tuple[int, tuple[int, int | None, int | None]]]) -> None:
+    def __init__(self, *, since: datetime, events: list[tuple[int, Sight]]) -> None:
         self.since = since
         self.events = events
         self._frames: dict[Visibility, str] = {}
 
     def frame(self, visibility: Visibility) -> str:
         if visibility not in self._frames:
-            ids = [
-                pk
-                for pk, (brand, team, assignee) in self.events
-                if visibility.sees(brand_id=brand, team_id=team, assignee_id=assignee)
-            ]
+            ids = [pk for pk, sight in self.events if _sees(visibility, sight)]
             self._frames[visibility] = encode(
                 {
                     "type": "beat",
@@ -310,29 +372,8 @@ def fingerprint(ids: Iterable[int]) -> str:
 
 def read_beat(*, now: datetime) -> Beat:
     since = now - OVERLAP
-    rows = list(
-        Event.objects.filter(at__gte=since, ticket__isnull=False)
-        .order_by("id")
-        .values_list("pk", "ticket", "ticket__merged_into", "ticket__brand", "ticket__team", "ticket__assignee")
-    )
-    merged = _survivors({ticket for _, ticket, into, *_ in rows if into})
-    sights = (
-        {
-            pk: (brand, team, assignee)
-            for pk, brand, team, assignee in Ticket.objects.filter(pk__in=set(merged.values())).values_list(
-                "pk", "brand", "team", "assignee"
-            )
-        }
-        if merged
-        else {}
-    )
-    return Beat(
-        since=since,
-        events=[
-            (pk, sights.get(merged.get(ticket, 0), (brand, team, assignee)))
-            for pk, ticket, _, brand, team, assignee in rows
-        ],
-    )
+    places = _places(Event.objects.filter(at__gte=since))
+    return Beat(since=since, events=[(place.event, place.sight) for place in places])
 
 
 # -- The hub of one socket process ----------------------------------------------------------------------------------------------
@@ -356,7 +397,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.keepers: set[Keeper] = set()  # called at each heartbeat with all sinks
-        self.sights: OrderedDict[int, tuple[int, int | None, int | None]] = OrderedDict()  # of tickets whispered about
+        self.sights: OrderedDict[int, Sight] = OrderedDict()  # of tickets whispered about
         self.connected = False  # to Redis
         self.rendered = 0  # frames made, one per event and language
         self._feeds: dict[Any, _Feed] = {}
@@ -435,7 +476,7 @@ class Hub:
             try:
                 ids = {pk for said in batch for pk in said.get("events", ())}
                 if any("poll" in said for said in batch):
-                    ids |= set(await self.ask(self._missed))
+                    ids |= await self.ask(self._missed)
                 await self._deliver(ids)
                 for said in batch:
                     if "topic" in said:
@@ -445,13 +486,8 @@ class Hub:
             except (KeyError, TypeError, AttributeError):
                 log.exception("live message not understood")
 
-    def _missed(self) -> list[int]:
-        since = timezone.now() - OVERLAP
-        return list(
-            Event.objects.filter(Q(pk__gt=self._newest) | Q(at__gte=since, pk__lte=self._newest))
-            .order_by("id")
-            .values_list("pk", flat=True)[:MOST]
-        )
+    def _missed(self) -> set[int]:
+        return _ids(self._newest, since=timezone.now() - OVERLAP, most=MOST)
 
     async def _deliver(self, ids: set[int]) -> None:
         fresh = ids - self._delivered.keys()
