@@ -3,7 +3,10 @@
 import { csrfToken, word } from "./words.js";
 import { toast } from "./toast.js";
 
-/** Like fetch, as a fragment request. `form` is posted as fields, `json` as JSON. Says what the server asks to be said. */
+/**
+ * Like fetch, as a fragment request. `form` is posted as fields, `json` as JSON. Says what the server asks to be said. The page on which
+ * one signs in is no answer to anything: whoever is signed out by now gets 401.
+ */
 export async function send(method, url, { form = null, json = null, keepalive = false, signal = null } = {}) {
   const headers = { "HX-Request": "true", "X-CSRFToken": csrfToken() };
   let body = null;
@@ -14,6 +17,7 @@ export async function send(method, url, { form = null, json = null, keepalive = 
     body = form instanceof FormData ? form : new URLSearchParams(form);
   }
   const answer = await fetch(url, { method, headers, body, keepalive, signal, credentials: "same-origin" });
+  if (asksToSignIn(answer)) return new Response(null, { status: 401 });
   listen(answer.headers.get("HX-Trigger"));
   const gone = answer.headers.get("X-Ticket-Gone");
   if (gone) document.dispatchEvent(new CustomEvent("ticket:gone", { detail: { ticket: Number(gone) } }));
@@ -29,7 +33,7 @@ export function keepChoice(url, form) {
 export async function text(url, { signal = null, ahead = false } = {}) {
   const headers = { "HX-Request": "true", ...(ahead ? { "HX-Preloaded": "true" } : {}) };
   const answer = await fetch(url, { headers, signal, credentials: "same-origin" });
-  if (answer.redirected && new URL(answer.url).pathname.startsWith("/accounts/")) location.reload();
+  if (asksToSignIn(answer)) location.reload();
   if (!answer.ok) throw Object.assign(new Error(answer.statusText), { status: answer.status });
   return answer.text();
 }
@@ -48,3 +52,5 @@ function listen(trigger) {
     document.body.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
   }
 }
+
+const asksToSignIn = (answer) => answer.redirected && new URL(answer.url).pathname.startsWith("/accounts/");
