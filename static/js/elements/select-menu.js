@@ -5,6 +5,8 @@
 
 class SelectMenu extends HTMLElement {
   #active = -1;
+  #changed = false;
+  #before = null; // what stood here before the reader chose
 
   connectedCallback() {
     this.input = this.querySelector("input[type=hidden]");
@@ -29,12 +31,34 @@ class SelectMenu extends HTMLElement {
     if (option) this.#show(option);
   }
 
+  /** What was chosen was not taken: all is as it was before. */
+  revert() {
+    if (!this.#before) return;
+    const { value, label } = this.#before;
+    const chosen = this.hasAttribute("multiple") ? value.split(",") : [value];
+    this.input.value = value;
+    for (const option of this.options) option.ariaSelected = String(chosen.includes(option.dataset.value));
+    this.#place?.replaceChildren(...label);
+    this.#before = null;
+  }
+
   get options() {
     return [...(this.popup?.querySelectorAll("[role=option]") ?? [])];
   }
 
   get shown() {
     return this.options.filter((option) => !option.hidden);
+  }
+
+  get #place() {
+    return this.querySelector("[data-current]");
+  }
+
+  /** Of several: also what the list does not hold, which may be cut off. */
+  get #chosen() {
+    const known = new Set(this.options.map((option) => option.dataset.value));
+    const others = this.input.value.split(",").filter((value) => value && !known.has(value));
+    return [...others, ...this.options.filter((option) => option.ariaSelected === "true").map((option) => option.dataset.value)];
   }
 
   #opened() {
@@ -49,8 +73,6 @@ class SelectMenu extends HTMLElement {
     if (this.hasAttribute("multiple") && this.#changed) this.#tell();
     this.#changed = false;
   }
-
-  #changed = false;
 
   #narrow() {
     const wanted = (this.filter?.value ?? "").trim().toLocaleLowerCase();
@@ -93,9 +115,11 @@ class SelectMenu extends HTMLElement {
 
   #choose(option) {
     if (!option || option.ariaDisabled === "true") return;
+    this.#before ??= { value: this.input.value, label: [...(this.#place?.childNodes ?? [])] };
     if (this.hasAttribute("multiple")) {
       option.ariaSelected = String(option.ariaSelected !== "true");
       this.#changed = true;
+      this.#showAll();
       return;
     }
     const changed = this.input.value !== option.dataset.value;
@@ -108,11 +132,27 @@ class SelectMenu extends HTMLElement {
   #show(option) {
     for (const other of this.options) other.ariaSelected = String(other === option);
     this.input.value = option.dataset.value;
-    this.querySelector("[data-current]")?.replaceChildren(option.querySelector("[data-label]").cloneNode(true));
+    this.#place?.replaceChildren(option.querySelector("[data-label]").cloneNode(true));
+  }
+
+  /** Several, as they stand in the button: at once, and not when the menu closes. */
+  #showAll() {
+    if (!this.#place) return;
+    const labels = new Map([...this.#place.querySelectorAll(".tag")].map((tag) => [tag.textContent.trim(), tag]));
+    for (const option of this.options) labels.set(option.dataset.value, option.querySelector("[data-label] .tag"));
+    const shown = this.#chosen.map((value) => labels.get(value)?.cloneNode(true)).filter(Boolean);
+    if (shown.length) {
+      const tags = document.createElement("span");
+      tags.className = "tags";
+      tags.append(...shown);
+      this.#place.replaceChildren(tags);
+    } else {
+      this.#place.replaceChildren(this.querySelector("template[data-none]").content.cloneNode(true));
+    }
   }
 
   #tell() {
-    if (this.hasAttribute("multiple")) this.input.value = this.options.filter((option) => option.ariaSelected === "true").map((option) => option.dataset.value).join(",");
+    if (this.hasAttribute("multiple")) this.input.value = this.#chosen.join(",");
     this.input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 }

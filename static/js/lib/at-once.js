@@ -1,6 +1,8 @@
 /** What a key changes stands on the screen at once; the server's own fragment follows and has the last word. */
 
 import { fromTemplate } from "./nodes.js";
+import { toast } from "./toast.js";
+import { word } from "./words.js";
 
 /** The open ticket is mine. */
 export function showMine() {
@@ -21,9 +23,15 @@ function show(property, label) {
   if (label) document.querySelector(`#property-${property}-button [data-current]`)?.replaceChildren(label);
 }
 
-/** Properties that were chosen and not taken by the server are asked for again. */
+/** Properties that were chosen and not taken by the server are as they were before, and asked for again. */
 export function startReverting(refresh) {
   for (const name of ["htmx:responseError", "htmx:sendError"]) {
-    document.body.addEventListener(name, (event) => { if (event.detail.elt?.closest?.(".property")) refresh(); });
+    document.body.addEventListener(name, ({ detail: { elt } }) => {
+      const property = elt?.closest?.(".property");
+      if (!property) return;
+      property.querySelector("select-menu")?.revert();
+      toast(word("failed"), { kind: "error" });
+      refresh();
+    });
   }
 }
