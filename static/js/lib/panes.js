@@ -15,14 +15,22 @@ function fold(name, isOpenByWidth) {
   return true;
 }
 
+/** What is folded away could not take the focus. */
+function unfold(app, name) {
+  const isFolded = ["nav", "side"].includes(name) && !document.getElementById(name)?.checkVisibility({ visibilityProperty: true });
+  if (isFolded) app.dataset[name] = "open";
+}
+
 export function startPanes() {
   keys.on("nav.toggle", () => fold("nav", innerWidth >= 1440));
   keys.on("side.toggle", () => fold("side", innerWidth >= 1180));
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-fold]");
     if (button) keys.run(`${button.dataset.fold}.toggle`);
+    const skip = event.target.closest(".skip-links a");
     const app = document.getElementById("app");
     if (app && innerWidth < 1440 && app.dataset.nav === "open" && !event.target.closest(".pane--nav, [data-fold='nav']")) app.dataset.nav = "";
     if (app && innerWidth < 1180 && app.dataset.side === "open" && !event.target.closest(".pane--side, [data-fold='side'], dialog, [popover]")) app.dataset.side = "";
+    if (app && skip) unfold(app, skip.hash.slice(1));
   });
 }
