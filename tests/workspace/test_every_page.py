@@ -31,7 +31,7 @@ def test_no_page_has_more_queries_with_fifty_rows_than_with_five(
     client = sign_in(world.cast.admin)
     client.raise_request_exception = False  # a page that breaks is named with the others
     world.fill(5)
-    found = pages()
+    found, settings_before = pages(), settings_of_the_session()
     opened = {route: client.get(world.address(name, route)).status_code for name, route in found}  # and warm
     assert {route: status for route, status in opened.items() if status not in (200, 302, 405)} == {}
     found = [(name, route) for name, route in found if opened[route] == 200]  # the others lead elsewhere or take a POST
@@ -53,3 +53,10 @@ def test_no_page_has_more_queries_with_fifty_rows_than_with_five(
     many = count()
     assert {route: f"{few[route]} -> {many[route]}" for route in many if many[route] > few[route]} == {}
     assert max(many.values()) <= 40
+    assert settings_of_the_session() == settings_before, "a page has left its limits to whoever comes after it"
+
+
+def settings_of_the_session() -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings")
+        return dict(cursor.fetchall())
