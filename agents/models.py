@@ -15,6 +15,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from agents.hours import Hours
 
@@ -172,7 +173,7 @@ class Skill(models.Model):
 
 class SkillLevel(models.IntegerChoices):
     BASIC = 1, _("Basic")
-    GOOD = 2, _("Good")
+    GOOD = 2, pgettext_lazy("level of a skill", "Good")
     EXPERT = 3, _("Expert")
 
 
