@@ -176,11 +176,11 @@ class TeamForm(forms.ModelForm):
         labels = {"calendar": gettext_lazy("Business hours")}
         widgets = {name: forms.CheckboxInput(attrs={"data-switch": "1"}) for name in ("answerer_takes", "needs_tag")}
         help_texts = {
-            "answerer_takes": gettext_lazy("Switched off, a ticket of nobody stays so after an answer."),
+            "answerer_takes": gettext_lazy("When off, an unassigned ticket stays unassigned after an answer."),
             "needs_tag": gettext_lazy("Asked of people; rules and customers solve without one."),
             "sticky_days": gettext_lazy("0: whoever is free takes the customer."),
             "accept_seconds": gettext_lazy(
-                "Who has not looked at a ticket by then loses it to the next. Empty: no hurry."
+                "Whoever has not looked at a ticket by then loses it to the next person. Empty: no limit."
             ),
             "wrap_up_minutes": gettext_lazy(
                 "Who solves a chat or hands it on gets nothing new for so long, or until they say that they are ready. 0: none."

@@ -100,7 +100,7 @@ def _judged(
         state, label = "off", _("Switched off")
     elif channel.disconnected_at:
         state, label = "bad", _("Disconnected")
-        problem = _("%(reason)s What is to be sent waits. Mend the cause, then check the connection.") % {
+        problem = _("%(reason)s Messages to send are waiting. Fix the cause, then check the connection.") % {
             "reason": _sentence(channel.disconnected_reason)
         }
     elif cursor is not None:

@@ -60,7 +60,7 @@ def fault_of(answer: AutomaticAnswer) -> str:
     if answer.active and not (answer.text_en and answer.text_ko):
         return _("Write the text in both languages: customers are answered in theirs.")
     if slips := unknown(answer.text_en + answer.text_ko):
-        return _("These places stand for nothing here: %(names)s") % {"names": ", ".join(slips)}
+        return _("These variables cannot be used here: %(names)s") % {"names": ", ".join(slips)}
     return ""
 
 

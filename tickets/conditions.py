@@ -909,7 +909,7 @@ def _field_of(leaf: Tree) -> tuple[Field, str]:
         raise Invalid(_("Unknown field: %(field)s") % {"field": leaf.get("field", "")})
     op = leaf.get("op", "")
     if op not in OPERATORS[field.kind]:
-        raise Invalid(_("%(field)s cannot be asked so: %(op)s") % {"field": field.label, "op": op})
+        raise Invalid(_("%(field)s cannot be compared this way: %(op)s") % {"field": field.label, "op": op})
     return field, op
 
 

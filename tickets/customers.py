@@ -154,7 +154,7 @@ def _normalised(kind: str, value: str, *, language: str) -> str:
         try:
             validate_email(value)
         except ValidationError:
-            raise Refused(_("This is not a mail address.")) from None
+            raise Refused(_("This is not an e-mail address.")) from None
         return value
     if kind != "phone":
         raise Refused(_("This kind of address cannot be typed."))
@@ -163,5 +163,5 @@ def _normalised(kind: str, value: str, *, language: str) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_possible_number(number):
-        raise Refused(_("This is not a telephone number. Begin with + and the country code."))
+        raise Refused(_("This is not a phone number. Begin with + and the country code."))
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -99,7 +99,7 @@ def try_out(agent: Agent, device: str, *, now: datetime) -> Verdict:
     if subscription is None:
         return Verdict("gone")
     with translation.override(agent.language):
-        said = {"title": _("This is a test"), "body": _("So a notification of the helpdesk looks.")}
+        said = {"title": _("This is a test"), "body": _("This is what a notification looks like.")}
     verdict = _send(subscription, {**said, "url": "/settings/notifications/"}, tag="test", now=now)
     _learn(subscription, verdict, now=now)
     return verdict

@@ -48,14 +48,14 @@ def check(to: Iterable[str], cc: Iterable[str]) -> Recipients:
             try:
                 validate_email(address)
             except ValidationError:
-                raise BadAddress(_("This is no e-mail address: %(address)s") % {"address": address[:100]}) from None
+                raise BadAddress(_("This is not an e-mail address: %(address)s") % {"address": address[:100]}) from None
             if len(address) > 254:
-                raise BadAddress(_("This is no e-mail address: %(address)s") % {"address": address[:100]})
+                raise BadAddress(_("This is not an e-mail address: %(address)s") % {"address": address[:100]})
             if address.lower() not in seen:
                 seen.add(address.lower())
                 place.append(address)
     if not kept[0]:
-        raise BadAddress(_("Nobody stands in “To”."))
+        raise BadAddress(_("“To” is empty."))
     if len(seen) > MOST:
         raise BadAddress(_("At most %(n)s people at once.") % {"n": MOST})
     return Recipients(tuple(kept[0]), tuple(kept[1]))

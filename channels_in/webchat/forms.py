@@ -21,7 +21,7 @@ class WebChatForm(ChannelForm):
     """Which sites may embed the widget, what it says, and what it takes."""
 
     kind = "webchat"
-    needs = gettext_lazy("A web site into which you can put one line of HTML, or just a link to our own page.")
+    needs = gettext_lazy("A website into which you can put one line of HTML, or just a link to our own page.")
     setting_fields = ("origins", "greeting", "ask_email", "file_max")
     signs_visitors = True
     first_section = ("name", "brand", "team", "weight", "slug")
@@ -97,7 +97,7 @@ class WebChatForm(ChannelForm):
             Handover(
                 _("For your site"),
                 str(script),
-                _("Put this line before </body> on every page that shall have the chat."),
+                _("Put this line before </body> on every page that should have the chat."),
             ),
             Handover(
                 _("Hosted page"), page, _("The same conversation on a page of ours: for links and QR codes."), page

@@ -163,7 +163,7 @@ def test_row_11_paused_and_business_time_are_explained(crew, screen):
     page.get_by_role("link", name="Why here?").first.click()
     pieces = page.locator("#explanation-body .why__clock", has_text="Resolution").locator("tbody tr")
     expect(pieces.filter(has=page.locator("td[data-kind=paused]"))).to_contain_text("10m")
-    expect(page.locator("#explanation-body .why__clock", has_text="Resolution")).to_contain_text("around the clock")
+    expect(page.locator("#explanation-body .why__clock", has_text="Resolution")).to_contain_text("round the clock")
     assert page.errors == []
 
 

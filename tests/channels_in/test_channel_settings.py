@@ -421,7 +421,7 @@ def test_the_cards_say_how_each_channel_does(admin, cast, line):
     assert "The mailbox cannot be read: sign-in refused." in words(admin.get(PAGE))
     Channel.objects.filter(pk=cast.sms.pk).update(disconnected_at=now, disconnected_reason="token <expired>")
     page = words(admin.get(PAGE))
-    assert "token &lt;expired&gt;. What is to be sent waits." in page
+    assert "token &lt;expired&gt;. Messages to send are waiting." in page
     assert "Reconnect" in page
 
 

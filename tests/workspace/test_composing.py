@@ -262,7 +262,7 @@ def test_a_slip_is_held_up_until_one_is_sure(cast, mina, mailed):
     assert "data-sure" in page
     assert send(mina, mailed, to="bos@example.org", cc="", sure="1").status_code == 201
     response = send(mina, mailed, to="bos", cc="", sure="1")
-    assert response.status_code == 422 and "no e-mail address: bos" in response.content.decode()
+    assert response.status_code == 422 and "not an e-mail address: bos" in response.content.decode()
 
 
 def test_what_is_typed_in_them_is_kept_with_the_draft(cast, mina, mailed):

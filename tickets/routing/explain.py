@@ -111,7 +111,7 @@ def still_waiting(ticket: Ticket, *, now: datetime) -> str:
     if last is not None and ticket.team_id is None and last.outcome == RoutingDecision.Outcome.NO_TEAM:
         return _("No team takes it. It goes on as soon as it gets a team, or the channel on which it began.")
     if ticket.routing_due_at is None:
-        return _("It stands in no queue. Give it to a team or to somebody.") if ticket.team_id is None else ""
+        return _("It is in no queue. Give it to a team or to somebody.") if ticket.team_id is None else ""
     if ticket.snoozed_until is not None and ticket.snoozed_until > now:
         return _("It is snoozed. Somebody is found for it when it wakes.")
     if last is None:

@@ -30,7 +30,7 @@ HUES = 8
 
 #: kind -> (icon, word, hue). A kind that is not here is shown as "Other" and never crashes a page.
 CHANNELS: dict[str, tuple[str, Any, int]] = {
-    "email": ("mail", gettext_lazy("Email"), 0),
+    "email": ("mail", gettext_lazy("E-mail"), 0),
     "sms": ("smartphone", gettext_lazy("SMS"), 7),
     "webchat": ("message-circle", gettext_lazy("Chat"), 1),
     "whatsapp": ("phone", "WhatsApp", 2),

@@ -78,7 +78,7 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             message = replies.post(shown, **words)
     except NotAMoment:
-        return _guard(request, shown, status=422, reason=_("This is no moment ahead. Try “tomorrow 9am”."))
+        return _guard(request, shown, status=422, reason=_("Write a time in the future, such as “tomorrow 9am”."))
     except recipients.BadAddress as error:
         return _guard(request, shown, status=422, reason=str(error))
     except Doubtful as doubt:

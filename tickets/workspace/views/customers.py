@@ -226,7 +226,7 @@ def unblock(request: HttpRequest, pk: int) -> HttpResponse:
 def _set_blocked(request: HttpRequest, pk: int, *, blocked: bool) -> HttpResponse:
     def change(customer: Customer, by: Actor, now: datetime) -> str:
         customers.set_blocked(customer, blocked, by=by, now=now)
-        return _("Blocked: what they write makes no message.") if blocked else _("They can write again.")
+        return _("Blocked: what they write no longer comes in.") if blocked else _("They can write again.")
 
     undo = reverse("customer_unblock" if blocked else "customer_block", args=[pk])
     return _do(request, pk, change, undo=lambda _customer: undo)

@@ -162,7 +162,7 @@ def _take(found: Incident, request: HttpRequest) -> str:
     if (found.shows_banner or found.answers_new) and not (found.text_en and found.text_ko):
         return _("Write the text in both languages: customers are answered in theirs.")
     if places := [place[0] for place in VARIABLE.finditer(found.text_en + found.text_ko)]:
-        return _("These places stand for nothing here: %(names)s") % {"names": ", ".join(places)}
+        return _("These variables cannot be used here: %(names)s") % {"names": ", ".join(places)}
     return ""
 
 

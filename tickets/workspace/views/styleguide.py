@@ -26,8 +26,8 @@ ROW_STATES = ("unread", "cursor", "current", "selected", "draft", "typing")
 
 class SampleForm(forms.Form):
     name = forms.CharField(label=_("Name"), help_text=_("Shown to customers in the “From” line."))
-    address = forms.EmailField(label=_("Email"))
-    kind = forms.ChoiceField(label=_("Channel"), choices=[("email", _("Email")), ("sms", _("SMS"))])
+    address = forms.EmailField(label=_("E-mail"))
+    kind = forms.ChoiceField(label=_("Channel"), choices=[("email", _("E-mail")), ("sms", _("SMS"))])
     words = forms.CharField(label=_("Note"), required=False, widget=forms.Textarea(attrs={"rows": 3}))
     active = forms.BooleanField(
         label=_("Active"), required=False, widget=forms.CheckboxInput(attrs={"data-switch": "1"})
@@ -85,7 +85,7 @@ def samples(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
 
 
 def _in_their_states(now: datetime) -> dict[str, Any]:
-    refused = _("The number refuses messages from us (21610). Answer by email, or ask for another number.")
+    refused = _("The number refuses messages from us (21610). Answer by e-mail, or ask for another number.")
     rows = _rows(now)[: len(ROW_STATES)]
     leaves = [
         {"field": "channel", "op": "is", "value": ["email"]},
@@ -171,7 +171,7 @@ def _messages(now: datetime) -> list[dict[str, Any]]:
                 subject="Order 58213", quote="> On Tuesday Mina wrote:\n> Could you send a picture?",
                 attachments=[{"name": "box-front.jpg", "size": 482_113, "content_type": "image/jpeg", "url": "#", "state": "stored"}]),
         message(5, "out", 8, "We received your message and answer within the hour.", author_type="bot", author_name="Greeter", channel="webchat", state="sent"),
-        message(6, "out", 4, "재발송 접수했어요. 송장번호는 곧 문자로 보내드릴게요.", state="failed", reason=_("The number refuses messages from us (21610). Answer by email, or ask for another number."), retry_url="#"),
+        message(6, "out", 4, "재발송 접수했어요. 송장번호는 곧 문자로 보내드릴게요.", state="failed", reason=_("The number refuses messages from us (21610). Answer by e-mail, or ask for another number."), retry_url="#"),
         message(7, "out", 1, "혹시 이메일 주소를 알려주실 수 있을까요?", state="uncertain", resolve_url="#"),
     ]  # fmt: skip
 
@@ -202,7 +202,7 @@ def _customer() -> dict[str, Any]:
 
 def _timeline(now: datetime) -> list[dict[str, Any]]:
     return [
-        {"id": 1, "at": now - timedelta(minutes=20), "sentence": _("Wrote by email"), "channel": "email", "snippet": "Here is the picture of the box, as you asked.", "status": "open", "url": "#", "current": True},
+        {"id": 1, "at": now - timedelta(minutes=20), "sentence": _("Wrote by e-mail"), "channel": "email", "snippet": "Here is the picture of the box, as you asked.", "status": "open", "url": "#", "current": True},
         {"id": 2, "at": now - timedelta(minutes=64), "sentence": _("Wrote by SMS"), "channel": "sms", "snippet": "지난주에 주문한 원두가 아직 안 왔어요.", "url": "#"},
         {"id": 3, "at": now - timedelta(days=3), "sentence": _("Rated 5 of 5"), "icon_name": "star"},
         {"id": 4, "at": now - timedelta(days=31), "sentence": _("Asked about a grinder"), "channel": "webchat", "status": "closed", "url": "#"},
