@@ -24,7 +24,7 @@ def ring() -> MultiFernet:
 
 
 class EncryptedJSONField(models.BinaryField):
-    """A JSON object, encrypted at rest. Never filter on it; `rotate_keys` re-encrypts with the newest key."""
+    """A JSON object, encrypted at rest. Never filter on it. Saving it anew encrypts it with the newest key."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("default", dict)
