@@ -24,14 +24,15 @@ class Person:
 
 @dataclass(frozen=True)
 class Line:
-    """One step: in, out, note, solve, pending, hold or rate. `minutes` after the step before."""
+    """One step: in, out, note, solve, pending, hold, snooze or rate. `minutes` after the step before."""
 
-    what: Literal["in", "out", "note", "solve", "pending", "hold", "rate"]
+    what: Literal["in", "out", "note", "solve", "pending", "hold", "snooze", "rate"]
     text: str = ""
     minutes: int = 6
     by: str = ""  # an agent's key; "" = whoever has the ticket
     channel: str = ""  # the customer moves to another channel
     score: int = 0
+    days: int = 0  # it sleeps until the morning of that day
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ def pending(minutes: int = 1) -> Line:
 
 def on_hold(minutes: int = 1) -> Line:
     return Line("hold", minutes=minutes)
+
+
+def snoozed(days: int, minutes: int = 2) -> Line:
+    return Line("snooze", minutes=minutes, days=days)
 
 
 def rates(score: int, text: str = "", minutes: int = 25) -> Line:
@@ -222,7 +227,11 @@ CONVERSATIONS = (
         "sangwoo", "email", 27,
         (
             says("학교 체육대회에 쓸 티셔츠 120벌을 단체 주문하려고 합니다. 이름 인쇄가 되나요?", 0),
-            replies("문상우 선생님, 안녕하세요. 이름 인쇄는 한 벌에 1,500원이며 영업일 기준 5일 걸립니다. 명단을 엑셀로 보내주시면 견적을 드릴게요.", 65),
+            replies(
+                "문상우 선생님, 안녕하세요. 이름 인쇄가 됩니다.\n\n- 비용: **한 벌에 1,500원**\n- 기간: 영업일 기준 5일\n\n"
+                "명단을 엑셀로 보내주시면 견적을 드릴게요.",
+                65,
+            ),
             says("명단은 금요일까지 보내드리겠습니다.", 120),
             pending(),
         ),
@@ -263,7 +272,7 @@ CONVERSATIONS = (
         (
             says("Bonjour! Do you have the blue raincoat in 36?", 0),
             replies("Hello Chloe, it comes back on Thursday. Shall I reserve one for you?", 16),
-            says("Yes please", 30), pending(),
+            says("Yes please", 30), snoozed(3),
         ),
     ),
     # Solved, in the weeks before.
@@ -278,11 +287,11 @@ CONVERSATIONS = (
     Conversation("minho", "email", 24 * 12, (says("필터 교체 주기가 궁금합니다.", 0), replies("6개월마다 교체하시면 됩니다. 다음은 3월이에요. 그때 문자로 알려드릴게요.", 34), solved(), rates(5)), subject="정수기 필터 교체 주기", tags=("정수기",)),
     Conversation("lucas", "whatsapp", 24 * 10, (says("Is the Busan warehouse open during Chuseok?", 0), replies("Closed from Thursday to Saturday, open again on Monday at 9.", 21), says("Thank you", 3), solved())),
     Conversation("sohee", "sms", 24 * 11, (says("선물하기 취소하고 싶어요", 0), replies("받는 분이 아직 수락하지 않으셔서 취소했습니다. 환불은 오늘 안에 됩니다.", 5), solved(), rates(5))),
-    Conversation("priya", "email", 24 * 13, (says("The recipe card in my box was in Korean only. Is there an English one?", 0), replies("Here you are, in English. We will put both in from next month.", 70), says("That is lovely of you.", 33), solved(), rates(5, "Answered like a friend")), subject="Recipe card in English?"),
+    Conversation("priya", "email", 24 * 13, (says("The recipe card in my box was in Korean only. Is there an English one?", 0), replies("Here you are, in English. We will put both in from next month.", 70), says("That is lovely of you.", 33), solved(), rates(5, "Answered like a friend")), subject="Recipe card in English?", tags=("recipe",)),
     Conversation("haneul", "webchat", 24 * 14, (says("비밀번호를 잊어버렸어요", 0), replies("로그인 화면의 '비밀번호 찾기'로 메일을 보내드렸어요.", 2), solved())),
     Conversation("grace", "sms", 24 * 15, (says("Please call off the gift wrap for 20261110-0090", 0), replies("Done, Grace. 3,000 won go back to your card.", 4), solved(), rates(5))),
     Conversation("donghyun", "email", 24 * 16, (says("세금계산서 이메일 주소를 바꿔주세요.", 0), replies("변경했습니다. 이번 달 것부터 새 주소로 나갑니다.", 40), solved(), rates(4)), subject="세금계산서 수신 주소 변경", tags=("세금계산서",)),
-    Conversation("omar", "whatsapp", 24 * 17, (says("How do I pair the speaker?", 0), replies("Hold the round button for five seconds until it blinks blue.", 3), says("Works 👍", 4), solved(), rates(5))),
+    Conversation("omar", "whatsapp", 24 * 17, (says("How do I pair the speaker?", 0), replies("Hold the round button for five seconds until it blinks blue.", 3), says("Works 👍", 4), solved(), rates(5)), tags=("speaker",)),
     Conversation("nari", "email", 24 * 18, (says("소파 다리 나사가 하나 모자랍니다.", 0), replies("죄송합니다. 나사 세트를 오늘 우편으로 보냈어요. 이틀 안에 도착합니다.", 62), says("받았습니다. 감사합니다.", 2900), solved(), rates(4)), subject="소파 나사 부족", tags=("가구", "부품")),
     Conversation("henry", "webchat", 24 * 19, (says("Discount for students?", 0), replies("10 % with a student address, at checkout under 'Benefits'.", 2), solved(), rates(3))),
     Conversation("junseo", "sms", 24 * 20, (says("주문 취소해주세요 20261105-0012", 0), replies("아직 출고 전이라 바로 취소했습니다.", 3), solved(), rates(5))),

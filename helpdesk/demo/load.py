@@ -12,6 +12,7 @@ import secrets
 import uuid
 from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +25,7 @@ from channels_in.models import RawEvent
 from helpdesk.demo import macros
 from helpdesk.demo.channels import fields as demo_channels
 from helpdesk.demo.conversations import CONVERSATIONS, PEOPLE, Conversation, Line, Person
-from tickets import actions, delivery, ingest, notifying, replies
+from tickets import actions, delivery, ingest, notifying, replies, triggers
 from tickets.contract import Identifier, InboundMessage, Receipt, Sender
 from tickets.models import (
     Brand,
@@ -37,6 +38,7 @@ from tickets.models import (
     Notification,
     Outbox,
     Rule,
+    SavedView,
     SlaPolicy,
     Ticket,
 )
@@ -59,6 +61,8 @@ STAFF = {
     "hana": ("최하나", "hana@moa.example", Agent.Role.AGENT, "ko", ("products",)),
 }
 TEAMS = {"orders": ("주문·배송 Orders", 0), "products": ("제품 상담 Products", 2)}
+TAGGING = "products"  # the team that wants a tag before anybody solves
+SEOUL = "Asia/Seoul"
 
 
 def load(*, now: datetime | None = None) -> list[dict[str, str]]:
@@ -73,6 +77,7 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
         by_key = {key: teams[name] for key, (name, _hue) in TEAMS.items()}
         _rules(by_key, now=now)
         macros.prepare(staff=staff, teams=by_key)
+        _views(staff)
         channels = _channels(brand, by_key)
         customers = {key: _customer(person, key) for key, person in PEOPLE.items()}
     for talk in sorted(CONVERSATIONS, key=lambda talk: -talk.hours):
@@ -92,14 +97,14 @@ def _tell_nobody(*, now: datetime) -> None:
 
 
 def _staff(*, now: datetime) -> tuple[list[dict[str, str]], dict[str, Agent]]:
-    calendar = Calendar.objects.create(name="서울 Seoul", time_zone="Asia/Seoul", holiday_country="KR", is_default=True)
+    calendar = Calendar.objects.create(name="서울 Seoul", time_zone=SEOUL, holiday_country="KR", is_default=True)
     CalendarWindow.objects.bulk_create(
         CalendarWindow(calendar=calendar, weekday=day, opens=opens, closes=closes)
         for day in range(7)
         for opens, closes in [(time(8), time(12)), (time(13), time(22))]
     )
     teams = {
-        key: Team.objects.create(name=name, hue=hue, calendar=calendar, act_minutes=240)
+        key: Team.objects.create(name=name, hue=hue, calendar=calendar, act_minutes=240, needs_tag=key == TAGGING)
         for key, (name, hue) in TEAMS.items()
     }
     logins: list[dict[str, str]] = []
@@ -118,8 +123,10 @@ def _staff(*, now: datetime) -> tuple[list[dict[str, str]], dict[str, Agent]]:
         Ticket.Priority.NORMAL: 120,
         Ticket.Priority.LOW: 480,
     }
-    replies = {
-        (metric, p.value): (n * 60, True) for p, n in minutes.items() for metric in ("first_reply", "next_reply")
+    replies = {  # what is urgent counts round the clock
+        (metric, p.value): (n * 60, p != Ticket.Priority.URGENT)
+        for p, n in minutes.items()
+        for metric in ("first_reply", "next_reply")
     }
     solutions = {("resolution", p.value): (n * 60 * 16, True) for p, n in minutes.items()}
     policy = SlaPolicy(name="기본 Standard", calendar=calendar, warn_percents=[75], pauses_in=list(WAITING_STATUSES))
@@ -158,6 +165,23 @@ def _rules(teams: dict[str, Team], *, now: datetime) -> None:
             actions=[{"do": "priority", "priority": 3}],
         ),
         Rule(
+            name="재촉하시면 높음 · Asks again in a hurry",
+            when=Rule.When.CUSTOMER_REPLIED,
+            conditions={
+                "all": [
+                    leaf("said", "contains", ["꼭", "급해", "아직도", "urgent", "still", "not there"]),
+                    leaf("said_by", "is", ["person"]),
+                ]
+            },
+            actions=[{"do": "priority", "priority": 3}, {"do": "tags", "add": ["재촉"]}],
+        ),
+        Rule(
+            name="늦는 택배는 높음 · Late parcels",
+            active=False,  # a draft: its page offers to try it on the past
+            conditions={"all": [leaf("text", "contains", ["배송조회", "안 왔", "nothing here"])]},
+            actions=[{"do": "priority", "priority": 3}],
+        ),
+        Rule(
             name="제품 문의 → 제품 상담 · Product questions",
             conditions={"any": [leaf("text", "contains", products), leaf("tag", "has", ["정수기"])]},
             actions=[{"do": "team", "team": teams["products"].pk}],
@@ -171,6 +195,21 @@ def _rules(teams: dict[str, Team], *, now: datetime) -> None:
     ]
     for rule in ordered:
         versions.save(rule, by=None, now=now)
+
+
+def _views(staff: dict[str, Agent]) -> None:
+    """One for everybody, with columns of its own, on G 1."""
+    columns = SavedView.Column
+    SavedView.objects.create(
+        name="견적·단체 Quotes",
+        owner=staff["manager"],
+        scope=SavedView.Scope.SHARED,
+        base="inbox",
+        query="tag:견적,quote,단체,b2b",
+        hidden=[columns.CHANNEL.value, columns.PRIORITY.value, columns.TAGS.value],
+        hue=3,
+        number=1,
+    )
 
 
 def _channels(brand: Brand, teams: dict[str, Team]) -> dict[str, Channel]:
@@ -188,7 +227,7 @@ def _customer(person: Person, key: str) -> Customer:
         tier=person.tier,
         organisation=person.organisation,
         since=f"{person.since}-03-02" if person.since else None,
-        time_zone="Asia/Seoul" if person.language == "ko" else "Europe/London",
+        time_zone=SEOUL if person.language == "ko" else "Europe/London",
     )
     Identity.objects.bulk_create(
         Identity(
@@ -222,6 +261,7 @@ def _play(
                 if talk.tags and n == 0:
                     actions.change_tags(ticket, add=talk.tags, by=by_agent(staff["admin"]), now=at)
             _route(ticket, staff, at=at + timedelta(seconds=5))
+            triggers.drain(now=at + timedelta(seconds=6), seconds=5)
         elif ticket is not None:
             ticket.refresh_from_db()
             _answer(ticket, line, staff=staff, at=at)
@@ -276,6 +316,9 @@ def _answer(ticket: Ticket, line: Line, *, staff: dict[str, Agent], at: datetime
             replies.note(ticket, agent=agent, text=line.text, client_uuid=uuid.uuid4(), now=at)
         case "pending" | "hold":
             actions.set_status(ticket, "pending" if line.what == "pending" else "on_hold", by=by_agent(agent), now=at)
+        case "snooze":
+            morning = timezone.localtime(at, ZoneInfo(SEOUL)).replace(hour=9, minute=0, second=0, microsecond=0)
+            actions.snooze(ticket, until=morning + timedelta(days=line.days), by=by_agent(agent), now=at)
         case "solve":
             actions.solve(ticket, by=by_agent(agent), now=at)
             event = Event.objects.filter(ticket=ticket, kind="solved").order_by("-id").first()

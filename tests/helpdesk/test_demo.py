@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.utils import timezone
 
+from agents.models import Agent
 from helpdesk.demo import load as demo
 from tickets import conditions
-from tickets.models import Notification, Outbox, RoutingDecision, Ticket
+from tickets.access import visibility_of
+from tickets.models import Notification, Outbox, RoutingDecision, Rule, RuleRun, SavedView, SlaTarget, Ticket
 from tickets.routing import again, rules
+from tickets.routing.trial import is_untried
+from tickets.workspace import lists
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +29,7 @@ def test_the_demo_is_as_it_is_on_the_first_morning() -> None:
     demo.load()
     (settings.DATA_DIR / demo.LOGINS).unlink(missing_ok=True)
     the_past_is_there_and_is_no_news()
+    it_shows_what_one_would_look_for()
     routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_stored()
     whoever_decides_anew_from_what_is_stored_decides_the_same()
 
@@ -33,6 +39,24 @@ def the_past_is_there_and_is_no_news() -> None:
     assert Notification.objects.exists()
     assert not Notification.objects.filter(read_at__isnull=True).exists()
     assert not Outbox.objects.filter(kind__startswith="notification").exists()
+
+
+def it_shows_what_one_would_look_for() -> None:
+    """A list with columns of its own, a ticket that sleeps, one that wants a tag, and what rules and promises can say."""
+    now = timezone.now()
+    grace = Agent.objects.get(email="manager@moa.example")
+    shown = lists.list_named(f"view-{SavedView.objects.get().pk}", agent=grace)
+    assert shown and shown.hidden and not shown.parsed.problems
+    assert shown.tickets(visibility_of(grace), agent=grace, now=now).count() >= 2
+    assert Ticket.objects.get(snoozed_until__gt=now).is_unsolved
+    assert any(ticket.lacks_tag for ticket in Ticket.objects.filter(team__needs_tag=True, assignee__isnull=False))
+    draft = Rule.objects.get(active=False)
+    assert is_untried(draft)
+    for rule in Rule.objects.all():
+        rules.validate(rule)
+    assert Ticket.objects.filter(rule_runs__acted=True, priority=Ticket.Priority.HIGH, tags__name="재촉").exists()
+    urgent = SlaTarget.objects.filter(priority=Ticket.Priority.URGENT, metric="first_reply")
+    assert not urgent.get().business and SlaTarget.objects.filter(metric="first_reply", business=True).exists()
 
 
 # -- Every decision of the day ------------------------------------------------------------------------------------------
@@ -50,12 +74,14 @@ MARKS = {
 def routing_explain_tells_every_decision_of_the_day_exactly_as_it_was_stored() -> None:
     told = 0
     for ticket in Ticket.objects.order_by("id"):
-        stored = list(RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("id"))
+        decided = RoutingDecision.objects.filter(ticket=ticket).select_related("team", "agent").order_by("id")
+        ran = RuleRun.objects.filter(ticket=ticket).order_by("id")
+        stored = sorted([*map(_as_stored, decided), *map(_as_ran, ran)], key=lambda one: one["at"])
         out = StringIO()
         call_command("routing_explain", str(ticket.number), stdout=out)
-        assert list(_read(out.getvalue())) == [_as_stored(decision) for decision in stored], f"#{ticket.number}"
+        assert list(_read(out.getvalue())) == stored, f"#{ticket.number}"
         told += len(stored)
-    assert told == RoutingDecision.objects.count() >= 50
+    assert told == RoutingDecision.objects.count() + RuleRun.objects.count() >= 50
     assert RoutingDecision.objects.filter(outcome="assigned", candidates__0__isnull=False).count() >= 30
 
 
@@ -72,9 +98,7 @@ def whoever_decides_anew_from_what_is_stored_decides_the_same() -> None:
 def _as_stored(decision: RoutingDecision) -> dict[str, Any]:
     return {
         "at": f"{decision.at:%Y-%m-%d %H:%M:%S}",
-        "rules": [
-            (step["matched"], f"{step['name']}, version {step['version']}", _note(step)) for step in decision.rules
-        ],
+        "rules": _told(decision.rules),
         "team": decision.team.name if decision.team else "",
         "candidates": [
             (
@@ -89,6 +113,15 @@ def _as_stored(decision: RoutingDecision) -> dict[str, Any]:
         ],
         "agent": decision.agent.name if decision.agent else "",
     }
+
+
+def _as_ran(run: RuleRun) -> dict[str, Any]:
+    """Rules that ran apart from routing give it to nobody."""
+    return {"at": f"{run.at:%Y-%m-%d %H:%M:%S}", "rules": _told(run.rules), "team": "", "candidates": [], "agent": ""}
+
+
+def _told(steps: list[dict[str, Any]]) -> list[tuple[bool, str, str]]:
+    return [(step["matched"], f"{step['name']}, version {step['version']}", _note(step)) for step in steps]
 
 
 def _note(step: dict[str, Any]) -> str:
