@@ -1,4 +1,7 @@
-"""Reading settings from the environment. Every name must be declared in VARIABLES, and a test holds the documents to it."""
+"""Reading settings from the environment. Every name must be declared in VARIABLES, and a test holds the documents to it.
+
+Whatever reads a value raises SettingError for one that it cannot use.
+"""
 
 import os
 import re

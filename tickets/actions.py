@@ -276,7 +276,8 @@ def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
 
 @transaction.atomic
 def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
-    """Clear the pointer: each ticket stands by itself again, with its own wait and its own promises."""
+    """Clear the pointer: each ticket stands by itself again, with its own wait and its own promises. Raises NotAllowed
+    where it is not merged, or what it was merged into is being merged at this moment."""
     upward = _upward(ticket.pk)
     rows = {pk: lock(pk) for pk in sorted(upward)}
     merged = rows[ticket.pk]

@@ -48,6 +48,7 @@ def enter(ticket_id: int, agent: Agent, *, screen: str, doing: str, before: str)
 
 
 def leave(ticket_id: int, agent: Agent, *, screen: str, before: str) -> None:
+    """This screen is on the ticket no longer, and did `before` there: those who are told of `enter` are told."""
     there = presence.leave(ticket_id, screen=screen, now=timezone.now())
     _whisper_people(ticket_id, there)
     if before in ("replying", "noting"):

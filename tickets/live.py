@@ -371,6 +371,7 @@ def fingerprint(ids: Iterable[int]) -> str:
 
 
 def read_beat(*, now: datetime) -> Beat:
+    """The events of the last OVERLAP, each with what decides who sees it; read once for all sockets of a process."""
     since = now - OVERLAP
     places = _places(Event.objects.filter(at__gte=since))
     return Beat(since=since, events=[(place.event, place.sight) for place in places])

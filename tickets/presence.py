@@ -51,6 +51,7 @@ def enter(ticket_id: int, agent: Agent, *, screen: str, doing: str, now: datetim
 
 
 def leave(ticket_id: int, *, screen: str, now: datetime) -> list[Person]:
+    """This screen is on the ticket no longer. Returns who is there still."""
     try:
         with _redis().pipeline(transaction=False) as pipe:
             pipe.hdel(_key(ticket_id), screen)
@@ -90,6 +91,7 @@ def look(agent_id: int, *, screen: str, now: datetime) -> None:
 
 
 def look_away(agent_id: int, *, screen: str) -> None:
+    """That tab is hidden from them, or closed."""
     try:
         _redis().hdel(_looks(agent_id), screen)
     except redis.RedisError as error:

@@ -106,9 +106,11 @@ def post(
     """An agent's public answer. The same `client_uuid` gives the same message, however often it is posted.
 
     `seen_message_id` is the newest message that the author saw (None: no check). `then` is done in the same transaction:
-    {"status": ...}, or the deeds of a macro (`macros.chosen`); with {"take": False} nobody is assigned. `recipients` None: a reply to all. Goes to the survivor of a merged ticket. With `to_many` it is one text for the
-    customers of many tickets: each gets it alone, signed by the brand. Raises Stale unless `anyway`, Unreachable, and
-    ValueError for what no honest browser sends: nothing to say, a foreign attachment, route or client_uuid.
+    {"status": ...}, or the deeds of a macro (`macros.chosen`); with {"take": False} nobody is assigned. `recipients`
+    None: a reply to all. Goes to the survivor of a merged ticket. With `to_many` it is one text for the customers of many
+    tickets: each gets it alone, signed by the brand. Raises Stale unless `anyway`, Unreachable (also where it would solve
+    a ticket that lacks the tag its team wants), and ValueError for what no honest browser sends: nothing to say, a foreign
+    attachment, route or client_uuid.
     """
     with transaction.atomic():
         locked = lock_survivor(ticket.pk)
@@ -355,9 +357,9 @@ def save_draft(
     """Keep what is being written. The author's browser counts `revision`; a late save of an older one changes nothing.
 
     `base` is the newest save that this composer has seen: what another composer of the same author (a second tab, a
-    phone) has saved since is not overwritten either. `way` is the `RouteChoice.key` of one that has no route yet. Returns the draft as it now is (of a newer revision, of another
-    `client_uuid`, or waiting to be sent, if this save lost), or None when its message was posted already, so that a
-    late save never brings a sent draft back.
+    phone) has saved since is not overwritten either. `way` is the `RouteChoice.key` of one that has no route yet. Returns
+    the draft as it now is (of a newer revision, of another `client_uuid`, or waiting to be sent, if this save lost), or
+    None when its message was posted already, so that a late save never brings a sent draft back.
     """
     with transaction.atomic():
         if Message.objects.filter(client_uuid=client_uuid).exists():

@@ -128,11 +128,12 @@ def private_key() -> ec.EllipticCurvePrivateKey:
 
 
 def packed(content: bytes) -> str:
+    """In base64url, without the padding."""
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 def unpacked(text: str) -> bytes:
-    """Raises ValueError."""
+    """The inverse of `packed`, with or without padding. Raises ValueError for anything else."""
     return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 

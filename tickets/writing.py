@@ -85,7 +85,7 @@ def check(
     template: Mapping[str, Any] | None,
     now: datetime,
 ) -> None:
-    """Raises Unreachable when a part queued now could not go."""
+    """Raises Unreachable when a part queued now could not go, ValueError for a template where there are none."""
     if template and not capabilities.templates:
         raise ValueError("this channel has no templates")
     why = obstacle(channel, identity, window, capabilities, now=now)
@@ -162,7 +162,8 @@ def queue_parts(
     template: Mapping[str, Any] | None = None,
     below: str = "",
 ) -> int:
-    """Cut the answer by what the provider takes; `below` stands under everything. Every id is fixed here, before the first attempt."""
+    """Cut the answer by what the provider takes; `below` stands under everything. Every id is fixed here, before the first
+    attempt. Returns how many parts it has."""
     taken = [item for item in attachments if parts.takes(item, capabilities)]
     linked = [item for item in attachments if not parts.takes(item, capabilities)]
     links = [f"{item.name}: {files.signed_url(item, seconds=LINK_LIFE)}" for item in linked]

@@ -65,7 +65,8 @@ class ThreadPage:
 def page_of(ticket: Ticket, *, before: int | None = None, reader: Agent | None = None) -> ThreadPage:
     """The last messages (before message id `before`) of the whole family, with the lines that fall between them.
 
-    With a `reader` it says what they have missed, for a ticket that came from `ticket_on_screen`.
+    With a `reader` it says what they have missed, for a ticket that came from `ticket_on_screen`. Raises Http404 where the
+    family has no message `before`.
     """
     family = ticket.family_ids() if getattr(ticket, "has_merged", True) else [ticket.pk]
     messages = Message.objects.filter(ticket__in=family, moved_to__isnull=True)
