@@ -9,10 +9,11 @@ from django.db.models.functions import Now
 class Draft(models.Model):
     """What is not said yet. With `send_at` it is undo-send and send-later: the Message is made at release.
 
-    `then` is what happens with the reply ({"status": "solved"}); of a message to somebody else (`side`) what it quotes, and
-    whether the ticket waits for them: {"messages": [...], "hold": true}. `seen_message_id` is the newest message that
-    its author had seen. `way` is the choice (`RouteChoice.key`) of a way that the ticket has not used yet, and so has no route
-    for. `stopped` says why a due draft was not released ("newer_message", "merged", "closed").
+    `then` is what happens with the reply ({"status": "solved"}, the deeds of a macro); of a message to somebody else
+    (`side`) what it quotes, and whether the ticket waits for them: {"messages": [...], "hold": true}. `seen_message_id` is
+    the newest message that its author had seen. `way` is the choice (`RouteChoice.key`) of a way that the ticket has not
+    used yet, and so has no route for. `stopped` says why a due draft was not released: "newer_message", "merged",
+    "no_right", "unfit", "deed", or a code of `writing.sentence_of`.
     """
 
     class Kind(models.TextChoices):
