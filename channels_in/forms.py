@@ -16,8 +16,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
+from django.utils.text import slugify
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from tickets.channels import adapter_for
 from tickets.models import Brand, Channel
@@ -98,13 +99,10 @@ class ChannelForm(forms.ModelForm):
 
     def __init__(self, *args: Any, brands: QuerySet[Brand], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        brand = cast(forms.ModelChoiceField, self.fields["brand"])
-        brand.queryset = brands.order_by("name", "pk")
-        brand.empty_label = None
+        self._offer(brands)
         cast(forms.ModelChoiceField, self.fields["team"]).empty_label = _("None")
         self.fields["weight"].required = False
         if self.instance.pk is None:
-            self.initial["brand"] = brand.queryset.first()
             self.initial["slug"] = self.proposed_slug()
         self.initial = {**self.initial, **self.stored_settings()}
         stored = secrets_of(self.instance)
@@ -114,6 +112,19 @@ class ChannelForm(forms.ModelForm):
             field.widget.attrs |= {"autocomplete": "new-password", "spellcheck": "false"}
             if stored.get(name):
                 field.widget.attrs["placeholder"] = _("Stored. Leave it empty to keep it.")
+
+    def _offer(self, brands: QuerySet[Brand]) -> None:
+        """The brands to choose from. Where there is none at all its name is asked for: the first channel brings it."""
+        if not Brand.objects.exists():
+            del self.fields["brand"]
+            self.fields["brand_name"] = forms.CharField(
+                label=_("Name of the brand"), max_length=80, help_text=_("As customers see it.")
+            )
+            return
+        brand = cast(forms.ModelChoiceField, self.fields["brand"])
+        brand.queryset, brand.empty_label = brands.order_by("name", "pk"), None
+        if self.instance.pk is None:
+            self.initial["brand"] = brand.queryset.first()
 
     def seal(self) -> None:
         """Take no secrets: who sits here has not proved lately who they are. The rest may be changed."""
@@ -162,7 +173,7 @@ class ChannelForm(forms.ModelForm):
 
     def sections(self) -> Iterable[tuple[str, list[forms.BoundField]]]:
         """Titles and their fields, in the order of the page."""
-        yield _("General"), [self[name] for name in self.first_section]
+        yield _("General"), [self[name if name in self.fields else f"{name}_name"] for name in self.first_section]
         for title, fields in self.further_sections:
             yield str(title), [self[name] for name in fields]
 
@@ -197,6 +208,9 @@ class ChannelForm(forms.ModelForm):
     def save(self, commit: bool = True) -> Channel:
         channel = self.instance
         channel.kind = self.kind
+        if name := self.cleaned_data.get("brand_name"):
+            facts = {"name": name, "language": (get_language() or settings.LANGUAGE_CODE)[:2]}
+            channel.brand, _made = Brand.objects.get_or_create(key=slugify(name)[:50] or "main", defaults=facts)
         kept = {name: value for name, value in channel.settings.items() if name not in self.setting_fields}
         channel.settings = {**kept, **self.chosen_settings()}
         channel.secrets = self.chosen_secrets()

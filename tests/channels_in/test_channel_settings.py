@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from django.utils.module_loading import import_string
 
-from agents.models import AuditEntry
+from agents.models import Agent, AuditEntry
 from channels_in.forms import ChannelForm, form_of, forms_by_kind
 from channels_in.models import MailboxCursor, RawEvent, SignatureFailure
 from channels_in.simulator import provider
@@ -183,6 +183,20 @@ def test_a_whatsapp_channel_a_mailbox_and_a_chat_are_made(admin, cast):
     page = words(admin.get(f"{PAGE}{made.pk}/"))
     assert f"&lt;script async src=&quot;{project.SITE_URL}/widget.js&quot; data-channel=&quot;chat-2&quot;&gt;" in page
     assert f"{project.SITE_URL}/chat/chat-2/" in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "key"), [("Harbour Coffee", "harbour-coffee"), ("모아마켓", "main")])
+def test_the_first_channel_of_an_empty_helpdesk_brings_its_brand(client, name, key):
+    owner = Agent.objects.create_superuser("owner@shop.example", people.PASSWORD, name="Owner")
+    client.force_login(owner, backend=BACKEND)
+    assert 'name="brand_name"' in words(client.get(f"{PAGE}new/webchat/"))
+    fields = {"name": "Chat", "slug": "chat", "file_megabytes": "7"}
+    assert client.post(f"{PAGE}new/webchat/", fields).status_code == 422
+    assert client.post(f"{PAGE}new/webchat/", fields | {"brand_name": name}).status_code == 302
+    brand = Channel.objects.get().brand
+    assert (brand.name, brand.key, brand.language) == (name, key, "en")
+    assert 'name="brand"' in words(client.get(f"{PAGE}new/sms/"))
 
 
 def test_the_proposed_short_name_is_readable_and_free(admin, cast):
