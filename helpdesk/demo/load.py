@@ -171,6 +171,7 @@ def _rules(teams: dict[str, Team], *, now: datetime) -> None:
                 "all": [
                     leaf("said", "contains", ["꼭", "급해", "아직도", "urgent", "still", "not there"]),
                     leaf("said_by", "is", ["person"]),
+                    leaf("priority", "at_most", Ticket.Priority.NORMAL.value),  # it raises, and lowers nothing
                 ]
             },
             actions=[{"do": "priority", "priority": 3}, {"do": "tags", "add": ["재촉"]}],
