@@ -393,6 +393,7 @@ def test_identity_keys_are_shown_once_and_two_may_live(admin, cast):
     one = f"{PAGE}{cast.webchat.pk}/"
     response = admin.post(f"{one}identity-keys/", {"alg": "HS256"})
     (first,) = identity.keys_of(cast.brand.pk).values()
+    assert f"<code>{cast.brand.key}</code>" in words(response)  # what the site's server writes as `aud`
     assert first.key in words(response) and first.kid in words(response)
     page = words(admin.get(one))
     assert first.kid in page and first.key not in page
