@@ -16,10 +16,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
-from django.utils.text import slugify
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
+from tickets.brands import free_key
 from tickets.channels import adapter_for
 from tickets.models import Brand, Channel
 
@@ -209,8 +209,8 @@ class ChannelForm(forms.ModelForm):
         channel = self.instance
         channel.kind = self.kind
         if name := self.cleaned_data.get("brand_name"):
-            facts = {"name": name, "language": (get_language() or settings.LANGUAGE_CODE)[:2]}
-            channel.brand, _made = Brand.objects.get_or_create(key=slugify(name)[:50] or "main", defaults=facts)
+            language = (get_language() or settings.LANGUAGE_CODE)[:2]
+            channel.brand = Brand.objects.create(key=free_key(name), name=name, language=language)
         kept = {name: value for name, value in channel.settings.items() if name not in self.setting_fields}
         channel.settings = {**kept, **self.chosen_settings()}
         channel.secrets = self.chosen_secrets()

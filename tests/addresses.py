@@ -306,6 +306,7 @@ class World:
         """What stands for a part of an address in this workspace."""
         known: dict[str, object] = {
             "agent_id": self.cast.agent.pk,
+            "brand_id": self.cast.brand.pk,
             "calendar_id": self.calendar.pk,
             "channel_id": self.cast.sms.pk,
             "event_id": 1,

@@ -27,8 +27,9 @@ from channels_in import templates
 from channels_in.forms import ChannelForm, difference, form_of, forms_by_kind, secrets_of
 from channels_in.health import Health, health_of
 from channels_in.webchat import identity
+from tickets.brands import brands_for
 from tickets.channels import UnknownKind, adapter_for
-from tickets.models import Brand, Channel
+from tickets.models import Channel
 from tickets.routing import assign as routing
 from tickets.templatetags.ui import timestamp
 from tickets.wake import wake
@@ -244,10 +245,6 @@ def _signing(agent: Agent, pk: int) -> Channel:
 
 def channels_for(agent: Agent) -> QuerySet[Channel]:
     return Channel.objects.all() if agent.brand_ids is None else Channel.objects.filter(brand__in=agent.brand_ids)
-
-
-def brands_for(agent: Agent) -> QuerySet[Brand]:
-    return Brand.objects.all() if agent.brand_ids is None else Brand.objects.filter(pk__in=agent.brand_ids)
 
 
 def found(agent: Agent, pk: int, *, lock: bool = False) -> Channel:

@@ -186,7 +186,7 @@ def test_a_whatsapp_channel_a_mailbox_and_a_chat_are_made(admin, cast):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("name", "key"), [("Harbour Coffee", "harbour-coffee"), ("모아마켓", "main")])
+@pytest.mark.parametrize(("name", "key"), [("Harbour Coffee", "harbour-coffee"), ("모아마켓", "brand")])
 def test_the_first_channel_of_an_empty_helpdesk_brings_its_brand(client, name, key):
     owner = Agent.objects.create_superuser("owner@shop.example", people.PASSWORD, name="Owner")
     client.force_login(owner, backend=BACKEND)

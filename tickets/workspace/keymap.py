@@ -120,6 +120,7 @@ COMMANDS: tuple[Command, ...] = (
 PLACES: tuple[Place, ...] = (
     Place(_("Channels"), "/settings/channels/"),
     Place(_("Dead letters"), "/settings/dead-letters/"),
+    Place(_("Brands"), "/settings/brands/"),
     Place(_("Agents"), "/settings/people/"),
     Place(_("Teams"), "/settings/teams/"),
     Place(_("Skills"), "/settings/skills/"),

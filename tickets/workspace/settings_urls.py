@@ -4,6 +4,7 @@ from django.urls import path
 
 from tickets.workspace.views import (
     answer_settings,
+    brands,
     incidents,
     macro_settings,
     me,
@@ -16,6 +17,8 @@ from tickets.workspace.views import (
 )
 
 urlpatterns = [
+    path("brands/", brands.brand_list, name="brands"),
+    path("brands/<int:brand_id>/", brands.brand, name="brand"),
     path("keys/", me.own_keys, name="own_keys"),
     path("notifications/", notifications.choices, name="notification_choices"),
     path("rules/", rules.rule_list, name="rules"),

@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from agents.models import Agent, Team
+from agents.models import Team
 from agents.permissions import agent_of
 from tickets import signatures, variables
+from tickets.brands import brands_for
 from tickets.models import Brand, Signature
 
 
@@ -84,11 +85,6 @@ def signature_list(request: HttpRequest) -> HttpResponse:
     }
     problem = own_form.errors or (shared_form and shared_form.errors)
     return render(request, "workspace/settings/signatures.html", context, status=422 if problem else 200)
-
-
-def brands_for(agent: Agent) -> QuerySet[Brand]:
-    brands = Brand.objects.order_by("name")
-    return brands if agent.brand_ids is None else brands.filter(pk__in=agent.brand_ids)
 
 
 def _asked(request: HttpRequest, brands: QuerySet[Brand]) -> dict[str, Any]:
