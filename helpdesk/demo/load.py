@@ -83,6 +83,7 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
     for talk in sorted(CONVERSATIONS, key=lambda talk: -talk.hours):
         with transaction.atomic(), translation.override("ko"):
             _play(talk, channels=channels, customers=customers, staff=staff, now=now)
+    triggers.drain(now=now, seconds=30)
     clocks.sweep(now=now)
     _tell_nobody(now=now)
     _keep_logins(logins)
@@ -262,7 +263,8 @@ def _play(
                 if talk.tags and n == 0:
                     actions.change_tags(ticket, add=talk.tags, by=by_agent(staff["admin"]), now=at)
             _route(ticket, staff, at=at + timedelta(seconds=5))
-            triggers.drain(now=at + timedelta(seconds=6), seconds=5)
+            if n:  # they have written again
+                triggers.drain(now=at + timedelta(seconds=6), seconds=5)
         elif ticket is not None:
             ticket.refresh_from_db()
             _answer(ticket, line, staff=staff, at=at)
