@@ -1,5 +1,5 @@
-"""Skills, business hours, teams, promises, macros, rules, automatic answers and signatures as one text that can be read,
-compared and carried.
+"""Skills, business hours, teams, ticket fields, promises, macros, rules, automatic answers and signatures as one text that
+can be read, compared and carried.
 
 Names stand for ids, so that the text means the same elsewhere. Reading it in makes and changes what it names and
 removes nothing. What stands in it already as it is here is left alone, so that no version rises without a reason.
@@ -32,6 +32,7 @@ from tickets.models import (
     SlaPolicy,
     SlaTarget,
     Ticket,
+    TicketField,
     Webhook,
 )
 from tickets.models.sla import SlaMetric
@@ -73,7 +74,7 @@ def take_over(text: str, *, by: Agent | None) -> list[str]:
                 reason = f"{fault} is missing" if isinstance(fault, KeyError) else "; ".join(_words(fault))
                 raise Unfit(f"{name}, {_key(item) or place + 1}: {reason}") from fault
         if name in _ORDERED:
-            _put_in_order(_ORDERED[name], [_key(item) for item in items])
+            _put_in_order(*_ORDERED[name], [_key(item) for item in items])
     after = export()
     changed = list(difflib.unified_diff(before.splitlines(), after.splitlines(), "now", "then", lineterm=""))
     if changed:
@@ -107,15 +108,17 @@ def _key(item: Any) -> str:
     """What it is known by: one of two with the same key is the other."""
     if not isinstance(item, dict):
         return str(item)
+    if "key" in item:
+        return str(item["key"])
     parts = ("name", "team") if "name" in item else ("channel", "kind", "brand", "team")
     return " ".join(str(item[part]) for part in parts if item.get(part))
 
 
-def _put_in_order(model: Any, names: list[str]) -> None:
-    """As they stand in the text; what it does not name follows, in the order that it has."""
+def _put_in_order(model: Any, called: str, names: list[str]) -> None:
+    """As they stand in the text, `called` by this column; what it does not name follows, in the order that it has."""
     rows = list(model.objects.select_for_update().order_by("position", "id"))
     places = {name: place for place, name in enumerate(names)}
-    rows.sort(key=lambda row: places.get(row.name, len(names)))
+    rows.sort(key=lambda row: places.get(getattr(row, called), len(names)))
     for place, row in enumerate(rows):
         if row.position != place:
             model.objects.filter(pk=row.pk).update(position=place)
@@ -253,6 +256,31 @@ def _apply_team(item: Item, place: int) -> None:
     team.overflow = Team.objects.get_or_create(name=helper)[0] if helper else None
     team.full_clean()
     team.save()
+
+
+_FIELD = ("label", "kind", "choices", "required", "active")
+
+
+def _fields() -> Iterable[Item]:
+    for field in TicketField.objects.select_related("brand", "team").order_by("position", "id"):
+        yield {
+            "key": field.key,
+            **{name: getattr(field, name) for name in _FIELD},
+            "brand": field.brand.key if field.brand else None,
+            "team": field.team.name if field.team else None,
+        }
+
+
+def _apply_field(item: Item, place: int) -> None:
+    """A key keeps its kind: tickets have values of it."""
+    field = TicketField.objects.filter(key=item["key"]).first() or TicketField(key=item["key"])
+    if field.pk and item.get("kind", field.kind) != field.kind:
+        raise ValueError(f"it is of the kind {field.kind!r} already")
+    for name in _FIELD:
+        setattr(field, name, item.get(name, getattr(field, name)))
+    field.brand_id, field.team_id = _id_of("brand", item.get("brand")), _id_of("team", item.get("team"))
+    field.full_clean()
+    field.save()
 
 
 def _rules() -> Iterable[Item]:
@@ -408,11 +436,16 @@ def _apply_signature(item: Item, place: int) -> None:
     signatures.keep(item["text"], by=None, brand=brand, team=team)
 
 
-_ORDERED: Mapping[str, Any] = {"policies": SlaPolicy, "rules": Rule}
+_ORDERED: Mapping[str, tuple[Any, str]] = {
+    "fields": (TicketField, "key"),
+    "policies": (SlaPolicy, "name"),
+    "rules": (Rule, "name"),
+}
 SECTIONS: Mapping[str, tuple[Callable[[], Iterable[Any]], Callable[[Any, int], None]]] = {
     "skills": (_skills, _apply_skill),
     "calendars": (_calendars, _apply_calendar),
     "teams": (_teams, _apply_team),
+    "fields": (_fields, _apply_field),
     "policies": (_policies, _apply_policy),
     "macros": (_macros, _apply_macro),
     "rules": (_rules, _apply_rule),

@@ -56,6 +56,7 @@ from tickets.models import (
     StaffingTrial,
     Tag,
     Ticket,
+    TicketField,
     TicketLink,
 )
 from tickets.models.event import by_agent
@@ -127,6 +128,7 @@ class World:
         )  # fmt: skip
         self.staffing_trial = self._staffing()
         self.skill = Skill.objects.create(name="반품")
+        self.field = TicketField.objects.create(key="reason", label="사유", kind="choice", choices=["파손", "분실"])
         self.calendar = Calendar.objects.create(name="서울", time_zone="Asia/Seoul", is_default=True)
         self.join = identities.join(
             self.customer, Customer.objects.create(name="쌍둥이", created_at=now), by=by_agent(self.admin),
@@ -155,6 +157,10 @@ class World:
         Membership.objects.create(agent=agent, team=cast.support)
         skill = Skill.objects.create(name=f"기술 {i}")
         AgentSkill.objects.create(agent=agent, skill=skill)
+        kind = ("text", "number", "date", "yes_no")[i % 4]
+        TicketField.objects.create(
+            key=f"field_{i}", label=f"항목 {i}", kind=kind, team=cast.support, required=True, active=i % 5 < 4
+        )
         tag = Tag.objects.create(name=f"꼬리표{i}")
         ticket.tags.add(tag)
         self.ticket.tags.add(tag)
@@ -310,7 +316,9 @@ class World:
             "calendar_id": self.calendar.pk,
             "channel_id": self.cast.sms.pk,
             "event_id": 1,
+            "field_id": self.field.pk,
             "join_pk": self.join.pk,
+            "key": self.field.key,
             "kid": "none",
             "macro_id": self.macro.pk,
             "metric": "created",

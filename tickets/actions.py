@@ -7,7 +7,7 @@ but `ingest`, `replies` and `routing`, which hold the row lock already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,14 +17,14 @@ from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
-from tickets import live, notifications
+from tickets import fields, live, notifications
+from tickets.fields import Lack
 from tickets.models import Event, Message, ReadMark, Ticket
 from tickets.models.event import Actor, record
-from tickets.models.ticket import tags_named
+from tickets.models.ticket import is_same, tags_named
 from tickets.routing import assign as routing
 from tickets.routing import wrapping
 from tickets.sla import clocks
-from tickets.writing import sentence_of
 
 MOST_REASON = 160  # characters
 
@@ -33,19 +33,22 @@ class NotAllowed(Exception):
     """The verb does not fit the ticket's state. The text is for the person who tried."""
 
 
-class Untagged(NotAllowed):
-    """Its team wants a tag on the ticket before a person solves it."""
+class Incomplete(NotAllowed):
+    """Something is wanted on the ticket before a person solves it. `code` is that of the first thing."""
 
-    code = "untagged"
+    def __init__(self, lacks: Sequence[Lack]) -> None:
+        super().__init__(fields.sentence_of(lacks))
+        self.lacks = tuple(lacks)
+        self.code = lacks[0].code
 
-    def __init__(self) -> None:
-        super().__init__(sentence_of(self.code))
 
+def check_solvable(ticket: Ticket, *, by: Actor, given: Collection[str] = ()) -> None:
+    """Raises Incomplete. Asked of people only: rules, sweeps, imports and customers solve as they always did.
 
-def check_solvable(ticket: Ticket, *, by: Actor) -> None:
-    """Raises Untagged. Asked of people only: rules, sweeps, imports and customers solve as they always did."""
-    if by.agent is not None and not by.agent.is_bot and ticket.lacks_tag:
-        raise Untagged
+    `given`: what comes along with the solve, as `fields.lacks` takes it.
+    """
+    if by.agent is not None and not by.agent.is_bot and (lacking := fields.lacks(ticket, given=given)):
+        raise Incomplete(lacking)
 
 
 def lock(ticket_id: int) -> Ticket:
@@ -55,7 +58,7 @@ def lock(ticket_id: int) -> Ticket:
 
 @transaction.atomic
 def set_status(ticket: Ticket, status: str, *, by: Actor, now: datetime) -> Event | None:
-    """Any unsolved -> open, pending, on_hold, solved; solved -> open. Raises NotAllowed from a closed ticket, and Untagged."""
+    """Any unsolved -> open, pending, on_hold, solved; solved -> open. Raises NotAllowed from a closed ticket, and Incomplete."""
     locked = lock(ticket.pk)
     if locked.status == Ticket.Status.CLOSED:
         raise NotAllowed(_("This ticket is closed. A new message makes a follow-up ticket."))
@@ -189,6 +192,32 @@ def change_tags(
 
 
 @transaction.atomic
+def set_fields(ticket: Ticket, values: Mapping[str, Any], *, by: Actor, now: datetime) -> Event | None:
+    """Values by the keys of fields, as they were written or sent; None or "" takes one away. Raises NotAllowed, with
+    nothing changed, for a field that is not there any more or a value that is not of its kind."""
+    known = list(fields.ordered().filter(key__in=list(values)))
+    try:
+        kept = fields.checked(values, known)
+    except fields.Invalid as problem:
+        raise NotAllowed(str(problem)) from problem
+    event = lock(ticket.pk).change_fields(kept, labels={one.key: one.label for one in known}, by=by, now=now)
+    live.announce(event)
+    return event
+
+
+@transaction.atomic
+def undo_fields(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Event | None:
+    """Back to what they were, be it a value that could not be chosen today. Raises NotAllowed when one has changed since."""
+    locked, changes = lock(ticket.pk), event.particulars["changes"]
+    if not all(is_same(locked.fields.get(one["field"]), one["to"]) for one in changes):
+        raise NotAllowed(_("The ticket has changed since. Nothing was undone."))
+    before = {one["field"]: one["from"] for one in changes}
+    undo = locked.change_fields(before, labels={one["field"]: one["label"] for one in changes}, by=by, now=now)
+    live.announce(undo)
+    return undo
+
+
+@transaction.atomic
 def pin(ticket: Ticket, note: Message | None, *, by: Actor, now: datetime) -> Event | None:
     """Set a note of the thread above it for everybody, or None: nothing stands there."""
     event = lock(ticket.pk).pin(note, by=by, now=now)
@@ -246,7 +275,8 @@ def rate(ticket: Ticket, score: int, *, survey_id: int, now: datetime) -> Event:
 @transaction.atomic
 def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
     """Point at the survivor; no row moves. An unsolved survivor waits for as long as either did, and keeps the promises of
-    both. Raises NotAllowed for a circle, another brand, or a closed survivor."""
+    both; it keeps its own fields and takes those that it has no value of. Raises NotAllowed for a circle, another brand, or
+    a closed survivor."""
     rows = {pk: lock(pk) for pk in sorted({ticket.pk, into.pk})}
     merged, survivor = rows[ticket.pk], rows[into.pk]
     if merged.pk == survivor.pk or merged.merged_into_id or survivor.merged_into_id:
@@ -262,22 +292,25 @@ def merge(ticket: Ticket, *, into: Ticket, by: Actor, now: datetime) -> Event:
     waits = [since for since in (survivor.waiting_since, merged.waiting_since) if since]
     if waits and survivor.is_unsolved:
         survivor.waiting_since = min(waits)
-    survivor.save(update_fields=["updated_at", "waiting_since"])
+    taken = {key: value for key, value in merged.fields.items() if key not in survivor.fields}
+    survivor.fields |= taken
+    survivor.save(update_fields=["updated_at", "waiting_since", "fields"])
     clocks.merged(merged, into=survivor, now=now)
     if merged.waiting_since and survivor.is_unsolved and survivor.assignee_id is None:
         routing.owe(survivor, now=now)
     if merged.assignee_id is not None:
         routing.capacity_freed(now=now)
     gone = merged.record("merged", by=by, now=now, into=survivor.pk, number=survivor.number)
-    event = survivor.record("merged", by=by, now=now, ticket=merged.pk, number=merged.number)
+    brought: dict[str, Any] = {"fields": taken} if taken else {}
+    event = survivor.record("merged", by=by, now=now, ticket=merged.pk, number=merged.number, **brought)
     live.announce(gone, event)
     return event
 
 
 @transaction.atomic
 def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
-    """Clear the pointer: each ticket stands by itself again, with its own wait and its own promises. Raises NotAllowed
-    where it is not merged, or what it was merged into is being merged at this moment."""
+    """Clear the pointer: each ticket stands by itself again, with its own wait, its own promises and its own fields. Raises
+    NotAllowed where it is not merged, or what it was merged into is being merged at this moment."""
     upward = _upward(ticket.pk)
     rows = {pk: lock(pk) for pk in sorted(upward)}
     merged = rows[ticket.pk]
@@ -291,6 +324,7 @@ def unmerge(ticket: Ticket, *, by: Actor, now: datetime) -> Event:
         if merged.waiting_since and above.waiting_since == merged.waiting_since:
             above.waiting_since = _family_waits_since(above)
             above.save(update_fields=["waiting_since"])
+    _give_fields_back(survivor, merged)
     clocks.unmerged(merged, since=since, now=now)
     if merged.is_unsolved and merged.assignee_id is None:
         routing.owe(merged, now=now)
@@ -369,6 +403,16 @@ def note_customer_changed(customer: Any, *, by: Actor, now: datetime, fields: li
     )
     live.announce(event)
     return event
+
+
+def _give_fields_back(survivor: Ticket, merged: Ticket) -> None:
+    """What the merge has brought, unless somebody has changed it since. Must hold the row lock of the survivor."""
+    mergers = Event.objects.filter(ticket=survivor, kind="merged", particulars__ticket=merged.pk)
+    brought = mergers.latest("id").particulars.get("fields", {})
+    survivor.fields = {
+        key: value for key, value in survivor.fields.items() if key not in brought or not is_same(value, brought[key])
+    }
+    survivor.save(update_fields=["fields"])
 
 
 def _upward(ticket_id: int) -> list[int]:

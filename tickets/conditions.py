@@ -25,7 +25,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, Exists, F, Func, JSONField, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Replace
 from django.db.models.lookups import IContains
@@ -38,7 +38,7 @@ from django.utils.translation import gettext_lazy
 from agents import hours
 from agents.hours import ALWAYS, Hours
 from agents.models import Agent, Calendar, Skill, Team
-from tickets import formatting
+from tickets import fields, formatting
 from tickets.channels import adapter_for
 from tickets.models import (
     Attachment,
@@ -52,11 +52,13 @@ from tickets.models import (
     SlaClock,
     Tag,
     Ticket,
+    TicketField,
     TicketSkill,
 )
 from tickets.models.search import lexemes
 from tickets.models.sla import METRICS
 from tickets.terms import asked, is_of_signs
+from tickets.timeline import in_words
 
 Tree = Mapping[str, Any]
 GROUPS = ("all", "any", "none")
@@ -107,8 +109,8 @@ class Field:
     """One thing that can be asked. `kind` decides the operators, the widget and what `q` is given.
 
     choice, text, tags: the values. order: (op, value). words: (op, values). moment: (op, from, to), instants.
-    due, wait: (op, value, now). custom: (key, values). clock, daytime: (values, now, zone or None). own: the reader. A
-    percent has none.
+    due, wait: (op, value, now). custom: (key, op, values, now). clock, daytime: (values, now, zone or None). own: the
+    reader. A percent has none.
     """
 
     label: Promise | str
@@ -140,7 +142,17 @@ OPERATORS: Mapping[str, Mapping[str, Promise]] = {
         "between": gettext_lazy("from … to"),
     },
     "due": {"is": gettext_lazy("is"), "within": gettext_lazy("is due within")},
-    "custom": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
+    "custom": {
+        "is": gettext_lazy("is"),
+        "is_not": gettext_lazy("is not"),
+        "at_least": gettext_lazy("is at least"),
+        "at_most": gettext_lazy("is at most"),
+        "after": gettext_lazy("after"),
+        "since": gettext_lazy("from"),
+        "before": gettext_lazy("before"),
+        "until": gettext_lazy("until"),
+        "between": gettext_lazy("from … to"),
+    },
     "clock": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "daytime": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
     "own": {"is": gettext_lazy("is"), "is_not": gettext_lazy("is not")},
@@ -152,6 +164,10 @@ OPERATORS: Mapping[str, Mapping[str, Promise]] = {
     },
 }
 NEGATED = frozenset({"is_not", "contains_not", "has_not", "phrase_not"})
+# What a key of one's own can be asked beyond "is": the operator says whether a number or a day is meant, so that nobody has
+# to look up what the field is.
+OF_NUMBERS = ("at_least", "at_most")
+OF_DAYS = tuple(OPERATORS["moment"])
 
 
 def _text_q(words: list[str]) -> Q:
@@ -300,21 +316,66 @@ def _unread_q(agent_id: int) -> Q:
     return Q(known, ~Q(seen), ~Q(last_author_id=agent_id, last_author_id__isnull=False), last_message_id__isnull=False)
 
 
-def _custom_q(key_values: tuple[str, list[str]]) -> Q:
-    """By containment, never by a lookup made of the key (V39)."""
-    key, values = key_values
-    return Q(*[Q(fields__contains={key: form}) for form in _forms(values)], _connector="OR")
+def _custom_q(asked_for: tuple[str, str, list[str], datetime]) -> Q:
+    return _kept("fields", *asked_for)
 
 
-def _attribute_q(key_values: tuple[str, list[str]]) -> Q:
-    key, values = key_values
-    known = Q(*[Q(attributes__contains={key: form}) for form in _forms(values)], _connector="OR")
-    return Q(customer__in=Customer.objects.filter(known))
+def _attribute_q(asked_for: tuple[str, str, list[str], datetime]) -> Q:
+    return Q(customer__in=Customer.objects.filter(_kept("attributes", *asked_for)))
+
+
+def _kept(column: str, key: str, op: str, values: list[str], now: datetime) -> Q:
+    """By containment, or with the key as a value of the path: never by a lookup or a path made of the key (V39)."""
+    if op in OF_NUMBERS:
+        return _at_path(column, _NUMBER_PATHS[op], key=key, number=_number(values[0]))
+    if op in OF_DAYS:
+        first, last = _days(values, now=now)
+        return _at_path(column, _DAY_PATHS[op], key=key, first=first, last=last)
+    return Q(*[Q(**{f"{column}__contains": {key: form}}) for form in _forms(values)], _connector="OR")
+
+
+def _at_path(column: str, path: str, **variables: Any) -> Q:
+    exists = Func(
+        F(column),
+        Func(Value(f"strict $.keyvalue() ? (@.key == $key && {path})"), template="(%(expressions)s)::jsonpath"),
+        Value(variables, output_field=JSONField()),
+        function="jsonb_path_exists",
+        output_field=BooleanField(),
+    )
+    return Q(exists)
+
+
+_NUMBER_PATHS: Mapping[str, str] = {
+    op: f'@.value.type() == "number" && @.value {sign} $number' for op, sign in (("at_least", ">="), ("at_most", "<="))
+}
+_IS_DAY = '@.value.type() == "string" && @.value like_regex "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"'
+_DAY_PATHS: Mapping[str, str] = {
+    "after": f"{_IS_DAY} && @.value > $last",
+    "since": f"{_IS_DAY} && @.value >= $first",
+    "before": f"{_IS_DAY} && @.value < $first",
+    "until": f"{_IS_DAY} && @.value <= $last",
+    "between": f"{_IS_DAY} && @.value >= $first && @.value <= $last",
+}
+
+
+def _number(text: str) -> int | float:
+    """Raises Invalid."""
+    number = fields.number_in(text)
+    if number is None:
+        raise Invalid(_("Write a number, like 12 or 12.5."))
+    return number
+
+
+def _days(values: list[str], *, now: datetime) -> tuple[str, str]:
+    """The first and the last one that are meant, as a day is kept. Raises Invalid."""
+    zone = timezone.get_current_timezone()
+    first, last = (span(text, now=now)[0].astimezone(zone).date().isoformat() for text in (values[0], values[-1]))
+    return first, last
 
 
 def _forms(values: list[str]) -> list[Any]:
     """How they may be stored: as they are written, a number as one, yes and no as true and false."""
-    numbers = [int(value) for value in values if re.fullmatch(r"-?[0-9]{1,15}", value)]
+    numbers = [fields.number_in(value) for value in values if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", value)]
     return [*values, *numbers, *(value.lower() == "true" for value in values if value.lower() in ("true", "false"))]
 
 
@@ -916,7 +977,13 @@ def _field_of(leaf: Tree) -> tuple[Field, str]:
 def _values_of(field: Field, leaf: Tree) -> list[Any]:
     value, _zone = leaf.get("value"), _zone_of(leaf)
     values = value if isinstance(value, list) else [value]
-    if field.kind in ("text", "tags", "words", "custom"):
+    if field.kind == "custom" and leaf.get("op") in OF_NUMBERS:
+        if len(values) != 1 or not isinstance(values[0], str):
+            raise Invalid(_("Write a number, like 12 or 12.5."))
+        _number(values[0])
+        return values
+    is_of_days = field.kind == "custom" and leaf.get("op") in OF_DAYS
+    if field.kind in ("text", "tags", "words", "custom") and not is_of_days:
         words = [word.strip() for word in values if isinstance(word, str) and word.strip()]
         if not words or any(len(word) > MAX_TEXT for word in words):
             raise Invalid(_("%(field)s: write what to look for.") % {"field": field.label})
@@ -931,11 +998,11 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
         if len(values) != 1 or type(values[0]) is not int or not 1 <= values[0] <= 100:
             raise Invalid(_("%(field)s: write a number from 1 to 100.") % {"field": field.label})
         return values
-    if field.kind in ("moment", "wait") or leaf.get("op") == "within":
+    if field.kind in ("moment", "wait") or is_of_days or leaf.get("op") == "within":
         if len(values) != (2 if leaf.get("op") == "between" else 1) or not all(isinstance(one, str) for one in values):
             raise Invalid(_("Write a day as 2026-09-30, or a span of time as 7d."))
         for one in map(str, values):
-            span(one, now=SOME_DAY) if field.kind == "moment" else ago(one)
+            span(one, now=SOME_DAY) if field.kind == "moment" or is_of_days else ago(one)
         return values
     allowed = dict(field.choices()) if field.choices else {}
     if not values or any(value not in allowed and not _is_me(leaf, value) for value in values):
@@ -972,7 +1039,7 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     elif field.kind == "tags":
         found = any(name.lower() in fact for name in values)
     elif field.kind == "custom":
-        found = _is_one_of(fact.get(key_of(leaf["field"])), values)
+        found = _is_kept(fact.get(key_of(leaf["field"])), op, values, now=reader.now if reader else facts["now"])
     elif field.kind == "own":
         found = fact
     elif field.kind == "daytime":
@@ -983,10 +1050,29 @@ def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:
     return found is not (op in NEGATED)
 
 
-def _is_one_of(stored: Any, values: list[str]) -> bool:
-    """As `_custom_q` compares: 1 is 1.0, and neither is true."""
+def _is_kept(stored: Any, op: str, values: list[str], *, now: datetime) -> bool:
+    """As `_kept` compares: 1 is 1.0, and neither is true; a text is no number, and only what is written as one is a day."""
+    if op in OF_NUMBERS:
+        if isinstance(stored, bool) or not isinstance(stored, int | float):
+            return False
+        wanted = _number(values[0])
+        return stored >= wanted if op == "at_least" else stored <= wanted
+    if op in OF_DAYS:
+        if not (isinstance(stored, str) and _STORED_DAY.fullmatch(stored)):
+            return False
+        first, last = _days(values, now=now)
+        return {
+            "after": stored > last,
+            "since": stored >= first,
+            "before": stored < first,
+            "until": stored <= last,
+            "between": first <= stored <= last,
+        }[op]
     forms = _forms([word.strip() for word in values])
     return any(stored == form and isinstance(stored, bool) is isinstance(form, bool) for form in forms)
+
+
+_STORED_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 def _is_within(at: datetime, op: str, values: list[str], *, now: datetime) -> bool:
@@ -1029,7 +1115,7 @@ def _leaf_q(leaf: Tree, reader: Reader) -> Q:
         case "words":
             found = field.q((op.removesuffix("_not"), values))
         case "custom":
-            found = field.q((key_of(leaf["field"]), values))
+            found = field.q((key_of(leaf["field"]), op, values, reader.now))
         case "clock" | "daytime":
             found = field.q((values, reader.now, _zone_of(leaf)))
         case "own":
@@ -1043,24 +1129,40 @@ def _say_leaf(leaf: Tree) -> str:
     field, op = _field_of(leaf)
     value = leaf.get("value")
     values: Iterable[Any] = value if isinstance(value, list) else [value]
-    names = dict(field.choices()) if field.choices else {}
+    label, names = _named(leaf["field"], field)
     if field.kind == "own":
         said = _("not: %(condition)s") if op in NEGATED else "%(condition)s"
-        return said % {"condition": field.label}
+        return said % {"condition": label}
     if op == "between":
         first, last = values
-        return _("%(field)s from %(first)s to %(last)s") % {"field": field.label, "first": first, "last": last}
+        return _("%(field)s from %(first)s to %(last)s") % {"field": label, "first": first, "last": last}
     quoted = field.kind in ("text", "words")
     said_values = [
         f"“{item}”" if quoted else _("me") if _is_me(leaf, item) else str(names.get(item, item)) for item in values
     ]
-    label = f"{field.label} “{key_of(leaf['field'])}”" if field.kind == "custom" else field.label
     said = _("%(field)s %(op)s %(values)s") % {
         "field": label,
         "op": OPERATORS[field.kind][op],
         "values": _(" or ").join(said_values),
     }
     return f"{said} ({leaf['zone']})" if leaf.get("zone") else said
+
+
+def _named(name: str, field: Field) -> tuple[str, dict[Any, str]]:
+    """What it is called, and its values: a ticket field by its name, anything else of a key with the key."""
+    if field.kind != "custom":
+        return str(field.label), dict(field.choices()) if field.choices else {}
+    known = fields.named(key_of(name)) if name.startswith("field.") else None
+    if known is None:
+        return f"{field.label} “{key_of(name)}”", {}
+    return known.label, choices_of(known)
+
+
+def choices_of(known: TicketField) -> dict[Any, str]:
+    """What a ticket field can be asked for, and what it is called; {} where anything can be written."""
+    if known.kind == TicketField.Kind.YES_NO:
+        return {"true": in_words(True), "false": in_words(False)}
+    return {choice: choice for choice in known.choices}
 
 
 def _validate(tree: Any, *, path: tuple[Any, ...], depth: int) -> int:

@@ -17,11 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent, Team
-from tickets import actions
-from tickets.models import Event, Macro, MacroUse, Message, Ticket
+from tickets import actions, fields
+from tickets.models import Event, Macro, MacroUse, Message, Ticket, TicketField
 from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED, tag_name
-from tickets.timeline import labels_of_priority, labels_of_status
+from tickets.timeline import in_words, labels_of_priority, labels_of_status
 
 Deed = dict[str, Any]
 
@@ -29,10 +29,11 @@ MORNING = time(9, 0)
 MOST_TAGS = 20
 STATUSES = tuple(status for status in (*UNSOLVED, "solved") if status != "new")
 # In this order, whatever the order in which they were chosen: a solved ticket takes no snooze.
-ORDER = ("tag", "untag", "priority", "team", "assignee", "snooze", "status")
+ORDER = ("tag", "untag", "fields", "priority", "team", "assignee", "snooze", "status")
 ICONS: Mapping[str, str] = {
     "tag": "tag",
     "untag": "tag",
+    "fields": "text-cursor-input",
     "priority": "signal",
     "team": "users",
     "assignee": "user-round",
@@ -73,6 +74,8 @@ def _checked(deed: Deed) -> Deed:
             names = sorted({tag_name(str(name)) for name in value} - {""})
             if names and len(names) <= MOST_TAGS:
                 return {"do": do, "tags": names}
+        case "fields" if isinstance(value, dict) and value:
+            return {"do": do, "fields": _values(value)}
         case "snooze":
             hours, days = deed.get("hours"), deed.get("days")
             if days is None and isinstance(hours, int) and 1 <= hours <= 72:
@@ -82,11 +85,23 @@ def _checked(deed: Deed) -> Deed:
     raise Invalid(_("One of the things to do is incomplete."))
 
 
+def _values(values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        kept = fields.checked(values)
+    except fields.Invalid as problem:
+        raise Invalid(str(problem)) from problem
+    if None in kept.values():
+        raise Invalid(_("One of the things to do is incomplete."))
+    return kept
+
+
 def say(deeds: Sequence[Deed]) -> list[str]:
-    """Each deed in words, in the active language. Two queries at most."""
+    """Each deed in words, in the active language. Three queries at most."""
     teams = {deed["team"] for deed in deeds if deed["do"] == "team"}
+    keys = {key for deed in deeds if deed["do"] == "fields" for key in deed["fields"]}
     people = {deed["assignee"] for deed in deeds if deed["do"] == "assignee" and isinstance(deed["assignee"], int)}
-    names = {
+    names: dict[str, dict[Any, str]] = {
+        "fields": dict(TicketField.objects.filter(key__in=keys).values_list("key", "label")) if keys else {},
         "team": dict(Team.objects.filter(pk__in=teams).values_list("pk", "name")) if teams else {},
         "assignee": dict(Agent.objects.filter(pk__in=people).values_list("pk", "name")) if people else {},
     }
@@ -101,7 +116,7 @@ def say_each(macros: Iterable[Macro]) -> Iterator[tuple[Macro, list[str]]]:
         yield macro, [next(words) for _deed in macro.deeds]
 
 
-def _said(deed: Deed, names: Mapping[str, Mapping[int, str]]) -> str:
+def _said(deed: Deed, names: Mapping[str, Mapping[Any, str]]) -> str:
     match deed["do"]:
         case "status":
             return _("Status: %(status)s") % {"status": labels_of_status()[deed["status"]]}
@@ -115,6 +130,9 @@ def _said(deed: Deed, names: Mapping[str, Mapping[int, str]]) -> str:
             return _("Assignee: nobody")
         case "assignee":
             return _("Assignee: %(name)s") % {"name": names["assignee"].get(deed["assignee"], "?")}
+        case "fields":
+            said = [(names["fields"].get(key, key), in_words(value)) for key, value in deed["fields"].items()]
+            return ", ".join(f"{label}: {value}" for label, value in said)
         case "snooze" if "hours" in deed:
             n = deed["hours"]
             return ngettext("Snooze: %(n)s hour", "Snooze: %(n)s hours", n) % {"n": n}
@@ -198,6 +216,10 @@ def _untag(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None
     return actions.change_tags(ticket, remove=deed["tags"], by=by, now=now)
 
 
+def _fields(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
+    return actions.set_fields(ticket, deed["fields"], by=by, now=now)
+
+
 def _snooze(ticket: Ticket, deed: Deed, by: Actor, now: datetime) -> Event | None:
     zone = ZoneInfo(by.agent.time_zone if by.agent else settings.TIME_ZONE)
     return actions.snooze(ticket, until=moment(deed, zone=zone, now=now), by=by, now=now)
@@ -219,6 +241,7 @@ def person(pk: int) -> Agent | None:
 _DO: Mapping[str, Callable[[Ticket, Deed, Actor, datetime], Event | None]] = {
     "tag": _tag,
     "untag": _untag,
+    "fields": _fields,
     "priority": _priority,
     "team": _team,
     "assignee": _assignee,

@@ -42,6 +42,7 @@ ICONS = {
     "pin_changed": "pin",
     "priority_changed": "signal",
     "tags_changed": "tag",
+    "fields_changed": "text-cursor-input",
     "subject_changed": "pencil",
     "snoozed": "alarm-clock",
     "woken": "alarm-clock-off",

@@ -22,7 +22,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
-from tickets import conditions
+from tickets import conditions, fields
 from tickets.conditions import ME, Invalid, Tree
 from tickets.models.ticket import UNSOLVED, Ticket
 
@@ -419,6 +419,8 @@ def _condition(key: str, op: str, values: list[str]) -> dict[str, Any]:
     field = conditions.field_named(key)
     if field is None:  # the table of keys and the fields belong together; a test holds them so
         raise Misread(_unknown(key))
+    if field.kind == "custom":
+        return {"field": key} | _of_key(op, values)
     if op and field.kind not in _COMPARED and key != "status":
         raise Misread(_("“%(key)s” cannot be compared; write a colon.") % {"key": key})
     if key in conditions.OF_A_ZONE:
@@ -459,6 +461,25 @@ def _zoned(values: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def _times(values: list[str]) -> list[str]:
     return list(dict.fromkeys(map(conditions.daytime, values)))
+
+
+def _of_key(op: str, values: list[str]) -> dict[str, Any]:
+    """With a sign a number or a day is meant, and with dots between two days; else it is one of the values."""
+    if op and fields.number_in(values[0]) is not None:
+        if op not in _NUMBER_SIGNS:
+            raise Misread(_("Compare a number with >= or <=."))
+        return {"op": _NUMBER_SIGNS[op], "value": values[0]}
+    ends = [end for end in values[0].split("..") if end]
+    if op or (".." in values[0] and len(values) == 1 and ends and all(map(_is_day, ends))):
+        return _moment(op, values[0])
+    return {"op": "is", "value": [_short(value) for value in values]}
+
+
+_NUMBER_SIGNS = {">=": "at_least", "<=": "at_most"}
+
+
+def _is_day(text: str) -> bool:
+    return bool(fields.day_in(text) or _span(text)) or any(_compact(text) in names for names in DAYS.values())
 
 
 def _short_form(key: str, values: list[str]) -> dict[str, Any] | None:
@@ -562,14 +583,18 @@ def _names_of(key: str) -> list[tuple[tuple[str, ...], Any]]:
 def _moment(op: str, value: str) -> dict[str, Any]:
     first, dots, last = value.partition("..")
     if dots and not op:
-        begins, ends = (_day(first) if first else ""), (_day(last) if last else "")
+        begins, ends = (_edge(first) if first else ""), (_edge(last) if last else "")
         if begins and ends:
             return {"op": "between", "value": [begins, ends]}
-        return {"op": "since", "value": begins} if begins else {"op": "until", "value": _day(last)}
-    at = _span(value) or _day(value)
+        return {"op": "since", "value": begins} if begins else {"op": "until", "value": _edge(last)}
+    at = _edge(value)
     if op:
         return {"op": {">": "after", ">=": "since", "<": "before", "<=": "until"}[op], "value": at}
     return {"op": "since", "value": at} if _span(value) else {"op": "between", "value": [at, at]}
+
+
+def _edge(value: str) -> str:
+    return _span(value) or _day(value)
 
 
 def _due(op: str, values: list[str]) -> dict[str, Any]:
@@ -694,13 +719,17 @@ def _write_leaf(leaf: Tree) -> str:
         return f"#{values[0]}"
     if prefix := conditions.prefix_of(name):
         own = conditions.key_of(name)
-        return f"{_shown(CUSTOM[prefix])}{own if re.fullmatch(_OWN_KEY, own) else _quoted(own)}:{_written(values)}"
-    key = _shown(KEYS[name])
-    field = conditions.field_named(name)
-    match field.kind if field else "":
+        key = f"{_shown(CUSTOM[prefix])}{own if re.fullmatch(_OWN_KEY, own) else _quoted(own)}"
+        if op in conditions.OF_NUMBERS:
+            return f"{key}{_SIGNS[op]}{values[0]}"
+        kind = "moment" if op in conditions.OF_DAYS else "custom"
+    else:
+        key, field = _shown(KEYS[name]), conditions.field_named(name)
+        kind = field.kind if field else ""
+    match kind:
         case "moment" if op == "between":
             first, last = values
-            shown = [_written_moment(one) for one in ([first] if first == last else values)]
+            shown = [_written_moment(one) for one in ([first] if first == last and not prefix else values)]
             return f"{key}:{'..'.join(shown)}"
         case "moment":
             sign = {"after": ">", "since": ">=", "before": "<", "until": "<="}[op]
@@ -802,6 +831,17 @@ def keys_like(typed: str) -> list[tuple[str, str]]:
     return begun
 
 
+def own_keys_like(typed: str) -> list[tuple[str, str]]:
+    """(key, name) of the ticket fields whose key or name holds what is typed."""
+    wanted, prefix = _compact(typed), _shown(CUSTOM["field."])
+    own = next((wanted.removeprefix(name) for name in CUSTOM["field."] if wanted.startswith(name)), wanted)
+    return [
+        (f"{prefix}{one.key}", one.label)
+        for one in (fields.ordered() if wanted else ())
+        if own in one.key or own in _compact(one.label)
+    ]
+
+
 def values_like(key: str, typed: str) -> list[tuple[str, str]]:
     """(value as it is written, as it is called) for the values of a key that begin so, or hold it."""
     offered = [
@@ -847,6 +887,10 @@ def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:
     if key in ("created", "updated"):
         spans = [_shown(names) for names in DAYS.values()] + [_written_moment(span) for span in ("7d", "30d")]
         return [(span, span, ()) for span in spans]
+    if key.startswith("field."):
+        known = fields.named(conditions.key_of(key))
+        choices = conditions.choices_of(known) if known else {}
+        return [(_written([choice]), label, (label,)) for choice, label in choices.items()]
     field = conditions.field_named(key)
     labels = dict(field.choices()) if field and field.choices else {}
     if key == "tag":

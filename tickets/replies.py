@@ -19,6 +19,7 @@ from agents.models import Agent
 from tickets import (
     actions,
     deeds,
+    fields,
     followers,
     formatting,
     identities,
@@ -63,6 +64,14 @@ class Stale(Exception):
     def __init__(self, messages: list[Message]) -> None:
         super().__init__("the thread has moved on")
         self.messages = messages
+
+
+class Unsolvable(Unreachable):
+    """The answer would solve a ticket on which `lacks` is wanted first."""
+
+    def __init__(self, problem: actions.Incomplete) -> None:
+        super().__init__(problem.code, str(problem))
+        self.lacks = problem.lacks
 
 
 @dataclass(frozen=True)
@@ -783,16 +792,17 @@ def _post(
 
 
 def _check_solvable(ticket: Ticket, then: Mapping[str, Any], *, agent: Agent) -> None:
-    """Raises Unreachable where the answer would solve a ticket that lacks the tag its team wants: now, and not when a
-    held one leaves. What a macro tags on the way counts; where it moves the ticket, its own deeds are asked."""
+    """Raises Unsolvable where the answer would solve a ticket on which something is wanted first: now, and not when a held
+    one leaves. What a macro tags or fills in on the way counts; where it moves the ticket, its own deeds are asked."""
     kept = {deed["do"]: deed for deed in then.get("deeds", ())}
     status = then.get("status") or kept.get("status", {}).get("status")
-    if status != Ticket.Status.SOLVED or "tag" in kept or "team" in kept:
+    if status != Ticket.Status.SOLVED or "team" in kept:
         return
+    given = {fields.place_of(key) for key in kept.get("fields", {}).get("fields", ())}
     try:
-        actions.check_solvable(ticket, by=by_agent(agent))
-    except actions.Untagged as problem:
-        raise Unreachable(problem.code, str(problem)) from problem
+        actions.check_solvable(ticket, by=by_agent(agent), given=given | ({fields.TAGS} if "tag" in kept else set()))
+    except actions.Incomplete as problem:
+        raise Unsolvable(problem) from problem
 
 
 def _carry_out(ticket: Ticket, then: Mapping[str, Any], *, message: Message, agent: Agent, now: datetime) -> None:
@@ -813,9 +823,10 @@ def _carry_out(ticket: Ticket, then: Mapping[str, Any], *, message: Message, age
             message=message,
             now=now,
         )
+    except actions.Incomplete as problem:
+        raise Unsolvable(problem) from problem
     except actions.NotAllowed as problem:
-        code = problem.code if isinstance(problem, actions.Untagged) else "deed"
-        raise Unreachable(code, str(problem)) from problem
+        raise Unreachable("deed", str(problem)) from problem
 
 
 def _tell_mentioned(ticket: Ticket, message: Message, *, agent: Agent, now: datetime) -> None:

@@ -14,6 +14,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+LONGEST_VALUE = 60  # characters of a field's value in a line
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -49,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "routed": Kind("Routing decided; `decision` holds the trace", shown=False, notifies=True),
     "priority_changed": Kind("The priority changed"),
     "tags_changed": Kind("Tags were added or removed"),
+    "fields_changed": Kind("Ticket fields changed; `changes` has `field`, `label`, `from` and `to` of each"),
     "incident_changed": Kind("The ticket was linked to an incident, or no longer is; `from` and `to` are ids"),
     "subject_changed": Kind("The subject changed"),
     "snoozed": Kind("The ticket was put to sleep until a time"),
@@ -136,6 +139,15 @@ def labels_of_status() -> Mapping[str, str]:
 
 def labels_of_priority() -> Mapping[int, str]:
     return {1: _("Low"), 2: _("Normal"), 3: _("High"), 4: _("Urgent")}
+
+
+def in_words(value: Any) -> str:
+    """A value of a ticket field or a customer's attribute as people read it; "" for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def label_of_metric(metric: str) -> str:
@@ -285,6 +297,20 @@ def _tags(who: str, it: Mapping[str, Any], names: Names) -> str:
     return _("%(who)s · Tags: %(tags)s") % {"who": who, "tags": ", ".join(signed)}
 
 
+def _fields(who: str, it: Mapping[str, Any], names: Names) -> str:
+    said = [
+        _("%(field)s: %(from)s → %(to)s")
+        % {"field": one["label"], "from": _begin(one["from"]) or "–", "to": _begin(one["to"]) or "–"}
+        for one in it.get("changes", [])
+    ]
+    return f"{who} · {', '.join(said)}"
+
+
+def _begin(value: Any) -> str:
+    text = in_words(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
 SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     "ticket_created": lambda who, it, names: (
         _("New ticket: %(reason)s") % {"reason": label_of_reason(it.get("reason", "new"))}
@@ -305,6 +331,7 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     ),
     "priority_changed": _priority,
     "tags_changed": _tags,
+    "fields_changed": _fields,
     "incident_changed": lambda who, it, names: (
         (
             _("%(who)s · Linked to the incident “%(title)s”")

@@ -41,6 +41,8 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
         return actions.change_tags(
             ticket, add=particulars.get("removed", ()), remove=particulars.get("added", ()), by=by, now=now
         )
+    if event.kind == "fields_changed":
+        return actions.undo_fields(ticket, event=event, by=by, now=now)
     if event.kind == "followers_changed":
         verb, people = (
             (followers.unfollow, event.particulars["added"])

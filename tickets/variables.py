@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from tickets.models import Ticket
+from tickets.timeline import in_words
 
 VARIABLE = re.compile(r"\{\{\s*([a-z0-9_.]+)\s*(?:\|([^{}]*))?\}\}", re.IGNORECASE)
 FIELD = "field."  # {{field.order_id}}: the ticket's own fields
@@ -97,9 +98,5 @@ def of(ticket: Ticket, *, agent: Agent | None, now: datetime) -> dict[str, str]:
         "date.tomorrow": dates[1],
     }
     for prefix, facts in ((FIELD, ticket.fields), (ATTRIBUTE, customer.attributes)):
-        values |= {f"{prefix}{key}".lower(): _words(value) for key, value in facts.items()}
+        values |= {f"{prefix}{key}".lower(): in_words(value) for key, value in facts.items()}
     return values
-
-
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)

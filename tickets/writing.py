@@ -47,6 +47,7 @@ def sentence_of(code: str) -> str:
         "held_back": _("Your answer before this one was not sent: the thread has moved on. It is a draft again."),
         "closed": _("This ticket is closed. Start a follow-up ticket."),
         "untagged": _("This team wants a tag on a ticket before it is solved. Add one."),
+        "unfilled": _("A field that a ticket needs before it is solved is empty. Fill it in."),
         "blocked": _("This customer is blocked. Unblock the customer to answer."),
     }.get(code, "")
 

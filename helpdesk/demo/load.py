@@ -41,6 +41,7 @@ from tickets.models import (
     SavedView,
     SlaPolicy,
     Ticket,
+    TicketField,
 )
 from tickets.models.event import by_agent
 from tickets.models.sla import WAITING_STATUSES
@@ -76,6 +77,7 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
         teams = {team.name: team for team in Team.objects.all()}
         by_key = {key: teams[name] for key, (name, _hue) in TEAMS.items()}
         _rules(by_key, now=now)
+        _fields()
         macros.prepare(staff=staff, teams=by_key)
         _views(staff)
         channels = _channels(brand, by_key)
@@ -88,6 +90,18 @@ def load(*, now: datetime | None = None) -> list[dict[str, str]]:
     _tell_nobody(now=now)
     _keep_logins(logins)
     return logins
+
+
+def _fields() -> None:
+    known: tuple[tuple[str, str, str, list[str]], ...] = (
+        ("order_id", "주문 번호 Order", "text", []),
+        ("reason", "문의 사유 Reason", "choice", ["배송 Delivery", "교환·반품 Return", "환불 Refund", "제품 Product"]),
+        ("amount", "금액 Amount", "number", []),
+    )
+    TicketField.objects.bulk_create(
+        TicketField(key=key, label=label, kind=kind, choices=choices, position=position)
+        for position, (key, label, kind, choices) in enumerate(known)
+    )
 
 
 def _tell_nobody(*, now: datetime) -> None:

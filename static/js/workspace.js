@@ -6,7 +6,7 @@ import { viewer } from "./elements/ticket-list.js";
 import { startBulkKeys } from "./elements/bulk-bar.js";
 import "./elements/query-box.js";
 import "./elements/thread-log.js";
-import { showMine, showMineIn, showStatus, startReverting } from "./lib/at-once.js";
+import { showMine, showMineIn, showStatus, startDays, startReverting } from "./lib/at-once.js";
 import { startCustomer } from "./lib/customer.js";
 import { Feed } from "./lib/feed.js";
 import { keys, labelControls } from "./lib/keyboard.js";
@@ -27,7 +27,7 @@ const RENEW_MS = 500; // after an event: several in a row are one look
 const LOOK_MS = 15_000; // between looks whether what is likely next has grown old
 const CALM_MS = 120;
 const TYPING_MS = 8000;
-const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "subject_changed", "pin_changed", "snoozed", "woken", "merged", "unmerged", "undone", "followers_changed", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
+const CHANGES_HEAD = new Set(["assigned", "status_changed", "solved", "reopened", "closed", "priority_changed", "tags_changed", "fields_changed", "subject_changed", "pin_changed", "snoozed", "woken", "merged", "unmerged", "undone", "followers_changed", "sla_started", "sla_met", "sla_warning", "sla_breached", "message_received", "reply_posted", "rated", "routed"]);
 const CHANGES_CUSTOMER = new Set(["customer_changed", "customer_joined", "customer_join_undone", "identity_added", "identity_opted_out", "identity_opted_in", "ticket_created", "merged", "unmerged", "rated"]);
 
 const me = Number(document.body.dataset.me);
@@ -55,7 +55,7 @@ const formatBar = late(() => import("./elements/format-bar.js"), under);
 const attendance = late(() => import("./lib/attendance.js"), under);
 const givenBack = late(() => import("./lib/given-back.js"), under);
 const takingUp = late(() => import("./lib/again.js"), under);
-const tagging = late(() => import("./lib/once-tagged.js"), under);
+const filling = late(() => import("./lib/once-filled.js"), under);
 const holding = late(() => import("./lib/held.js"), under, ({ Held }) => {
   held = new Held({
     desk: deskOf,
@@ -275,14 +275,14 @@ function customerTyping(ticket, on) {
   if (on) later("typing", TYPING_MS, () => customerTyping(ticket, false));
 }
 
-/** Whether a menu is open in this place; what it would have shown comes when the menu closes. */
-function waitsForMenu(place) {
-  if (!place.querySelector(":popover-open")) return false;
-  place.addEventListener("toggle", () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
-  return true;
+/** Whether a menu is open in this place, or something is being typed; what it would have shown comes when that is over. */
+function isInUse(place) {
+  const over = place.querySelector(":popover-open") ? "toggle" : place.querySelector(".property__input:focus") ? "focusout" : "";
+  if (over) place.addEventListener(over, () => later("head", CALM_MS, refreshHead), { capture: true, once: true });
+  return Boolean(over);
 }
 
-document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => { detail.shouldSwap &&= !waitsForMenu(detail.target); });
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => { detail.shouldSwap &&= !isInUse(detail.target); });
 
 async function refreshHead() {
   const id = router.ticket;
@@ -293,7 +293,7 @@ async function refreshHead() {
     const place = byId(node.id);
     if (!place) continue;
     if (node.dataset.note !== undefined && node.dataset.note === place.dataset.note) continue; // the pinned note, as it was: folded or not
-    if (waitsForMenu(place)) continue;
+    if (isInUse(place)) continue;
     if (place.querySelector(".htmx-request")) { // what was chosen in it is on its way, and its answer says how to undo it
       later("head", CALM_MS, refreshHead);
       continue;
@@ -478,25 +478,29 @@ function step(by) {
   return true;
 }
 
-/** Its team wants a tag on it first: the picker says so, and `go` runs once there is one. Nobody is led away from what they write elsewhere. */
-async function askForTag(ticket, go) {
+/** Something is wanted on it first: its property opens, and `go` runs once it is filled in. Nobody is led away from what they write elsewhere. */
+async function askFor({ ticket, place, said, go }) {
   if (ticket !== router.ticket && isWriting(document.activeElement)) {
-    toast(phrase("lacksTag"), { kind: "error", action: toTicket(ticket) });
+    toast(said, { kind: "error", action: toTicket(ticket) });
     return;
   }
-  const once = await tagging().catch(failed);
+  const once = await filling().catch(failed);
   if (ticket !== router.ticket) await hushed(router.open(ticket));
-  await press("#property-tags-button");
-  if (go) once?.onceTagged(go);
+  if (!byId(place)) await refreshHead(); // it is wanted since a moment ago
+  await press(`#${place}-button, #${place}-value`);
+  if (go && byId(place)) once?.onceFilled(byId(place), go);
 }
 
-document.addEventListener("tag:wanted", ({ detail }) => askForTag(detail.ticket, detail.go ?? (detail.solves && (() => solve({ stay: true, id: detail.ticket })))));
+document.addEventListener("property:wanted", ({ detail }) => {
+  askFor({ ...detail, go: detail.go ?? (detail.solves && (() => solve({ stay: true, id: detail.ticket }))) });
+});
 
 /** `id` where it was asked for a while ago: another ticket may be open by now, and stays. */
 async function solve({ stay, id = meant() }) {
   const [isOpen, wasMeant] = [id === router.ticket, id === meant()];
-  if (isOpen && byId("property-tags-hint")) {
-    askForTag(id, () => solve({ stay, id }));
+  const lacking = isOpen && document.querySelector(".property[data-lacks]");
+  if (lacking) {
+    askFor({ ticket: id, place: lacking.id, go: () => solve({ stay, id }) });
     return;
   }
   const next = stay ? null : list()?.nextAfter(id);
@@ -545,6 +549,7 @@ async function press(selector) {
   const control = document.querySelector(selector);
   if (control && !control.checkVisibility({ visibilityProperty: true })) app.dataset.side = "open";
   control?.click();
+  if (control?.matches("input")) control.focus();
   document.getElementById(control?.getAttribute("popovertarget"))?.querySelector("[role=combobox]")?.focus();
 }
 
@@ -633,6 +638,7 @@ document.addEventListener("click", (event) => {
 
 startBulkKeys();
 startReverting(() => refreshHead());
+startDays();
 
 // -- Views and deeds on many ---------------------------------------------------------------------------------------------------
 

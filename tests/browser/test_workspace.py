@@ -16,7 +16,7 @@ from tests.conftest import comes_to, wait_until
 from tests.test_words import Texts, english_in, speaking_korean
 from tests.workspace import scene
 from tickets import live
-from tickets.models import Draft, Message, Ticket
+from tickets.models import Draft, Message, Ticket, TicketField
 from tickets.routing import assign as routing
 
 
@@ -99,13 +99,40 @@ def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(cr
     page.keyboard.press("Control+Shift+Enter")
     expect(page.locator("#composer-guard")).to_contain_text("wants a tag")
     expect(composer(page)).to_have_value("It is there.")
-    page.locator("#composer-guard [data-wants-tag]").click()
+    page.locator("#composer-guard [data-wants]").click()
     expect(filter_).to_be_focused()
     page.keyboard.type("delivery")
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
     expect(page.locator(".message--out[id^=message]")).to_contain_text("It is there.")
     assert Ticket.objects.get(pk=second.pk).status == "solved" and page.errors == []
+
+
+def test_row_1_fields_that_are_needed_are_asked_for_one_after_the_other_and_the_solving_goes_on(crew, screen):
+    TicketField.objects.create(key="order_id", label="Order number", required=True, position=1)
+    TicketField.objects.create(
+        key="reason", label="Reason", kind="choice", choices=["Broken", "Late"], required=True, position=2
+    )
+    first, _second, _third = three_tickets(crew)
+    page = screen(crew.agent, f"/tickets/{first.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.keyboard.press("e")
+    typed = page.locator("#property-field-order_id-value")
+    expect(typed).to_be_focused()
+    expect(typed).to_have_accessible_description("Needed before a solve")
+    page.keyboard.type("A-1")
+    page.keyboard.press("Enter")
+    menu = page.locator("#property-field-reason-menu")
+    expect(menu).to_be_visible()
+    expect(menu.get_by_role("option", name="None")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    with page.expect_response(lambda answer: "/solution/" in answer.url and answer.ok):
+        page.keyboard.press("Enter")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(page.locator(f"#ticket-row-{first.pk}")).to_have_count(0)
+    first.refresh_from_db()
+    assert (first.status, first.fields) == ("solved", {"order_id": "A-1", "reason": "Broken"})
+    assert page.errors == []
 
 
 def test_row_1_a_tag_asked_for_late_leads_nobody_away_and_solves_the_ticket_it_was_for(crew, screen):

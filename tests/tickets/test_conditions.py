@@ -15,7 +15,7 @@ from tests import cast
 from tickets import actions, conditions
 from tickets.channels import adapter_for
 from tickets.conditions import Invalid
-from tickets.models import Customer, Incident, Message, Rule, Ticket, TicketSkill
+from tickets.models import Customer, Incident, Message, Rule, Ticket, TicketField, TicketSkill
 from tickets.models.event import SYSTEM
 from tickets.models.ticket import next_number
 from tickets.routing import rules
@@ -141,6 +141,19 @@ leaves = st.one_of(
         st.sampled_from([["17"], ["1"], ["true"], ["x", "A-1"]]),
     ),
     st.builds(
+        leaf,
+        st.just("field.order id"),
+        st.sampled_from(["at_least", "at_most"]),
+        st.sampled_from(["17", "16.5", "-3", "1"]),
+    ),
+    st.builds(
+        leaf,
+        st.just("field.arrives"),
+        st.sampled_from(["after", "since", "before", "until"]),
+        st.sampled_from(["2026-11-20", "today", "yesterday", "3d"]),
+    ),
+    st.builds(leaf, st.just("field.arrives"), st.just("between"), st.just(["2026-11-19", "today"])),
+    st.builds(
         leaf, st.just("customer.plan"), st.sampled_from(["is", "is_not"]), st.sampled_from([["gold"], ["gold", "free"]])
     ),
     st.builds(leaf, st.just("hours"), st.sampled_from(["is", "is_not"]), st.sampled_from([["open"], ["closed"]])),
@@ -202,12 +215,32 @@ def test_the_predicate_and_the_query_agree(tree: dict[str, Any], some_tickets: l
 def some_tickets() -> list[Ticket]:
     brand = cast.make_brand()
     made = [
-        ticket(brand, text="환불해 주세요", kind="sms", tier="vip", fields={"order id": 17}),
+        ticket(brand, text="환불해 주세요", kind="sms", tier="vip", fields={"order id": 17, "arrives": "2026-11-20"}),
         ticket(
-            brand, text="Where is my REFUND?", subject="Order 17", kind="email", priority=3, fields={"order id": True}
+            brand,
+            text="Where is my REFUND?",
+            subject="Order 17",
+            kind="email",
+            priority=3,
+            fields={"order id": True, "arrives": "2026-11-19"},
         ),
-        ticket(brand, text="배송 언제", kind="whatsapp", status="open", priority=4, fields={"order id": "A-1"}),
-        ticket(brand, text="hello", subject="my order", kind="webchat", status="pending", priority=1),
+        ticket(
+            brand,
+            text="배송 언제",
+            kind="whatsapp",
+            status="open",
+            priority=4,
+            fields={"order id": "A-1", "arrives": "soon"},
+        ),
+        ticket(
+            brand,
+            text="hello",
+            subject="my order",
+            kind="webchat",
+            status="pending",
+            priority=1,
+            fields={"order id": 16.5, "arrives": 20261120},
+        ),
     ]
     Customer.objects.filter(pk=made[0].customer_id).update(attributes={"plan": "gold"})
     Ticket.objects.filter(pk=made[1].pk).update(team=_night_shift(), created_at=NOW - timedelta(days=2))
@@ -316,6 +349,42 @@ def test_a_key_of_ones_own_is_said_in_both_languages() -> None:
         assert "“order_id”" in conditions.sentence(tree) and "Field" not in conditions.sentence(tree)
     with pytest.raises(Invalid):
         conditions.validate(leaf("field.", "is", ["123"]))
+
+
+def test_a_ticket_field_is_said_by_its_name_and_its_values_in_the_readers_words() -> None:
+    TicketField.objects.create(key="amount", label="Amount", kind="number")
+    TicketField.objects.create(key="urgent", label="긴급 여부", kind="yes_no", active=False)
+    tree = {
+        "all": [
+            leaf("field.amount", "at_least", "12.5"),
+            leaf("field.urgent", "is", ["true"]),
+            leaf("field.amount", "between", ["2026-09-01", "2026-09-30"]),
+        ]
+    }
+    conditions.validate(tree)
+    with translation.override("en"):
+        assert conditions.sentence(tree) == (
+            "Amount is at least 12.5 and 긴급 여부 is Yes and Amount from 2026-09-01 to 2026-09-30"
+        )
+    with translation.override("ko"):
+        said = conditions.sentence(tree["all"][1])
+        assert "긴급 여부" in said and "예" in said and "true" not in said
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        leaf("field.amount", "at_least", "many"),
+        leaf("field.amount", "at_least", ["1", "2"]),
+        leaf("field.amount", "at_most", 12),
+        leaf("field.arrives", "after", "soon"),
+        leaf("field.arrives", "between", ["2026-09-01"]),
+    ],
+)
+def test_what_is_no_number_and_no_day_is_refused(tree: dict[str, Any]) -> None:
+    for refuse in (conditions.validate, conditions.to_q):
+        with pytest.raises(Invalid):
+            refuse(tree)  # type: ignore[operator]
 
 
 OF_A_RUN = {

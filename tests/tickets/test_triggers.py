@@ -29,6 +29,7 @@ from tickets.models import (
     SlaPolicy,
     SlaTarget,
     Ticket,
+    TicketField,
     Webhook,
 )
 from tickets.models.event import SYSTEM, by_agent
@@ -85,6 +86,9 @@ def happens(what: str, ticket: Ticket, people: Cast) -> None:
             actions.assign(ticket, assignee=people.teammate, team=people.support, by=by, now=at)
         case "tags_changed":
             actions.change_tags(ticket, add=["x"], by=by, now=at)
+        case "fields_changed":
+            TicketField.objects.create(key="order_id", label="Order number")
+            actions.set_fields(ticket, {"order_id": "A-1"}, by=by, now=at)
         case "rated":
             ticket.rate(1, now=at, survey_id=1)
         case "sla_warning" | "sla_breached":

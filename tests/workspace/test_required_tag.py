@@ -50,7 +50,9 @@ SOLVE = {"do": "status", "status": "solved"}
 def test_without_a_tag_the_browser_is_told_to_ask_for_one(cast, mina, ticket, now, where, posted):
     refused = mina.post(f"/tickets/{ticket.pk}/{where}/", posted, **FRAGMENT)
     assert refused.status_code == 422
-    assert json.loads(refused["HX-Trigger"]) == {"tag:wanted": {"ticket": ticket.pk, "solves": True}}
+    wanted = json.loads(refused["HX-Trigger"])["property:wanted"]
+    assert (wanted["ticket"], wanted["place"], wanted["solves"]) == (ticket.pk, "property-tags", True)
+    assert SENTENCE in wanted["said"]
     assert status_of(ticket) != "solved"
     tag(ticket, cast.agent, now=now)
     assert mina.post(f"/tickets/{ticket.pk}/{where}/", posted, **FRAGMENT).status_code == 200
@@ -100,7 +102,7 @@ def send(client, ticket, *, to="replies", **more):
 def test_send_and_solve_stops_in_the_strip_with_nothing_sent(cast, mina, ticket, now):
     stopped = send(mina, ticket, then="solved")
     assert stopped.status_code == 422
-    assert SENTENCE in stopped.content.decode() and "data-wants-tag" in stopped.content.decode()
+    assert SENTENCE in stopped.content.decode() and 'data-wants="property-tags"' in stopped.content.decode()
     assert not Message.objects.filter(direction="out").exists() and not Draft.objects.exists()
     assert send(mina, ticket, then="pending").status_code == 201
     tag(ticket, cast.agent, now=now)
@@ -133,7 +135,7 @@ def test_a_mail_that_would_be_held_is_stopped_at_once_and_not_when_it_leaves(cas
 def test_a_macro_that_solves_is_asked_unless_it_tags(cast, mina, ticket, to):
     plain = macro_of(cast.agent, SOLVE)
     stopped = send(mina, ticket, to=to, macro=plain.pk, deed=["0"])
-    assert stopped.status_code == 422 and "data-wants-tag" in stopped.content.decode()
+    assert stopped.status_code == 422 and 'data-wants="property-tags"' in stopped.content.decode()
     tags = macro_of(cast.agent, {"do": "tag", "tags": ["delivery"]}, SOLVE)
     assert send(mina, ticket, to=to, macro=tags.pk, deed=["0", "1"]).status_code == 201
     assert status_of(ticket) == "solved"
@@ -143,7 +145,7 @@ def test_a_macro_that_is_applied_by_itself_asks_too_and_does_nothing(cast, mina,
     macro = macro_of(cast.agent, {"do": "priority", "priority": 4}, SOLVE)
     form = {"macro": macro.pk, "deed": ["0", "1"], "client_uuid": uuid.uuid4()}
     refused = mina.post(f"/tickets/{ticket.pk}/macro-uses/", form, **FRAGMENT)
-    assert refused.status_code == 422 and "tag:wanted" in refused["HX-Trigger"]
+    assert refused.status_code == 422 and "property:wanted" in refused["HX-Trigger"]
     ticket.refresh_from_db()
     assert (ticket.priority, ticket.status != "solved") == (2, True)
 

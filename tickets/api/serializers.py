@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tickets import files
-from tickets.models import Attachment, Channel, Customer, Event, Identity, Macro, Message, SlaClock, Ticket
+from tickets.models import Attachment, Channel, Customer, Event, Identity, Macro, Message, SlaClock, Ticket, TicketField
 
 
 class Strict(serializers.Serializer):
@@ -57,13 +57,14 @@ class TicketOut(serializers.ModelSerializer):
     customer = Named()
     tags: Any = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
     channels = serializers.SerializerMethodField()
+    fields: Any = serializers.DictField(help_text="The values of the ticket fields, by their keys.")
     sla = ClockOut(source="live_clocks", many=True)
 
     class Meta:
         model = Ticket
         fields = [
-            "id", "number", "subject", "status", "priority", "team", "assignee", "customer", "tags", "channels",
-            "language", "snoozed_until", "merged_into", "csat", "created_at", "updated_at", "first_reply_at",
+            "id", "number", "subject", "status", "priority", "team", "assignee", "customer", "tags", "fields",
+            "channels", "language", "snoozed_until", "merged_into", "csat", "created_at", "updated_at", "first_reply_at",
             "waiting_since", "solved_at", "sla",
         ]  # fmt: skip
 
@@ -135,6 +136,12 @@ class ChannelOut(serializers.ModelSerializer):
         fields = ["id", "kind", "slug", "name", "address", "active", "disconnected_at"]
 
 
+class TicketFieldOut(serializers.ModelSerializer):
+    class Meta:
+        model = TicketField
+        fields = ["id", "key", "label", "kind", "choices", "brand", "team", "required", "position"]
+
+
 class MacroOut(serializers.ModelSerializer):
     files: Any = serializers.SlugRelatedField("name", many=True, read_only=True)
 
@@ -151,6 +158,9 @@ class TicketChange(Strict):
     subject = serializers.CharField(required=False, max_length=300)
     add_tags = serializers.ListField(child=serializers.CharField(max_length=60), required=False, max_length=50)
     remove_tags = serializers.ListField(child=serializers.CharField(max_length=60), required=False, max_length=50)
+    fields: Any = serializers.DictField(
+        required=False, help_text="Values by the keys of ticket fields; null empties one. What is not named stays."
+    )
 
 
 class MessageIn(Strict):

@@ -13,5 +13,6 @@ urlpatterns = [
     path("v1/customers/<int:pk>/", views.OneCustomer.as_view(), name="api_customer"),
     path("v1/customers/<int:pk>/timeline/", views.Timeline.as_view(), name="api_timeline"),
     path("v1/channels/", views.Channels.as_view(), name="api_channels"),
+    path("v1/ticket-fields/", views.TicketFields.as_view(), name="api_ticket_fields"),
     path("v1/macros/", views.Macros.as_view(), name="api_macros"),
 ]

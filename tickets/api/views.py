@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agents.models import Agent, Team
-from tickets import access, actions, conditions, grammar, macros, replies, search
+from tickets import access, actions, conditions, fields, grammar, macros, replies, search
 from tickets.api import idempotency, pages, serializers
 from tickets.api.tokens import BearerAuthentication, HasScope
 from tickets.models import Channel, Customer, Event, Message, Ticket
@@ -139,6 +139,8 @@ class OneTicket(ApiView):
             actions.change_tags(
                 ticket, add=change.get("add_tags", []), remove=change.get("remove_tags", []), by=by, now=now
             )
+        if "fields" in change:
+            self._set_fields(ticket, change["fields"])
         if "assignee" in change or "team" in change:
             actions.assign(
                 ticket,
@@ -149,6 +151,13 @@ class OneTicket(ApiView):
             )
         if "status" in change:
             actions.set_status(ticket, change["status"], by=by, now=now)
+
+    def _set_fields(self, ticket: Ticket, values: dict[str, Any]) -> None:
+        try:
+            fields.checked(values)
+        except fields.Invalid as problem:
+            raise ValidationError({"fields": {problem.key: [str(problem)]}}) from problem
+        actions.set_fields(ticket, values, by=self.by, now=timezone.now())
 
     def _answer(self, ticket: Ticket) -> Response:
         found = _for_output(Ticket.objects.filter(pk=ticket.pk)).get()
@@ -273,6 +282,13 @@ class Channels(ApiView):
         if self.agent.brand_ids is not None:
             rows = rows.filter(brand__in=self.agent.brand_ids)
         return Response({"data": serializers.ChannelOut(rows, many=True).data})
+
+
+class TicketFields(ApiView):
+    @extend_schema(responses=serializers.TicketFieldOut(many=True))
+    def get(self, request: Request) -> Response:
+        """The ticket fields that are switched on, in their order: what a ticket's `fields` may hold."""
+        return Response({"data": serializers.TicketFieldOut(fields.ordered(), many=True).data})
 
 
 class Macros(ApiView):

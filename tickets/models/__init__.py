@@ -7,6 +7,7 @@ from tickets.models.channel import Channel
 from tickets.models.customer import Customer, CustomerJoin, Identity
 from tickets.models.draft import Draft
 from tickets.models.event import Event, Outbox, Webhook
+from tickets.models.field import TicketField
 from tickets.models.follower import Follower, Mention
 from tickets.models.incident import Incident
 from tickets.models.macro import Macro, MacroFile, MacroUse
@@ -101,6 +102,7 @@ __all__ = [
     "StaffingTrial",
     "Tag",
     "Ticket",
+    "TicketField",
     "TicketLink",
     "TicketSkill",
     "Webhook",

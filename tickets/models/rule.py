@@ -32,6 +32,7 @@ class Rule(models.Model):
         PRIORITY_CHANGED = "priority_changed", _("The priority changes")
         ASSIGNED = "assigned", _("The team or the assignee changes")
         TAGS_CHANGED = "tags_changed", _("The tags change")
+        FIELDS_CHANGED = "fields_changed", _("A ticket field changes")
         SLA_WARNING = "sla_warning", _("An SLA deadline is near")
         SLA_BREACHED = "sla_breached", _("An SLA deadline has passed")
         OVERDUE = "overdue", _("An SLA deadline stays missed")
@@ -69,6 +70,7 @@ RUN_BY: Mapping[str, tuple[str, ...]] = {
     "priority_changed": (Rule.When.PRIORITY_CHANGED,),
     "assigned": (Rule.When.ASSIGNED,),
     "tags_changed": (Rule.When.TAGS_CHANGED,),
+    "fields_changed": (Rule.When.FIELDS_CHANGED,),
     "sla_warning": (Rule.When.SLA_WARNING,),
     "sla_breached": (Rule.When.SLA_BREACHED, Rule.When.OVERDUE),
     "unmerged": (Rule.When.UNANSWERED, Rule.When.OVERDUE),  # each waits by itself again

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -336,6 +336,22 @@ class Ticket(models.Model):
             removed=[tag.name for tag in removed],
         )
 
+    def change_fields(
+        self, values: Mapping[str, Any], *, labels: Mapping[str, str], by: Actor, now: datetime
+    ) -> Event | None:
+        """Set values by the keys of fields; None takes one away. One event tells all that is different then."""
+        changes = [
+            {"field": key, "label": labels.get(key, key), "from": self.fields.get(key), "to": value}
+            for key, value in values.items()
+            if not is_same(self.fields.get(key), value)
+        ]
+        if not changes:
+            return None
+        self.fields = {key: value for key, value in (self.fields | values).items() if value is not None}
+        self.updated_at = now
+        self.save(update_fields=["fields", "updated_at"])
+        return self.record("fields_changed", by=by, now=now, changes=changes)
+
     def goes_on(self, message: Message, *, now: datetime) -> None:
         """Its newest message, one that its row does not show: a note, a side conversation, a line of the system."""
         self.last_message_id, self.last_message_at, self.updated_at = message.pk, now, now
@@ -385,6 +401,11 @@ class Ticket(models.Model):
             message_id=message_id,
             particulars=particulars,
         )
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Of two values of a field; 1 is not yes, though Python says so."""
+    return one == other and isinstance(one, bool) is isinstance(other, bool)
 
 
 def _cause(cause: str) -> dict[str, Any]:

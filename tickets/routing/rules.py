@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ from django.db.models import Count, Model
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Skill, SkillLevel, Team
-from tickets import conditions, live
+from tickets import conditions, fields, live
 from tickets.models import (
     Event,
     Macro,
@@ -29,6 +30,7 @@ from tickets.models import (
     RuleRun,
     SlaPolicy,
     Ticket,
+    TicketField,
     TicketSkill,
     Webhook,
 )
@@ -36,11 +38,11 @@ from tickets.models.event import RULE, RULES
 from tickets.models.rule import OF_TIME
 from tickets.models.ticket import tag_name, tags_named
 from tickets.sla import clocks
-from tickets.timeline import labels_of_status
+from tickets.timeline import in_words, labels_of_status
 
 Action = dict[str, Any]
 
-NOW = ("team", "agent", "priority", "tags", "skill", "sla")
+NOW = ("team", "agent", "priority", "tags", "fields", "skill", "sla")
 LATER = ("status", "note", "macro", "reply", "webhook", "notify")
 STATUSES = ("open", "pending", "on_hold", "solved")
 LONGEST_TEXT = 5000  # characters of a reply or a note
@@ -75,6 +77,16 @@ def _are_tags(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
 
 
+def _are_fields(values: Any) -> bool:
+    """Raises conditions.Invalid with the reason where a value is not of its kind."""
+    if not isinstance(values, dict) or not values:
+        return False
+    try:
+        return all(value is not None for value in fields.checked(values).values())
+    except fields.Invalid as problem:
+        raise conditions.Invalid(str(problem)) from problem
+
+
 def _is_text(text: Any) -> bool:
     return isinstance(text, str) and 0 < len(text.strip()) <= LONGEST_TEXT
 
@@ -105,6 +117,7 @@ _FITS: Mapping[Any, Callable[[Action], bool]] = {
     "tags": lambda it: (
         bool(it.get("add") or it.get("remove")) and _are_tags(it.get("add", [])) and _are_tags(it.get("remove", []))
     ),
+    "fields": lambda it: _are_fields(it.get("fields")),
     "skill": _is_skill,
     "sla": lambda it: _is_one_of(SlaPolicy, it.get("policy"), active=True),
     "status": lambda it: it.get("status") in STATUSES,
@@ -130,6 +143,10 @@ class Book:
     @cached_property
     def teams(self) -> Mapping[int, Team]:
         return Team.objects.select_related("calendar").in_bulk()
+
+    @cached_property
+    def fields(self) -> list[TicketField]:
+        return list(fields.ordered())
 
     @cached_property
     def skills(self) -> frozenset[int]:
@@ -240,6 +257,8 @@ def _enter(action: dict[str, Any], facts: dict[str, Any]) -> None:
         case "tags":
             added, removed = ({tag_name(name) for name in action.get(key, [])} for key in ("add", "remove"))
             facts["tag"] = (facts["tag"] | added - {""}) - removed
+        case "fields":
+            facts["field."] = facts["field."] | action["fields"]
         case "skill":
             facts["needs"] = facts["needs"] | {action["skill"]}
 
@@ -251,7 +270,12 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "tags": ("tag",),
     "skill": ("needs",),
 }
-"""What of the facts an action enters, so that a later rule sees it (`_enter`)."""
+"""What of the facts an action enters, so that a later rule sees it (`_enter`); with "fields" those that it names."""
+
+
+def changes(action: Action) -> set[str]:
+    own = {f"field.{key}" for key in action.get("fields", ())}
+    return {*CHANGES.get(action.get("do", ""), ()), *own}
 
 
 class Names:
@@ -268,6 +292,10 @@ class Names:
     @cached_property
     def skills(self) -> Mapping[int, str]:
         return _names(Skill)
+
+    @cached_property
+    def fields(self) -> Mapping[str, str]:
+        return dict(TicketField.objects.values_list("key", "label"))
 
     @cached_property
     def policies(self) -> Mapping[int, str]:
@@ -315,6 +343,11 @@ def describe(action: Action, names: Names | None = None) -> str:
             }
         case "tags":
             return ", ".join(_say_tags(action))
+        case "fields":
+            return ", ".join(
+                _("%(field)s → %(value)s") % {"field": names.fields.get(key, key), "value": _begin(in_words(value))}
+                for key, value in action["fields"].items()
+            )
         case "skill":
             return _describe_skill(action, names)
         case "sla":
@@ -374,12 +407,24 @@ def _do(ticket: Ticket, action: Action, book: Book, *, when: str, now: datetime)
         case "tags":
             added, removed = (tags_named(action.get(key, [])) for key in ("add", "remove"))
             event = ticket.change_tags(add=added, remove=removed, by=RULE, now=now)
+        case "fields":
+            event = _fill_in(ticket, action["fields"], book, now=now)
         case "skill":
             return action if action["skill"] in book.skills and _need(ticket, action, now=now) else None
         case "sla":
             return action if _promise(ticket, action) else None
     live.announce(event)
     return action if event else None
+
+
+def _fill_in(ticket: Ticket, values: Mapping[str, Any], book: Book, *, now: datetime) -> Event | None:
+    """Those that there still are, and whose value can still be kept."""
+    labels = {one.key: one.label for one in book.fields}
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        with suppress(fields.Invalid):
+            kept |= fields.checked({key: value}, book.fields)
+    return ticket.change_fields(kept, labels=labels, by=RULE, now=now)
 
 
 def _who_stays(ticket: Ticket, team: Team, *, when: str) -> Agent | None:

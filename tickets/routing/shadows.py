@@ -77,7 +77,7 @@ def _is_sound(rule: Rule) -> bool:
 
 
 def changed_by(some: Iterable[Rule]) -> set[str]:
-    return {field for rule in some for action in rule.actions for field in rules.CHANGES.get(action.get("do", ""), ())}
+    return {field for rule in some for action in rule.actions for field in rules.changes(action)}
 
 
 def implies(one: Tree, other: Tree) -> bool:

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from agents.models import Agent
-from tickets.actions import NotAllowed, Untagged
+from tickets.actions import Incomplete, NotAllowed
 from tickets.models import Event, Ticket
 
 
@@ -45,9 +45,10 @@ def say(response: HttpResponse, *, message: str, undo: str = "", kind: str = "",
 
 
 def refuse(response: HttpResponse, problem: NotAllowed, *, ticket: Ticket, solves: bool = False) -> None:
-    """Say why it was not done. Where a tag is all that lacks, the browser asks for it instead; `solves`: and solves then."""
-    if isinstance(problem, Untagged):
-        response["HX-Trigger"] = json.dumps({"tag:wanted": {"ticket": ticket.pk, "solves": solves}})
+    """Say why it was not done. Where something is wanted on the ticket first, the browser leads to it; `solves`: and solves then."""
+    if isinstance(problem, Incomplete):
+        wanted = {"ticket": ticket.pk, "place": problem.lacks[0].place, "said": str(problem), "solves": solves}
+        response["HX-Trigger"] = json.dumps({"property:wanted": wanted})
     else:
         say(response, message=str(problem), kind="error")
 

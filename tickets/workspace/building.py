@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.forms import zones
-from tickets import conditions, grammar
+from tickets import conditions, fields, grammar
 from tickets.conditions import CUSTOM, GROUPS, Invalid, Tree
+from tickets.models import TicketField
 from tickets.numbers import whole_number
 
 ROWS, TEXT = "rows", "text"
@@ -117,23 +118,25 @@ def of_request(request: HttpRequest, tree: Tree, *, of_rule: bool = False) -> di
 
 
 def row(n: int, leaf: Mapping[str, Any]) -> dict[str, Any]:
-    """`leaf` with "field." or "customer." alone asks for its key first."""
+    """`leaf` with "field." or "customer." alone asks for its key first; a ticket field that we know is asked as what it is."""
     field = conditions.field_named(leaf["field"]) or conditions.field_named(f"{leaf['field']}?")
     assert field is not None, "only what a rule can ask becomes a row"
+    known = _known(leaf["field"])
     prefix = conditions.prefix_of(leaf["field"]) or (leaf["field"] if leaf["field"] in CUSTOM else "")
-    value = leaf.get("value")
+    value, op = leaf.get("value"), leaf.get("op", "")
     values = value if isinstance(value, list) else [value]
+    choices = conditions.choices_of(known).items() if known else field.choices() if field.choices else []
     return {
         "n": n,
-        "field": prefix or leaf["field"],
-        "key": leaf["field"].removeprefix(prefix) if prefix else "",
-        "keys": conditions.known_keys(prefix) if prefix else [],
-        "op": leaf.get("op", ""),
-        "kind": field.kind,
-        "widget": _widget(field.kind, leaf.get("op", "")),
-        "operators": conditions.OPERATORS[field.kind].items(),
-        "choices": [(key, label, key in values) for key, label in (field.choices() if field.choices else [])],
-        "text": ", ".join(str(item) for item in values),
+        "field": leaf["field"] if known else prefix or leaf["field"],
+        "key": "" if known else leaf["field"].removeprefix(prefix) if prefix else "",
+        "keys": conditions.known_keys(prefix) if prefix and not known else [],
+        "op": op,
+        "kind": known.kind if known else field.kind,
+        "widget": _widget_of_own(known, op) if prefix else _widget(field.kind, op),
+        "operators": _operators(field, known, op, of_key=bool(prefix)),
+        "choices": [(key, label, key in values) for key, label in choices],
+        "text": ", ".join("" if item is None else str(item) for item in values),
         "zone": leaf.get("zone", ""),
         "zones": _zones(leaf.get("zone")) if leaf["field"] in conditions.OF_A_ZONE else [],
     }
@@ -142,6 +145,28 @@ def row(n: int, leaf: Mapping[str, Any]) -> dict[str, Any]:
 def _zones(chosen: str | None) -> list[tuple[str, str]]:
     offered = zones()
     return offered if not chosen or chosen in dict(offered) else [*offered, (chosen, chosen)]
+
+
+def _known(name: str) -> TicketField | None:
+    """The ticket field that is asked, where it is one that is switched on."""
+    known = fields.named(conditions.key_of(name)) if conditions.prefix_of(name) == "field." else None
+    return known if known and known.active else None
+
+
+def _operators(field: conditions.Field, known: TicketField | None, op: str, *, of_key: bool) -> list[tuple[str, Any]]:
+    """Of a key, those that fit its kind, and the one that it has."""
+    plain = ("is", "is_not")
+    fitting = {"number": (*plain, *conditions.OF_NUMBERS), "date": conditions.OF_DAYS}.get(
+        known.kind if known else "", plain
+    )
+    every = conditions.OPERATORS[field.kind].items()
+    return [(name, label) for name, label in every if not of_key or name == op or name in fitting]
+
+
+def _widget_of_own(known: TicketField | None, op: str) -> str:
+    if known and known.kind in (TicketField.Kind.CHOICE, TicketField.Kind.YES_NO):
+        return "ticks"
+    return "moment" if op in conditions.OF_DAYS or (known and known.kind == TicketField.Kind.DATE) else "words"
 
 
 def group(n: int, mode: str, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -173,7 +198,12 @@ def field_choices(*, of_rule: bool) -> list[tuple[str, list[tuple[str, str]]]]:
         (str(about), [(name, _label(name)) for name in names if of_rule or name not in conditions.OF_THE_MOMENT])
         for about, names in OFFERED.items()
     ]
-    return [(about, names) for about, names in offered if names]
+    own = [(f"field.{one.key}", one.label) for one in fields.ordered()]
+    return [
+        (about, [*own, *names] if any(name == "field." for name, _label in names) else names)
+        for about, names in offered
+        if names
+    ]
 
 
 def _label(name: str) -> str:
@@ -229,7 +259,7 @@ def _leaf(form: QueryDict, n: str) -> dict[str, Any] | None:
         name += " ".join(form.get(f"cond-{n}-key", "").replace('"', "").split())[:LONGEST_KEY]
     field, op = conditions.field_named(name), form.get(f"cond-{n}-op", "")
     values: list[Any] = form.getlist(f"cond-{n}-value")
-    widget = _widget(field.kind, op) if field else ""
+    widget = _posted_widget(name, field, op)
     if widget == "nothing":
         return {"field": name, "op": op, "value": True}
     if widget in ("words", "moment", "span", "times"):
@@ -252,6 +282,14 @@ def _daytime(text: str) -> str:
         return conditions.daytime(text)
     except Invalid:
         return text
+
+
+def _posted_widget(name: str, field: conditions.Field | None, op: str) -> str:
+    if field is None or field.kind != "custom":
+        return _widget(field.kind, op) if field else ""
+    if op in (*conditions.OF_NUMBERS, *conditions.OF_DAYS):
+        return "moment"
+    return "ticks" if _widget_of_own(_known(name), op) == "ticks" else "words"
 
 
 def _fits_rows(tree: Tree) -> bool:

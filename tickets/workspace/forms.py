@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import count
+from typing import Any, cast
 
 from django import forms
+from django.utils.text import slugify
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, Skill, Team
-from tickets.models import NotificationHours, StaffingTrial
+from tickets import fields
+from tickets.models import Brand, NotificationHours, StaffingTrial, TicketField
 from tickets.workspace import saved
 
 
@@ -44,6 +48,69 @@ class NotificationHoursForm(forms.ModelForm):
             if missing not in self.errors:
                 self.add_error(missing, _("Give both times, or neither."))
         return cleaned
+
+
+class TicketFieldForm(forms.ModelForm):
+    """Key and kind stay what they were: values are kept by them, rules and programs ask for them."""
+
+    listed = forms.CharField(
+        required=False,
+        label=_("Choices"),
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=_("Of a list: one choice a line. Tickets that have one you take away keep it."),
+    )
+
+    class Meta:
+        model = TicketField
+        fields = ["label", "key", "kind", "listed", "brand", "team", "required", "active"]
+        widgets = {name: forms.CheckboxInput(attrs={"data-switch": "1"}) for name in ("required", "active")}
+        help_texts = {
+            "key": _("By which rules, searches and the API know it. Empty: made of the name."),
+            "required": _("Asked of people; rules and customers solve without it."),
+            "active": _("Switched off it is asked nowhere; what tickets have stays with them."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].required = False
+        cast(forms.ModelChoiceField, self.fields["brand"]).queryset = Brand.objects.order_by("name", "pk")
+        cast(forms.ModelChoiceField, self.fields["team"]).queryset = Team.objects.order_by("name", "pk")
+        cast(forms.ModelChoiceField, self.fields["brand"]).empty_label = gettext("all brands")
+        cast(forms.ModelChoiceField, self.fields["team"]).empty_label = gettext("all teams")
+        self.initial["listed"] = "\n".join(self.instance.choices)
+        if self.instance.pk:
+            self.fields["key"].disabled = self.fields["kind"].disabled = True
+            if self.instance.kind != TicketField.Kind.CHOICE:
+                del self.fields["listed"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self.instance.choices = self._choices(cleaned) if cleaned.get("kind") == TicketField.Kind.CHOICE else []
+        if "label" in cleaned and "key" in cleaned and not cleaned["key"]:
+            cleaned["key"] = free_key(cleaned["label"])
+        switched_on = fields.ordered().exclude(pk=self.instance.pk).count()
+        if cleaned.get("active") and switched_on >= fields.MOST:
+            self.add_error("active", gettext("At most %(max)d fields can be switched on.") % {"max": fields.MOST})
+        return cleaned
+
+    def _choices(self, cleaned: dict[str, Any]) -> list[str]:
+        lines = [" ".join(line.split()) for line in cleaned.get("listed", "").splitlines()]
+        choices = list(dict.fromkeys(filter(None, lines)))
+        if not choices:
+            self.add_error("listed", gettext("Write at least one choice."))
+        elif len(choices) > fields.MOST_CHOICES or any(len(choice) > fields.LONGEST_CHOICE for choice in choices):
+            limits = {"max": fields.MOST_CHOICES, "length": fields.LONGEST_CHOICE}
+            self.add_error(
+                "listed", gettext("At most %(max)d choices of %(length)d characters each are possible.") % limits
+            )
+        return choices
+
+
+def free_key(label: str) -> str:
+    """A key that nobody has, after the name as far as it is written in Latin letters."""
+    begin = slugify(label).replace("-", "_").strip("_0123456789")[:30] or "field"
+    taken = set(TicketField.objects.filter(key__startswith=begin).values_list("key", flat=True))
+    return next(key for n in count(1) if (key := begin if n == 1 else f"{begin}_{n}") not in taken)
 
 
 class StaffingForm(forms.Form):

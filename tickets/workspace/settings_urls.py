@@ -13,6 +13,7 @@ from tickets.workspace.views import (
     policy_trials,
     rules,
     signatures,
+    ticket_fields,
     trials,
 )
 
@@ -48,6 +49,10 @@ urlpatterns = [
     path("macros/preview/", macro_settings.macro_preview, name="macro_settings_preview"),
     path("macros/<int:macro_id>/", macro_settings.macro, name="macro"),
     path("macros/<int:macro_id>/deletion/", macro_settings.macro_deletion, name="macro_deletion"),
+    path("fields/", ticket_fields.field_list, name="ticket_fields"),
+    path("fields/order/", ticket_fields.order, name="ticket_field_order"),
+    path("fields/new/", ticket_fields.field, name="ticket_field_new"),
+    path("fields/<int:field_id>/", ticket_fields.field, name="ticket_field_settings"),
     path("signatures/", signatures.signature_list, name="signatures"),
     path("sla/", policies.policy_list, name="policies"),
     path("sla/order/", policies.order, name="policy_order"),

@@ -14,7 +14,8 @@ from django.utils.translation import ngettext
 from agents.models import Agent
 from tickets import fragments
 from tickets.models import Event, Message
-from tickets.timeline import Names, labels_of_priority, labels_of_status, reason_given
+from tickets.models.ticket import is_same
+from tickets.timeline import Names, in_words, labels_of_priority, labels_of_status, reason_given
 
 STATUS = ("status_changed", "solved", "reopened", "closed")
 
@@ -105,7 +106,8 @@ def _done(events: Sequence[Event], names: Names) -> list[str]:
         parts.append(_("priority %(name)s") % {"name": labels_of_priority().get(moved, "")})
     tags = _tags(event for event in events if event.kind == "tags_changed")
     parts += [", ".join(tags)] if tags else []
-    known = {"assigned", "priority_changed", "tags_changed", "ticket_created", "pin_changed", *STATUS}
+    parts += _fields(event for event in events if event.kind == "fields_changed")
+    known = {"assigned", "priority_changed", "tags_changed", "fields_changed", "ticket_created", "pin_changed", *STATUS}
     if n := sum(event.kind not in known for event in events):
         parts.append(ngettext("%(n)s other change", "%(n)s other changes", n) % {"n": n})
     return parts
@@ -146,3 +148,16 @@ def _tags(events: Any) -> list[str]:
         for name in event.particulars.get("removed", []):
             signs[name] = signs.get(name, 0) - 1
     return [f"{'+' if sign > 0 else '−'}{name}" for name, sign in signs.items() if sign]
+
+
+def _fields(events: Any) -> list[str]:
+    """Each ticket field that is not what it was, with what it is now."""
+    changes: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        for one in event.particulars.get("changes", []):
+            changes.setdefault(one["field"], []).append(one)
+    return [
+        f"{found[-1]['label']}: {in_words(found[-1]['to']) or '–'}"
+        for found in changes.values()
+        if not is_same(found[0]["from"], found[-1]["to"])
+    ]

@@ -52,7 +52,8 @@ def _options(text: str, at: int) -> list[dict[str, Any]]:
             for written, label in grammar.values_like(keyed["key"], keyed["value"])
         ]
     else:
-        found = [(f"{key}:", f"{key}:", label) for key, label in grammar.keys_like(typed)]
+        keys = [*grammar.keys_like(typed), *grammar.own_keys_like(typed)]
+        found = [(f"{key}:", f"{key}:", label) for key, label in keys]
     return [
         {"label": label, "hint": hint, "text": text[:start] + written + text[end:], "at": start + len(written)}
         for written, label, hint in found[:MOST]

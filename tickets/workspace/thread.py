@@ -12,23 +12,24 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import fragments
+from tickets import conditions, fields, fragments
 from tickets.access import tickets_for
 from tickets.followers import followers_of
-from tickets.models import Event, Follower, Message, ReadMark, SlaClock, Ticket
+from tickets.models import Event, Follower, Message, ReadMark, SlaClock, Ticket, TicketField
 from tickets.templatetags.ui import PRIORITY_WORDS
-from tickets.timeline import labels_of_priority, labels_of_status
+from tickets.timeline import in_words, labels_of_priority, labels_of_status
 from tickets.workspace.since import Since, since
 
 PAGE = 50  # messages
 MOST_LINES = 300  # of events on one page
+MOST_WITHOUT_FILTER = 8  # options of a menu
 
 
 def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
     """The ticket with all that its head and properties show. Raises Http404 whether it does not exist or is not theirs.
 
-    Adds `has_merged` (others were merged into it), `read_up_to` and `read_at` (this agent's mark), and `is_followed` (by
-    this agent).
+    Adds `has_merged` (others were merged into it), `read_up_to` and `read_at` (this agent's mark), `is_followed` (by this
+    agent), and `field_rows` (what `fields.of` reads).
     """
     mark = ReadMark.objects.filter(agent=agent, ticket=OuterRef("pk"))
     ticket = (
@@ -40,6 +41,7 @@ def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
             is_followed=Exists(Follower.objects.filter(agent=agent, ticket=OuterRef("pk"))),
             read_up_to=Subquery(mark.values("message_id")[:1]),
             read_at=Subquery(mark.values("at")[:1]),
+            field_rows=fields.beside_the_ticket(),
         )
         .filter(pk=ticket_id)
         .first()
@@ -125,7 +127,8 @@ def properties(ticket: Ticket) -> list[dict[str, Any]]:
         tags_property,
         incident_property,
     )
-    return [make(ticket) for make in makers]
+    own = [field_property(ticket, field) for field in fields.of(ticket)]
+    return [make(ticket) for make in makers] + own
 
 
 def assignee_property(ticket: Ticket) -> dict[str, Any]:
@@ -205,6 +208,7 @@ def tags_property(ticket: Ticket) -> dict[str, Any]:
         multiple=True,
         create=True,
         hint=_("This team wants a tag on a ticket before it is solved.") if ticket.lacks_tag else "",
+        lacks=ticket.lacks_tag,
         options_url=reverse("tags_known"),
         url=reverse("ticket_tags", args=[ticket.pk]),
         command="ticket.tags",
@@ -223,6 +227,34 @@ def incident_property(ticket: Ticket) -> dict[str, Any]:
         options_url=reverse("incident_options"),
         command="ticket.incident",
     )
+
+
+def field_property(
+    ticket: Ticket, field: TicketField, *, typed: str | None = None, problem: str = ""
+) -> dict[str, Any]:
+    """A list and yes or no are chosen, everything else is typed (`type`). `typed` and `problem`: what could not be kept."""
+    value, lacks = ticket.fields.get(field.key), fields.lacks_value(ticket, field)
+    facts: dict[str, Any] = {
+        "id": fields.place_of(field.key),
+        "name": "value",
+        "label": field.label,
+        "value": fields.written(value) if typed is None else typed,
+        "url": reverse("ticket_field", args=[ticket.pk, field.key]),
+        "lacks": lacks,
+        "none": _("Needed before a solve") if lacks else "",
+    }
+    if field.kind not in (TicketField.Kind.CHOICE, TicketField.Kind.YES_NO):
+        return facts | {"type": _TYPES.get(field.kind, "line"), "longest": fields.LONGEST, "problem": problem}
+    named = {"": _("None"), **conditions.choices_of(field)}
+    return facts | {
+        "kind": "plain",
+        "shown": named.get(facts["value"], in_words(value)) if value is not None else "",
+        "options": [{"value": choice, "label": label, "kind": "plain"} for choice, label in named.items()],
+        "filter": len(named) > MOST_WITHOUT_FILTER,
+    }
+
+
+_TYPES = {"number": "number", "date": "date"}  # kind of the field -> of its input
 
 
 def _property(ticket: Ticket, name: str, **facts: Any) -> dict[str, Any]:

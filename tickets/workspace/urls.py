@@ -98,6 +98,7 @@ urlpatterns = [
     path("tickets/<int:pk>/pin/", properties.pin, name="pin"),
     path("tickets/<int:pk>/priority/", properties.priority, name="priority"),
     path("tickets/<int:pk>/tags/", properties.tags, name="ticket_tags"),
+    path("tickets/<int:pk>/fields/<slug:key>/", properties.field, name="ticket_field"),
     path("tickets/<int:pk>/subject/", properties.subject, name="subject"),
     path("tickets/<int:pk>/snooze/", properties.snooze, name="snooze"),
     path("tickets/<int:pk>/mark/", properties.mark, name="mark"),

@@ -10,9 +10,7 @@ from helpdesk import config_file
 
 
 class Command(BaseCommand):
-    help = (
-        "Writes skills, hours, teams, SLA policies, macros, rules, answers and signatures as YAML, or takes them over."
-    )
+    help = "Writes skills, hours, teams, ticket fields, SLA policies, macros, rules, answers and signatures as YAML, or takes them over."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)

@@ -35,3 +35,14 @@ export function startReverting(refresh) {
     });
   }
 }
+
+/** A day is told when one leaves it, or presses Enter: the browser says "change" at every digit. */
+export function startDays() {
+  const isDay = (element) => element.matches?.(".property__input[type=date]");
+  document.addEventListener("change", (event) => {
+    if (event.isTrusted && isDay(event.target) && event.target === document.activeElement) event.stopPropagation();
+  }, true);
+  document.addEventListener("blur", ({ target }) => {
+    if (isDay(target) && target.value !== target.defaultValue) target.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+}

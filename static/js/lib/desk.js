@@ -418,9 +418,10 @@ export class Desk {
       this.send({ kind: "reply", ...this.stoppedHow, anyway: true });
     } else if (event.target.closest("[data-sure]")) {
       this.send({ kind: "reply", ...this.stoppedHow, sure: true });
-    } else if (event.target.closest("[data-wants-tag]")) {
+    } else if (event.target.closest("[data-wants]")) {
+      const place = event.target.closest("[data-wants]").dataset.wants;
       const go = () => this.send({ kind: this.composer.kind, ...this.stoppedHow });
-      document.dispatchEvent(new CustomEvent("tag:wanted", { detail: { ticket: this.ticket, go } }));
+      document.dispatchEvent(new CustomEvent("property:wanted", { detail: { ticket: this.ticket, place, go } }));
     }
   }
 }

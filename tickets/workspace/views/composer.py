@@ -19,9 +19,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from agents.models import Agent
-from tickets import actions, delivery, files, fragments, moments, recipients, replies
+from tickets import delivery, files, fragments, moments, recipients, replies
 from tickets.access import attachment_for, message_for, thread_for, ticket_for
 from tickets.channels import capabilities_of
+from tickets.fields import Lack
 from tickets.macros import chosen as chosen_macro
 from tickets.models import Attachment, Channel, DeliveryPart, Draft, Message, Ticket
 from tickets.models.event import by_agent
@@ -85,8 +86,10 @@ def replies_of(request: HttpRequest, pk: int) -> HttpResponse:
         return _guard(request, shown, status=422, reason=str(doubt), asks=True)
     except replies.Stale as stale:
         return _guard(request, shown, status=409, messages=stale.messages)
+    except replies.Unsolvable as error:
+        return _guard(request, shown, status=422, reason=str(error), wants=error.lacks[0])
     except replies.Unreachable as error:
-        return _guard(request, shown, status=422, reason=str(error), untagged=error.code == actions.Untagged.code)
+        return _guard(request, shown, status=422, reason=str(error))
     except LookupError:
         return _guard(
             request, shown, status=422, reason=_("The customer cannot be reached this way. Choose another channel.")
@@ -177,8 +180,10 @@ def notes_of(request: HttpRequest, pk: int) -> HttpResponse:
             then=macros.chosen(request),
             now=timezone.now(),
         )
+    except replies.Unsolvable as error:
+        return _guard(request, shown, status=422, reason=str(error), wants=error.lacks[0])
     except replies.Unreachable as error:  # what its macro does does not fit
-        return _guard(request, shown, status=422, reason=str(error), untagged=error.code == actions.Untagged.code)
+        return _guard(request, shown, status=422, reason=str(error))
     except ValueError:
         return _guard(request, shown, status=422, reason=_("There is nothing to send."))
     return _posted(request, shown, message)
@@ -419,13 +424,13 @@ def _guard(
     messages: list[Message] | None = None,
     reason: str = "",
     asks: bool = False,
-    untagged: bool = False,
+    wants: Lack | None = None,
 ) -> HttpResponse:
     newest = max(messages, key=lambda message: message.pk) if messages else None
     context = {
         "reason": reason,
         "asks": asks,
-        "untagged": untagged,
+        "wants": wants,
         "newest": newest,
         "author": fragments.author_name(newest) if newest else "",
         "ticket": ticket,

@@ -158,7 +158,6 @@ def words() -> dict[str, str]:
         "takenBack": _("Taken back: it is a draft again."),
         "toTicket": _("Open the ticket"),
         "notSolved": _("Not solved: your answer has not been sent."),
-        "lacksTag": _("This team wants a tag on a ticket before it is solved."),
         "sendingIn": _("Sending in %(n)s s"),
         "hasGone": _("It has been sent already."),
         "unfilled": _("There is a place without a value: %(name)s"),

@@ -23,6 +23,7 @@ from tickets.access import tickets_for
 from tickets.models import Macro, MacroFile, Ticket
 from tickets.numbers import whole_number
 from tickets.timeline import labels_of_priority, labels_of_status
+from tickets.workspace import filling
 
 LONGEST_TEXT = 20_000  # characters
 LARGEST_FILE = 25 * 1024 * 1024  # bytes
@@ -181,6 +182,8 @@ def _posted_deeds(request: HttpRequest) -> list[dict[str, Any]]:
     for do in ("tag", "untag"):
         if names := [name.strip() for name in posted.get(f"do-{do}", "").split(",") if name.strip()]:
             wanted.append({"do": do, "tags": names})
+    if values := filling.posted(posted):
+        wanted.append({"do": "fields", "fields": values})
     if length := posted.get("do-snooze", "").strip():
         unit = "days" if posted.get("do-snooze-unit") == "days" else "hours"
         wanted.append({"do": "snooze", unit: whole_number(length) or 0})
@@ -241,6 +244,7 @@ def _context(found: Macro, agent: Agent, request: HttpRequest) -> dict[str, Any]
             "snooze": snooze.get("hours") or snooze.get("days") or "",
             "unit": "days" if "days" in snooze else "hours",
         },
+        "field_values": filling.rows(chosen.get("fields", {}).get("fields", {})),
         "files": list(found.files.order_by("pk")) if found.pk else [],
         "sample": _sample(agent, ""),
     }

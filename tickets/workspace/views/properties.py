@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -19,14 +19,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents import presence as attendance
 from agents.models import Agent, Team
-from tickets import actions, incidents, moments, undoing
+from tickets import actions, fields, incidents, moments, undoing
 from tickets.access import incidents_for, ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
 from tickets.models.ticket import UNSOLVED, tag_name
 from tickets.numbers import whole_number
 from tickets.templatetags.ui import PRIORITY_WORDS
-from tickets.timeline import labels_of_priority, labels_of_status
+from tickets.timeline import in_words, labels_of_priority, labels_of_status
 from tickets.workspace import snoozing, thread
 from tickets.workspace.answers import agent_of, back_to, fragment, refuse, say, undo_url, wants_fragment
 
@@ -140,6 +140,31 @@ def tags(request: HttpRequest, pk: int) -> HttpResponse:
         _("Tags changed."),
         lambda ticket, by, now: actions.change_tags(ticket, add=chosen - shown, remove=shown - chosen, by=by, now=now),
         shows=thread.tags_property,
+    )
+
+
+@login_required
+@require_POST
+def field(request: HttpRequest, pk: int, key: str) -> HttpResponse:
+    """`value`: as it was typed or chosen, "" for none. What cannot be kept stays in its place, with the reason."""
+    found, value = get_object_or_404(fields.ordered(), key=key), request.POST.get("value", "")
+    typed: str | None = None
+    problem = ""
+    try:
+        kept = fields.read(found, value)
+        words = (
+            f"{found.label}: {in_words(kept)}"
+            if kept is not None
+            else _("%(field)s: emptied.") % {"field": found.label}
+        )
+    except fields.Invalid as error:
+        typed, problem, words = value[: fields.LONGEST], str(error), ""
+    return _do(
+        request,
+        pk,
+        words,
+        lambda ticket, by, now: actions.set_fields(ticket, {key: value}, by=by, now=now),
+        shows=lambda ticket: thread.field_property(ticket, found, typed=typed, problem=problem),
     )
 
 
@@ -346,7 +371,7 @@ def _do(
         say(response, message=words)
         return response
     shown = thread.ticket_on_screen(agent, pk)
-    context = {
+    context: dict[str, Any] = {
         "ticket": shown,
         "head": thread.head(shown, now=now),
         "pinned": thread.pinned(shown),
@@ -354,7 +379,7 @@ def _do(
         "others": [] if shows is None else [one for one in thread.properties(shown) if one["id"] in _FOLLOW],
     }
     response = fragment(request, "workspace/changed.html", context, status=422 if refused else 200)
-    if refused:
+    if refused and not (context["property"] or {}).get("problem"):  # which says it where it was typed
         refuse(response, refused, ticket=shown, solves=True)
     elif event is not None and words:
         say(response, message=words, undo=undo_url(shown, event) if undoable else "")

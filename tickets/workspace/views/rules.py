@@ -20,7 +20,7 @@ from tickets.models.rule import OF_TIME
 from tickets.numbers import whole_number
 from tickets.routing import rules, shadows, trial, versions
 from tickets.timeline import labels_of_status
-from tickets.workspace import building, ordering
+from tickets.workspace import building, filling, ordering
 from tickets.workspace.views import restoring
 
 
@@ -90,6 +90,7 @@ def _things_to_do(found: Rule) -> dict[str, Any]:
         "macros": Macro.objects.filter(deleted_at__isnull=True, scope__in=("team", "shared")).order_by("title"),
         "webhooks": Webhook.objects.filter(active=True).order_by("id"),
         "chosen": _chosen(found.actions),
+        "field_values": filling.rows(next((one["fields"] for one in found.actions if one.get("do") == "fields"), {})),
     }
 
 
@@ -207,6 +208,8 @@ def _posted_actions(form: QueryDict) -> list[rules.Action]:
     tags = {key: _words(form.get(name, "")) for key, name in (("add", "do-tags"), ("remove", "do-untag"))}
     if any(tags.values()):
         actions.append({"do": "tags"} | {key: names for key, names in tags.items() if names})
+    if values := filling.posted(form):
+        actions.append({"do": "fields", "fields": values})
     if skill := whole_number(form.get("do-skill")):
         actions.append(
             {
@@ -254,5 +257,7 @@ def _chosen(actions: list[rules.Action]) -> dict[str, Any]:
                 chosen[do] = action.get("text")
             case "notify":
                 chosen["notify_agents"], chosen["notify_teams"] = action.get("agents", []), action.get("teams", [])
+            case "fields":
+                chosen["fields"] = action.get("fields")
     later = ("status", "note", "reply", "macro", "webhook", "notify_agents", "notify_teams")
-    return chosen | {"more": any(chosen.get(name) for name in (*later, "agent", "untag"))}
+    return chosen | {"more": any(chosen.get(name) for name in (*later, "agent", "untag", "fields"))}
