@@ -93,7 +93,8 @@ def _refuse_the_network() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the browser, and run it last: Playwright's loop breaks async tests that come after it.
+    """Mark what needs the browser, and run it last: Playwright's loop breaks async tests that come after it. The long
+    stories come first among them, so that no process tells one alone at the end.
 
     Chromium on a shared machine may stop for seconds, so these have a second try. The run names whoever needed it (-rR):
     more than a machine is to blame when the same name comes again.
@@ -102,7 +103,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=lambda item: (bool(item.get_closest_marker("browser")), "flows" not in item.path.parts))
 
 
 @pytest.hookimpl(tryfirst=True)

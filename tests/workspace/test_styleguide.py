@@ -12,6 +12,7 @@ from tickets.templatetags import charts, ui
 from tickets.workspace.keymap import COMMANDS
 from tickets.workspace.views.styleguide import styleguide
 
+pytestmark = pytest.mark.django_db  # its builder offers the ticket fields that there are
 ROOT = Path(__file__).parents[2]
 PARTS = ("", "workspace", "reports", "states")
 
