@@ -89,7 +89,7 @@ export class DraftKeeper {
     }
     this.continue(words.revision);
     this.said(kept ? "saved" : "", kept ? kept.count : "");
-    if (this.revision === words.revision) forgetHere(this.name);
+    if (this.revision === words.revision && localOf(this.name)?.text === words.text) forgetHere(this.name); // another tab may keep more of it
   }
 
   /** What was written up to this revision has left. */
