@@ -175,7 +175,7 @@ def test_show_8_what_happens_to_others_is_no_request_of_ones_own(crew, screen, t
     newest = says(crew, "Me too", who=scene.sender("Bo", phone="+821055550010")).ticket
     expect(page.locator(f"#ticket-row-{newest.pk}")).to_be_visible()
     for _try in range(9):
-        page.clock.run_for(6000)  # whatever was about to be asked; and so long ago that coming back asks what was missed
+        page.clock.run_for(6000)  # so long ago that coming back asks what was missed
         page.evaluate("dispatchEvent(new Event('focus'))")
         if any("/live/?after=" in url for url in asked):  # unless a heartbeat came in between
             break
