@@ -102,7 +102,9 @@ def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(cr
     page.locator("#composer-guard [data-wants]").click()
     expect(filter_).to_be_focused()
     page.keyboard.type("delivery")
+    expect(page.locator("#property-tags-menu")).to_contain_text("delivery")  # offered, or there already
     page.keyboard.press("Enter")
+    expect(page.locator("#property-tags-button")).to_contain_text("delivery")
     page.keyboard.press("Escape")
     expect(page.locator(".message--out[id^=message]")).to_contain_text("It is there.")
     assert Ticket.objects.get(pk=second.pk).status == "solved" and page.errors == []
