@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.templatetags.static import static
 from django.utils import timezone
 from playwright.sync_api import Locator, expect
@@ -72,7 +71,6 @@ def test_row_1_solving_opens_the_next_and_undo_brings_it_back(crew, screen):
     assert page.url.endswith(f"/tickets/{second.pk}/")
 
 
-@pytest.mark.flaky(reruns=4)  # unsteady on a busy machine, for a reason that is not found yet
 def test_row_1_a_tag_that_the_team_wants_is_asked_for_and_the_solving_goes_on(crew, screen):
     Team.objects.filter(pk=crew.support.pk).update(needs_tag=True)
     first, second, _third = three_tickets(crew)
@@ -580,6 +578,8 @@ def test_row_10_a_tag_that_is_typed_faster_than_the_tags_are_loaded_is_set(crew,
         }"""
     )
     page.locator("#property-tags-button").click()
+    page.keyboard.press("Escape")
+    page.locator("#property-tags-button").click()  # opened twice before they are there
     page.locator("#property-tags-menu [role=combobox]").fill("vip")
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")

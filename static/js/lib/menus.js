@@ -40,7 +40,7 @@ export function startMenus() {
     if (!url) return;
     popover.dataset.waiting = "";
     ask(url).then((html) => {
-      if (!popover.isConnected) return;
+      if (!popover.isConnected || popover.dataset.waiting === undefined) return; // an earlier opening has filled it: what was chosen since stays
       if (list) fillOptions(list, html);
       else fill(popover, nodes(html));
       settle(popover);
