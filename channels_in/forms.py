@@ -19,8 +19,9 @@ from django.utils.module_loading import import_string
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from tickets.brands import free_key
+from tickets.brands import key_for
 from tickets.channels import adapter_for
+from tickets.keys import free_key
 from tickets.models import Brand, Channel
 
 RANDOM_TAIL = 16  # bytes at the end of an address that is all that guards it
@@ -181,9 +182,7 @@ class ChannelForm(forms.ModelForm):
         """A short name that is free: readable where the provider signs, else with a random end."""
         if not self.provider_signs:
             return f"{self.kind}-{secrets.token_hex(RANDOM_TAIL)}"
-        taken = set(Channel.objects.filter(slug__startswith=self.kind).values_list("slug", flat=True))
-        candidates = (f"{self.kind}-{n}" if n > 1 else self.kind for n in range(1, len(taken) + 2))
-        return next(slug for slug in candidates if slug not in taken)
+        return free_key(Channel.objects.all(), self.kind, column="slug")
 
     def clean_slug(self) -> str:
         slug = self.cleaned_data["slug"]
@@ -210,7 +209,7 @@ class ChannelForm(forms.ModelForm):
         channel.kind = self.kind
         if name := self.cleaned_data.get("brand_name"):
             language = (get_language() or settings.LANGUAGE_CODE)[:2]
-            channel.brand = Brand.objects.create(key=free_key(name), name=name, language=language)
+            channel.brand = Brand.objects.create(key=key_for(name), name=name, language=language)
         kept = {name: value for name, value in channel.settings.items() if name not in self.setting_fields}
         channel.settings = {**kept, **self.chosen_settings()}
         channel.secrets = self.chosen_secrets()

@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.utils.text import slugify
 
 from agents.models import Agent
+from tickets.keys import free_key
 from tickets.models import Brand
 
 
@@ -15,9 +16,6 @@ def brands_for(agent: Agent) -> QuerySet[Brand]:
     return brands if agent.brand_ids is None else brands.filter(pk__in=agent.brand_ids)
 
 
-def free_key(name: str) -> str:
+def key_for(name: str) -> str:
     """A key that no brand has yet, readable where the name is in Latin letters. Signed visitors name it: it never changes."""
-    base = slugify(name)[:40] or "brand"
-    taken = set(Brand.objects.filter(key__startswith=base).values_list("key", flat=True))
-    candidates = (f"{base}-{n}" if n > 1 else base for n in range(1, len(taken) + 2))
-    return next(key for key in candidates if key not in taken)
+    return free_key(Brand.objects.all(), slugify(name)[:40] or "brand")

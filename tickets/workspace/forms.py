@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from itertools import count
 from typing import Any, cast
 
 from django import forms
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent, Skill, Team
 from tickets import fields
+from tickets.keys import free_key
 from tickets.models import Brand, NotificationHours, StaffingTrial, TicketField
 from tickets.workspace import saved
 
@@ -87,7 +87,8 @@ class TicketFieldForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         self.instance.choices = self._choices(cleaned) if cleaned.get("kind") == TicketField.Kind.CHOICE else []
         if "label" in cleaned and "key" in cleaned and not cleaned["key"]:
-            cleaned["key"] = free_key(cleaned["label"])
+            begin = slugify(cleaned["label"]).replace("-", "_").strip("_0123456789")[:30] or "field"
+            cleaned["key"] = free_key(TicketField.objects.all(), begin, between="_")
         switched_on = fields.ordered().exclude(pk=self.instance.pk).count()
         if cleaned.get("active") and switched_on >= fields.MOST:
             self.add_error("active", gettext("At most %(max)d fields can be switched on.") % {"max": fields.MOST})
@@ -104,13 +105,6 @@ class TicketFieldForm(forms.ModelForm):
                 "listed", gettext("At most %(max)d choices of %(length)d characters each are possible.") % limits
             )
         return choices
-
-
-def free_key(label: str) -> str:
-    """A key that nobody has, after the name as far as it is written in Latin letters."""
-    begin = slugify(label).replace("-", "_").strip("_0123456789")[:30] or "field"
-    taken = set(TicketField.objects.filter(key__startswith=begin).values_list("key", flat=True))
-    return next(key for n in count(1) if (key := begin if n == 1 else f"{begin}_{n}") not in taken)
 
 
 class StaffingForm(forms.Form):

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from agents.models import Agent, AuditEntry
 from agents.permissions import admins_only, agent_of
-from tickets.brands import brands_for, free_key
+from tickets.brands import brands_for, key_for
 from tickets.models import Brand
 
 _FIELDS = ("name", "language", "domain", "accent")
@@ -51,7 +51,7 @@ def brand_list(request: HttpRequest) -> HttpResponse:
         if form is None:
             raise PermissionDenied
         if form.is_valid():
-            form.instance.key = free_key(form.cleaned_data["name"])
+            form.instance.key = key_for(form.cleaned_data["name"])
             _save(form, before={}, by=agent)
             return redirect("brands")
     context = {"brands": brands_for(agent), "form": form}
