@@ -126,9 +126,10 @@ class _Case:
     def weight(self) -> int:
         return people.weight_of(self.ticket)
 
-    def is_overdue(self, team: Team, *, now: datetime) -> bool:
-        """Whether it has waited for so long that the overflow team helps."""
-        return now - (self.ticket.waiting_since or self.ticket.created_at) >= timedelta(minutes=team.overflow_minutes)
+
+def is_overdue(ticket: Ticket, team: Team, *, now: datetime) -> bool:
+    """Whether it has waited for so long that the overflow team helps."""
+    return now - (ticket.waiting_since or ticket.created_at) >= timedelta(minutes=team.overflow_minutes)
 
 
 def _owed(ticket_ids: Sequence[int], *, now: datetime) -> list[tuple[Ticket, RoutingDecision | None]]:
@@ -215,7 +216,7 @@ class _Desk:
 
     def _teams(self) -> set[int]:
         asked = [(case, team) for case in self._cases if (team := case.team_to_ask)]
-        helping = {team.overflow_id for case, team in asked if case.is_overdue(team, now=self._now)}
+        helping = {team.overflow_id for case, team in asked if is_overdue(case.ticket, team, now=self._now)}
         return {team.pk for _case, team in asked}.union(pk for pk in helping if pk)
 
     def settle(self, case: _Case) -> None:
@@ -225,7 +226,7 @@ class _Desk:
             if case.given_by_rule and ticket.assignee_id:
                 self._staff.fill(ticket, ticket.assignee_id)
             return
-        there = self._staff.considered(ticket, team=team, with_overflow=case.is_overdue(team, now=self._now))
+        there = self._staff.considered(ticket, team=team, with_overflow=is_overdue(case.ticket, team, now=self._now))
         question = Question(self._now, case.weight, needs=self._needs.get(ticket.pk, []), people=there)
         choice = question.answer()
         if choice.agent_id and (ahead := self._line(team).before(ticket.pk)):

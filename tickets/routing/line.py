@@ -25,7 +25,7 @@ from agents.models import Agent, Calendar, Team
 from tickets.models import Channel, Ticket
 from tickets.routing import people
 from tickets.routing.choice import PLACE
-from tickets.routing.decide import in_order
+from tickets.routing.decide import in_order, is_overdue
 
 RECENT = timedelta(days=14)
 SAMPLE = 50  # the newest handled tickets that are measured
@@ -91,7 +91,7 @@ def places_of(tickets: Iterable[Ticket], *, now: datetime) -> dict[int, Place]:
         crew, line, handling = crews[team.pk, kind]
         able = [one for one in crew if one.can(needs[pk])]
         if not able:
-            helping = team.overflow_id if _is_helped(ticket, team, now=now) else None
+            helping = team.overflow_id if is_overdue(ticket, team, now=now) else None
             if helping is not None and (helping, kind) not in helpers:
                 helpers[helping, kind] = _crew(helping, kind=kind, now=now)
             others = helpers[helping, kind] if helping is not None else []
@@ -111,10 +111,6 @@ def within(position: int, *, places: int, handling: float) -> float:
 def told(seconds: float) -> int | None:
     """Rounded up to a number that people say, in seconds; None beyond what one can promise."""
     return next((step * 60 for step in _STEPS if seconds <= step * 60), None)
-
-
-def _is_helped(ticket: Ticket, team: Team, *, now: datetime) -> bool:
-    return now - (ticket.waiting_since or ticket.created_at) >= timedelta(minutes=team.overflow_minutes)
 
 
 def _among(line: Sequence[int], pk: int, there: Sequence[Member], needs: Mapping[int, Mapping[int, int]]) -> Place:
