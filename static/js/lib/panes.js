@@ -29,8 +29,11 @@ export function startPanes() {
     if (button) keys.run(`${button.dataset.fold}.toggle`);
     const skip = event.target.closest(".skip-links a");
     const app = document.getElementById("app");
-    if (app && innerWidth < 1440 && app.dataset.nav === "open" && !event.target.closest(".pane--nav, [data-fold='nav']")) app.dataset.nav = "";
-    if (app && innerWidth < 1180 && app.dataset.side === "open" && !event.target.closest(".pane--side, [data-fold='side'], [data-wants], dialog, [popover]")) app.dataset.side = "";
     if (app && skip) unfold(app, skip.hash.slice(1));
   });
+  document.addEventListener("click", (event) => { // before anybody else hears of it: what the click opens stays open
+    const app = document.getElementById("app");
+    if (app && innerWidth < 1440 && app.dataset.nav === "open" && !event.target.closest(".pane--nav, [data-fold='nav']")) app.dataset.nav = "";
+    if (app && innerWidth < 1180 && app.dataset.side === "open" && !event.target.closest(".pane--side, [data-fold='side'], dialog, [popover]")) app.dataset.side = "";
+  }, true);
 }
