@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from agents.models import Agent
 from tests import addresses
 from tests import cast as people
 from tests.addresses import World
-from tests.browser.axe import WORDS, found, found_in_both
+from tests.browser.axe import found, found_in_both
 from tests.conftest import empty_tables
 from tickets.models import Ticket
 
@@ -101,9 +100,7 @@ BETWEEN = {"en": 900, "ko": 640}
 
 @LANGUAGES
 def test_row_30_axe_finds_nothing_and_nothing_has_to_be_scrolled_sideways(screen, moa, paths, language):
-    """English: every rule, and the colours in dark too. Korean: what other words can change, which is no colour."""
     page = screen(language=language, reduced_motion="reduce")  # colours change at once
-    look = found_in_both if language == "en" else functools.partial(found, rules=WORDS)
     wrong: list[str] = []
     wide: list[tuple[str, int, int]] = []
     for path in paths:
@@ -112,7 +109,7 @@ def test_row_30_axe_finds_nothing_and_nothing_has_to_be_scrolled_sideways(screen
         has_panes = page.locator("live-feed").count() > 0
         if has_panes:  # the others are whole when they are loaded
             page.wait_for_function(IS_WHOLE)
-        wrong += look(page, path)
+        wrong += found_in_both(page, path)
         for width in (*((BETWEEN[language],) if has_panes else ()), NARROW[language], 1440):
             page.set_viewport_size({"width": width, "height": 900})
             if (reached := page.evaluate("document.documentElement.scrollWidth")) > width:
@@ -124,7 +121,6 @@ def test_row_30_axe_finds_nothing_and_nothing_has_to_be_scrolled_sideways(screen
 @LANGUAGES
 def test_row_30_axe_finds_nothing_in_what_opens(screen, moa, language):
     page = screen(language=language, reduced_motion="reduce")
-    look = found_in_both if language == "en" else functools.partial(found, rules=WORDS)
     ticket = Ticket.objects.exclude(status__in=["closed", "solved"]).order_by("pk").first()
     page.goto(f"{moa}/tickets/{ticket.pk}/")
     page.wait_for_function(IS_WHOLE)
@@ -138,16 +134,16 @@ def test_row_30_axe_finds_nothing_in_what_opens(screen, moa, language):
     ):
         page.keyboard.press(keys)
         expect(page.locator(f"{shown} {inside}").first).to_be_visible()
-        wrong += look(page, keys, shown)
+        wrong += found_in_both(page, keys, shown)
         page.keyboard.press("Escape")
         expect(page.locator(shown)).to_be_hidden()
     page.keyboard.press("n")
     expect(page.locator("#composer-note")).to_be_focused()
-    wrong += look(page, "note", "#composer-place")
+    wrong += found_in_both(page, "note", "#composer-place")
     page.keyboard.press("Escape")
     page.keyboard.press("x")
     expect(page.locator("bulk-bar")).to_be_visible()
-    wrong += look(page, "selected", "#list")
+    wrong += found_in_both(page, "selected", "#list")
     assert not wrong, "\n".join(wrong)
 
 

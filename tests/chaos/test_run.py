@@ -1,4 +1,4 @@
-"""400 messages on three channels while the worker dies three times and Redis once: nothing is lost, nothing doubled.
+"""800 messages on three channels while the worker dies three times and Redis once: nothing is lost, nothing doubled.
 
 `bin/chaos` plays 2,000 and more.
 """
@@ -20,7 +20,7 @@ LONGEST = 900  # seconds on a busy machine; an idle one with two cores needs les
 @pytest.mark.timeout(LONGEST + 120)
 def test_a_run_with_all_its_faults():
     run = subprocess.Popen(
-        [sys.executable, "-m", "tests.chaos.run", "--seed", "1", "--events", "400", "--minutes", "0.5"],
+        [sys.executable, "-m", "tests.chaos.run", "--seed", "1", "--events", "800", "--minutes", "1"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ},
     )  # fmt: skip
     try:
@@ -34,4 +34,4 @@ def test_a_run_with_all_its_faults():
     assert re.fullmatch(r"(\d+) passed, 0 failed", lines[-1]), said
     assert sum(line.startswith("passed  ") for line in lines) == int(lines[-1].split()[0]) > 15
     assert "passed  the faults happened: 3 x worker, 1 x redis" in lines
-    assert re.search(r"400 messages in \d+ conversations, 40 come twice, 20 in the wrong order", lines[0])
+    assert re.search(r"800 messages in \d+ conversations, 80 come twice, 40 in the wrong order", lines[0])
