@@ -117,8 +117,8 @@ def post(
     `seen_message_id` is the newest message that the author saw (None: no check). `then` is done in the same transaction:
     {"status": ...}, or the deeds of a macro (`macros.chosen`); with {"take": False} nobody is assigned. `recipients`
     None: a reply to all. Goes to the survivor of a merged ticket. With `to_many` it is one text for the customers of many
-    tickets: each gets it alone, signed by the brand. Raises Stale unless `anyway`, Unreachable (also where it would solve
-    a ticket that lacks the tag its team wants), and ValueError for what no honest browser sends: nothing to say, a foreign
+    tickets: each gets it alone, signed by the brand. Raises Stale unless `anyway`, Unreachable (Unsolvable where it
+    would solve a ticket on which something is wanted first), and ValueError for what no honest browser sends: nothing to say, a foreign
     attachment, route or client_uuid.
     """
     with transaction.atomic():
