@@ -129,6 +129,13 @@ class World:
         self.staffing_trial = self._staffing()
         self.skill = Skill.objects.create(name="반품")
         self.field = TicketField.objects.create(key="reason", label="사유", kind="choice", choices=["파손", "분실"])
+        self.conditions = {
+            "all": [
+                *CONDITIONS["all"],
+                {"field": "brand", "op": "is", "value": [cast.brand.pk]},
+                {"field": "field.reason", "op": "is", "value": ["파손"]},
+            ]
+        }  # which name what is in the database
         self.calendar = Calendar.objects.create(name="서울", time_zone="Asia/Seoul", is_default=True)
         self.join = identities.join(
             self.customer, Customer.objects.create(name="쌍둥이", created_at=now), by=by_agent(self.admin),
@@ -177,14 +184,16 @@ class World:
         )  # fmt: skip
         Answer.objects.create(survey=survey, score=5, comment="고마워요")
         rule = Rule.objects.create(
-            name=f"규칙 {i}", conditions=CONDITIONS, position=i + 1,
+            name=f"규칙 {i}", conditions=self.conditions, position=i + 1,
             actions=[{"do": "team", "team": team.pk}, {"do": "tags", "add": [f"꼬리표{i}"]}],
         )  # fmt: skip
         RuleMatch.objects.create(rule=rule, ticket=ticket)
         RuleVersion.objects.create(
-            rule=self.rule, number=i + 2, content={"name": "환불", "conditions": CONDITIONS}, by=agent
+            rule=self.rule, number=i + 2, content={"name": "환불", "conditions": self.conditions}, by=agent
         )
-        policy = SlaPolicy.objects.create(name=f"정책 {i}", position=i + 1, conditions=CONDITIONS, calendar=calendar)
+        policy = SlaPolicy.objects.create(
+            name=f"정책 {i}", position=i + 1, conditions=self.conditions, calendar=calendar
+        )
         SlaTarget.objects.create(policy=policy, metric="first_reply", priority=2, seconds=3600)
         self._macro(i + 1, team=team)
         Incident.objects.create(brand=cast.brand, title=f"장애 {i}", opened_by=agent)

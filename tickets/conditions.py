@@ -17,11 +17,13 @@ are asked of the index of words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -60,7 +62,9 @@ from tickets.models.sla import METRICS
 from tickets.terms import asked, is_of_signs
 from tickets.timeline import in_words
 
+T = TypeVar("T")
 Tree = Mapping[str, Any]
+_read: ContextVar[dict[str, Any] | None] = ContextVar("read", default=None)  # of `reading_once`
 GROUPS = ("all", "any", "none")
 NEVER = Q(pk__in=[])  # an empty Q would vanish when it is negated
 MAX_DEPTH, MAX_LEAVES, MAX_TEXT = 5, 100, 200
@@ -348,7 +352,7 @@ def _at_path(column: str, path: str, **variables: Any) -> Q:
 _NUMBER_PATHS: Mapping[str, str] = {
     op: f'@.value.type() == "number" && @.value {sign} $number' for op, sign in (("at_least", ">="), ("at_most", "<="))
 }
-_IS_DAY = '@.value.type() == "string" && @.value like_regex "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"'
+_IS_DAY = f'@.value.type() == "string" && @.value like_regex "^{fields.DAY.pattern}$"'
 _DAY_PATHS: Mapping[str, str] = {
     "after": f"{_IS_DAY} && @.value > $last",
     "since": f"{_IS_DAY} && @.value >= $first",
@@ -375,7 +379,7 @@ def _days(values: list[str], *, now: datetime) -> tuple[str, str]:
 
 def _forms(values: list[str]) -> list[Any]:
     """How they may be stored: as they are written, a number as one, yes and no as true and false."""
-    numbers = [fields.number_in(value) for value in values if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", value)]
+    numbers = [fields.number_in(value) for value in values if fields.NUMBER.fullmatch(value)]
     return [*values, *numbers, *(value.lower() == "true" for value in values if value.lower() in ("true", "false"))]
 
 
@@ -840,6 +844,31 @@ def _things_with(ticket: Ticket) -> set[str]:
     return {name for name, rows in there.items() if rows.exists()}
 
 
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """Inside, what can be chosen and which ticket fields there are is read once, however many trees are checked or said.
+    Nothing of it changes there."""
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
+
+
+def _once(name: str, read: Callable[[], T]) -> T:
+    known = _read.get()
+    if known is None:
+        return read()
+    if name not in known:
+        known[name] = read()
+    found: T = known[name]
+    return found
+
+
+def _choices(name: str, field: Field) -> dict[Any, str]:
+    return dict(_once(name, field.choices)) if field.choices else {}
+
+
 def validate(tree: Any) -> None:
     """Raises Invalid, in the reader's language, at the first thing that cannot be understood, or that only a rule can
     ask."""
@@ -1004,7 +1033,7 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
         for one in map(str, values):
             span(one, now=SOME_DAY) if field.kind == "moment" or is_of_days else ago(one)
         return values
-    allowed = dict(field.choices()) if field.choices else {}
+    allowed = _choices(leaf["field"], field)
     if not values or any(value not in allowed and not _is_me(leaf, value) for value in values):
         raise Invalid(_("%(field)s: choose from the list.") % {"field": field.label})
     return values
@@ -1058,7 +1087,7 @@ def _is_kept(stored: Any, op: str, values: list[str], *, now: datetime) -> bool:
         wanted = _number(values[0])
         return stored >= wanted if op == "at_least" else stored <= wanted
     if op in OF_DAYS:
-        if not (isinstance(stored, str) and _STORED_DAY.fullmatch(stored)):
+        if not (isinstance(stored, str) and fields.DAY.fullmatch(stored)):
             return False
         first, last = _days(values, now=now)
         return {
@@ -1070,9 +1099,6 @@ def _is_kept(stored: Any, op: str, values: list[str], *, now: datetime) -> bool:
         }[op]
     forms = _forms([word.strip() for word in values])
     return any(stored == form and isinstance(stored, bool) is isinstance(form, bool) for form in forms)
-
-
-_STORED_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 def _is_within(at: datetime, op: str, values: list[str], *, now: datetime) -> bool:
@@ -1151,8 +1177,8 @@ def _say_leaf(leaf: Tree) -> str:
 def _named(name: str, field: Field) -> tuple[str, dict[Any, str]]:
     """What it is called, and its values: a ticket field by its name, anything else of a key with the key."""
     if field.kind != "custom":
-        return str(field.label), dict(field.choices()) if field.choices else {}
-    known = fields.named(key_of(name)) if name.startswith("field.") else None
+        return str(field.label), _choices(name, field)
+    known = _once("ticket fields", fields.by_key).get(key_of(name)) if name.startswith("field.") else None
     if known is None:
         return f"{field.label} “{key_of(name)}”", {}
     return known.label, choices_of(known)

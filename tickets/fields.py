@@ -19,8 +19,8 @@ MOST = 100  # switched on
 MOST_CHOICES = 100
 LONGEST = 500  # characters of a text
 LONGEST_CHOICE = 80
-_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?", re.ASCII)
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?", re.ASCII)  # as it is kept
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)  # as it is kept
 _COLUMNS = ("id", "key", "label", "kind", "choices", "brand_id", "team_id", "required", "position")
 YES_NO = {"true": True, "false": False}
 
@@ -36,6 +36,11 @@ class Invalid(ValueError):
 def ordered() -> QuerySet[TicketField]:
     """Those that are switched on, as they stand beside a ticket."""
     return TicketField.objects.filter(active=True).order_by("position", "id")
+
+
+def by_key() -> dict[str, TicketField]:
+    """All there are, switched off ones too."""
+    return {field.key: field for field in TicketField.objects.all()}
 
 
 def named(key: str) -> TicketField | None:
@@ -109,7 +114,7 @@ def number_in(value: Any) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = re.sub(r",(?=[0-9]{3}(?:[,.]|$))", "", str(value))
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         return None
     number = float(text)
     return int(number) if number.is_integer() else number
@@ -117,7 +122,7 @@ def number_in(value: Any) -> int | float | None:
 
 def day_in(text: str) -> str:
     """A day as it is kept, "2026-09-30"; "" for anything else."""
-    if not _DAY.fullmatch(text):
+    if not DAY.fullmatch(text):
         return ""
     try:
         day = date.fromisoformat(text)

@@ -48,6 +48,7 @@ class Explanation(NamedTuple):
     needs: Sequence[str] = ()
 
 
+@conditions.reading_once()
 def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
     """The decisions about a ticket, the rules that ran on it and the hands it went through, the newest first, in the
     reader's language."""

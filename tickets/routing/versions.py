@@ -83,6 +83,7 @@ def content_of(rule: Rule) -> dict[str, Any]:
     return {name: getattr(rule, name) for name in KEPT}
 
 
+@conditions.reading_once()
 def history(rule: Rule) -> list[Change]:
     """The newest first, in the reader's language. A constant number of queries."""
     rows = list(rule.versions.select_related("by").order_by("-number")[: MOST + 1])

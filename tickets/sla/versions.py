@@ -74,6 +74,7 @@ def content_of(policy: SlaPolicy, targets: Targets) -> dict[str, Any]:
     return {name: getattr(policy, name) for name in _KEPT} | {"targets": matrix}
 
 
+@conditions.reading_once()
 def history(policy: SlaPolicy) -> list[Change]:
     """The newest first, in the reader's language. A constant number of queries."""
     rows = list(policy.versions.select_related("by").order_by("-number")[: MOST + 1])

@@ -37,6 +37,7 @@ def policy_list(request: HttpRequest) -> HttpResponse:
     return render(request, "workspace/settings/policies.html", _listed())
 
 
+@conditions.reading_once()
 def _listed() -> dict[str, Any]:
     policies = SlaPolicy.objects.select_related("calendar").prefetch_related("targets").order_by("position", "id")
     rows = [

@@ -31,6 +31,7 @@ def rule_list(request: HttpRequest) -> HttpResponse:
     return render(request, "workspace/settings/rules.html", _listed())
 
 
+@conditions.reading_once()
 def _listed() -> dict[str, Any]:
     ordered = list(Rule.objects.order_by("position", "id"))
     standing, names = shadows.standing(ordered, now=timezone.now()), rules.Names()
@@ -78,7 +79,7 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
 
 
 def _things_to_do(found: Rule) -> dict[str, Any]:
-    labels = labels_of_status()
+    labels, chosen = labels_of_status(), _chosen(found.actions)
     return {
         "teams": Team.objects.order_by("name"),
         "agents": Agent.objects.filter(is_active=True, is_bot=False).order_by("name"),
@@ -89,8 +90,8 @@ def _things_to_do(found: Rule) -> dict[str, Any]:
         "statuses": [(status, labels[status]) for status in rules.STATUSES],
         "macros": Macro.objects.filter(deleted_at__isnull=True, scope__in=("team", "shared")).order_by("title"),
         "webhooks": Webhook.objects.filter(active=True).order_by("id"),
-        "chosen": _chosen(found.actions),
-        "field_values": filling.rows(next((one["fields"] for one in found.actions if one.get("do") == "fields"), {})),
+        "chosen": chosen,
+        "field_values": filling.rows(chosen.get("fields") or {}),
     }
 
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from agents.permissions import admins_only, agent_of
+from tickets import conditions
 from tickets.models import Rule, RuleTrial, RuleTrialRow, Ticket
 from tickets.numbers import whole_number
 from tickets.routing import rules, shadows, versions
@@ -64,9 +65,11 @@ def rule_set(request: HttpRequest) -> HttpResponse:
         kept = former.rules
         _arrange(ordered, [one["id"] for one in kept], on={one["id"] for one in kept if one["active"]})
     names = rules.Names()
+    with conditions.reading_once():
+        rows = [(one, said(one.conditions), [rules.describe(do, names) for do in one.actions]) for one in ordered]
     context = {
         "page": "rules",
-        "rows": [(one, said(one.conditions), [rules.describe(do, names) for do in one.actions]) for one in ordered],
+        "rows": rows,
         "when": when,
         "whens": [(kind, Rule.When(kind).label) for kind in trying.TRIED],
     }
