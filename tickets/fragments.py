@@ -1,17 +1,22 @@
 """The pieces of HTML that pages, htmx and sockets share: a row, a bubble, a line. In the active language.
 
-They hold no viewer state, so that one rendering per language serves everybody who may see the ticket.
+They hold no viewer state, so that one rendering per language serves everybody who may see the ticket. Each process keeps
+those that it made last, by all that they show: whatever changes in one is another one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.template.loader import get_template
 from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Team
@@ -61,6 +66,28 @@ ICONS = {
 }
 
 
+KEPT = 2000  # renderings, of some 3 kB each
+LONGEST = 10_000  # characters of facts: what shows more is rendered anew each time
+
+
+def html(template: str, **facts: Any) -> SafeString:
+    """The template's HTML. `facts` are plain values, dates, lists and dicts of them: nothing else that could change."""
+    shown = _Shown(repr(facts), facts)
+    render = _rendered if len(shown.key) <= LONGEST else _rendered.__wrapped__
+    return render(template, get_language(), shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    key: str
+    facts: dict[str, Any] = field(compare=False)
+
+
+@lru_cache(maxsize=KEPT)
+def _rendered(template: str, language: str | None, shown: _Shown) -> SafeString:
+    return mark_safe(get_template(template).render(shown.facts))
+
+
 # -- The list row -----------------------------------------------------------------------------------------------------------
 
 
@@ -74,7 +101,7 @@ def rows(tickets: Iterable[Ticket]) -> list[dict[str, Any]]:
 def row(ticket: Ticket, *, address: str | None = None) -> str:
     """`address` stands for a name that nobody has told us; it is looked up where the caller has not."""
     facts = rows([ticket])[0] if address is None else row_facts(ticket, name=address)
-    return get_template("components/ticket_row.html").render({"row": facts})
+    return html("components/ticket_row.html", row=facts)
 
 
 def row_facts(ticket: Ticket, *, name: str = "") -> dict[str, Any]:
@@ -94,8 +121,8 @@ def row_facts(ticket: Ticket, *, name: str = "") -> dict[str, Any]:
         "status": ticket.shown_status,
         "priority": ticket.priority,
         "sla": sla_facts(clock) if clock else None,
-        "tags": list(ticket.tags.all()),
-        "assignee": ticket.assignee,
+        "tags": [{"name": tag.name, "hue": tag.hue} for tag in ticket.tags.all()],
+        "assignee": {"name": ticket.assignee.name} if ticket.assignee else None,
         "assignee_id": ticket.assignee_id,
         "team_id": ticket.team_id,
         "merged": ticket.merged_into_id is not None,
@@ -144,7 +171,7 @@ def addresses_of_nameless(tickets: Iterable[Ticket]) -> dict[int, str]:
 
 def bubble(message: Message) -> str:
     """One message that came with `for_bubbles()`."""
-    return get_template("components/bubble.html").render({"message": bubble_facts(message)})
+    return html("components/bubble.html", message=bubble_facts(message))
 
 
 def bubble_facts(message: Message) -> dict[str, Any]:
@@ -288,7 +315,7 @@ def _reactions(meta: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def line(event: Event, names: Names) -> str:
     """One line of the thread."""
-    return get_template("components/event_line.html").render({"event": line_facts(event, names)})
+    return html("components/event_line.html", event=line_facts(event, names))
 
 
 def line_facts(event: Event, names: Names) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lucide import _render_icon as render_lucide
 
 from agents import presence
 from agents.models import Agent
-from tickets import formatting, live
+from tickets import formatting, fragments, live
 from tickets.models import Ticket
 from tickets.workspace.keymap import PLACES, commands_for
 
@@ -115,6 +115,12 @@ def _channel(kind: str) -> tuple[str, Any, int]:
 def formatted(text: str) -> str:
     """An agent's text with its marks as formatting, addresses as links."""
     return formatting.as_html(text)
+
+
+@register.simple_tag
+def fragment(template_name: str, **facts: Any) -> SafeString:
+    """A component with nothing but these facts, as it was rendered for somebody before (tickets/fragments.py)."""
+    return fragments.html(template_name, **facts)
 
 
 # --- People --------------------------------------------------------------------------------------------------------
