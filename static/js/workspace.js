@@ -39,6 +39,7 @@ const banner = document.querySelector("live-feed");
 
 let desk = null;
 let timers = {};
+let towards = 1; // the way that J and K went last: down, or -1
 
 const later = (name, ms, run) => {
   clearTimeout(timers[name]);
@@ -378,9 +379,9 @@ async function arrived(ticket) {
   showPeople(ticket);
 }
 
-/** What J, K and E would show, as it is now: however long one reads and writes, the next ticket is there. */
-function lookAhead() {
-  if (!document.hidden && router.ticket) for (const step of [1, -1]) router.cache.prefetch(list()?.idAt(step));
+/** What J, K and E would show, as it is now: however long one reads and writes, the next ticket is there. The likelier one first. */
+async function lookAhead() {
+  for (const by of [towards, -towards]) if (!document.hidden && router.ticket) await router.cache.prefetch(list()?.idAt(by));
 }
 
 setInterval(() => { if (feed.state === "live") lookAhead(); }, LOOK_MS);
@@ -468,6 +469,7 @@ const isMeant = { when: () => Boolean(meant()) };
 function step(by) {
   const id = list()?.idAt(by);
   if (!id) return false;
+  towards = by;
   if (router.ticket) router.open(id);
   else {
     const focused = document.activeElement;

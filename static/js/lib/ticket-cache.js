@@ -41,7 +41,9 @@ export class TicketCache {
       if (error.status || !before) throw error; // the server has spoken
       return before[name];
     });
-    const entry = { at: Date.now(), thread: part("thread", base), composer: part("composer", `${base}composer/`), customer: part("customer", `${base}customer/`) };
+    const thread = part("thread", base);
+    const rest = (name) => (ahead ? thread.then(() => part(name, `${base}${name}/`)) : part(name, `${base}${name}/`)); // what one reads first comes first
+    const entry = { at: Date.now(), thread, composer: rest("composer"), customer: rest("customer") };
     entry.thread.then(() => this.#keep(id, entry), () => {});
     for (const part of [entry.thread, entry.composer, entry.customer]) part.catch(() => this.drop(id));
     this.#entries.set(id, entry);
@@ -54,10 +56,12 @@ export class TicketCache {
     this.#customersAt = Date.now();
   }
 
-  prefetch(id) {
+  /** Resolves when all of it is there, or cannot be had. */
+  async prefetch(id) {
     if (!id || navigator.connection?.saveData) return;
     const entry = this.get(id, { ahead: true });
     entry.thread.then((html) => idle(() => { if (entry.parsed === undefined) entry.parsed = parsed(html); }), () => {});
+    await Promise.allSettled([entry.thread, entry.composer, entry.customer]);
   }
 
   #keep(id, entry) {
