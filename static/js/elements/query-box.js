@@ -129,8 +129,12 @@ class QueryBox extends HTMLElement {
     return item;
   }
 
-  /** The text once more under the field, for the waves under what cannot be understood. */
+  /** The text once more under the field, for the waves under what cannot be understood: empty where all can. */
   #drawMirror(problems) {
+    if (!problems.length) { // and where the field stands need not be asked, which would lay out the page
+      this.mirror.replaceChildren();
+      return;
+    }
     const value = this.input.value;
     const parts = [];
     let at = 0;
