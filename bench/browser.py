@@ -48,11 +48,19 @@ window.__watch = (type, done) => new Promise((resolve, reject) => {
     if (began === null || !done()) return;
     watcher.disconnect();
     clearTimeout(giveUp);
-    requestAnimationFrame(() => { const { port1, port2 } = new MessageChannel(); port1.onmessage = () => resolve(performance.now() - began); port2.postMessage(0); });
+    requestAnimationFrame(() => scheduler.postTask(() => resolve(performance.now() - began), { priority: "user-blocking" })); // before what waits for the picture
   };
   const watcher = new MutationObserver(look);
   watcher.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
 });
+"""
+ASKING = """
+window.__asking = 0;
+const ask = window.fetch;
+window.fetch = (...what) => {
+  window.__asking += 1;
+  return ask(...what).finally(() => { window.__asking -= 1; window.__askedAt = performance.now(); });
+};
 """
 SOCKETS_ELSEWHERE = """
 const Socket = WebSocket;
@@ -140,11 +148,11 @@ def desk(stage: Stage, agent: Agent) -> Iterator[Any]:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True, service_workers="block")
         context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": stage.web}])
         ports = {"web": stage.web.rpartition(":")[2], "live": stage.live.rpartition(":")[2]}
-        context.add_init_script(SOCKETS_ELSEWHERE % ports + CLOCK)
+        context.add_init_script(SOCKETS_ELSEWHERE % ports + CLOCK + ASKING)
         page = context.new_page()
         page.goto(f"{stage.web}/views/all/")
         page.wait_for_selector("body[data-live=live]", state="attached")
-        page.wait_for_load_state("networkidle")
+        _settle(page)
         yield page
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
@@ -160,9 +168,14 @@ def _timed(page: Any, event: str, done: str, act: Callable[[], Any]) -> float:
     page.evaluate(f"window.__took = window.__watch('{event}', () => {done}); 0")
     act()
     took = float(page.evaluate("window.__took"))
-    page.wait_for_timeout(250)  # what follows a moment later, such as the next prefetch, has begun
-    page.wait_for_load_state("networkidle")
+    _settle(page)
     return took
+
+
+def _settle(page: Any) -> None:
+    """Wait until nothing has been asked for a while: what follows a moment later, such as the next prefetch, is there."""
+    page.evaluate("window.__askedAt = performance.now(); 0")
+    page.wait_for_function("() => !window.__asking && performance.now() - window.__askedAt > 500", polling=50)
 
 
 def _mark_next(page: Any, samples: int) -> list[float]:

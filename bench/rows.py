@@ -253,7 +253,7 @@ def routing(address: str, channel: Channel, count: int = 20) -> list[float]:
     took = []
     for _n in range(count):
         sid = f"SM{uuid.uuid4().hex}"
-        call = sms.build(channel, sender=f"+8210{uuid.uuid4().int % 10**8:08}", text="Where is my order?", sid=sid)
+        call = sms.build(channel, sender=f"+82109{uuid.uuid4().int % 10**7:07}", text="Where is my order?", sid=sid)
         line = http.client.HTTPConnection(host, timeout=30)
         line.request("POST", call.path, body=call.body, headers=dict(call.headers))
         status = line.getresponse().status
