@@ -305,7 +305,7 @@ class Macros(ApiView):
 
 
 def _for_output(tickets: Any) -> Any:
-    return tickets.for_rows().prefetch_related("routes__channel")
+    return tickets.for_screen().prefetch_related("routes__channel")
 
 
 def _valid(serializer: type[serializers.Strict], request: Request) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def ticket_on_screen(agent: Agent, ticket_id: int) -> Ticket:
     mark = ReadMark.objects.filter(agent=agent, ticket=OuterRef("pk"))
     ticket = (
         tickets_for(agent)
-        .for_rows()
+        .for_screen()
         .select_related("brand", "merged_into", "incident", "pinned_note__agent")
         .annotate(
             has_merged=Exists(Ticket.objects.filter(merged_into=OuterRef("pk"))),
