@@ -174,7 +174,7 @@ export class Router {
     const slow = setTimeout(() => byId("list-content")?.classList.add("is-waiting"), 300);
     try {
       const html = await text(url);
-      if (mine === this.#wanted || byId("list-content").dataset.src) replace(byId("list-content"), ...nodes(html));
+      if (mine === this.#wanted || byId("list-content").dataset.src) show(byId("list-content"), nodes(html)[0]);
       document.dispatchEvent(new CustomEvent("list:shown"));
     } catch {
       toast(word("failed"), { kind: "error" });
