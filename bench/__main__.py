@@ -270,7 +270,9 @@ def _profile_intake(facts: dict[str, Any], long: int) -> Callable[[], Any]:
 
 def _profile_reply(facts: dict[str, Any], long: int) -> Callable[[], Any]:
     from bench import rows
+    from tickets.models import Channel
 
+    Channel.objects.update(disconnected_at=None)  # the worker has found meanwhile that nobody answers there
     return lambda: rows.reply(rows.seeded(), facts["agents"][0])
 
 
