@@ -709,14 +709,54 @@ def test_an_offer_that_was_looked_at_stays(people: Cast, how: str) -> None:
     ticket = new_ticket(people, team=people.support)
     routed(ticket)
     if how == "read":
-        ReadMark.objects.create(agent=people.agent, ticket=ticket, message_id=ticket.messages.get().pk)
-        Ticket.objects.filter(pk=ticket.pk).update(last_message_id=ticket.messages.get().pk)
+        opened = NOW + timedelta(seconds=5)
+        ReadMark.objects.create(agent=people.agent, ticket=ticket, message_id=ticket.messages.get().pk, at=opened)
+        Ticket.objects.filter(pk=ticket.pk).update(last_message_id=10**6)  # the customer wrote more since
     else:
         Ticket.objects.filter(pk=ticket.pk).update(last_message_id=10**6)
         actions.set_priority(ticket, 4, by=by_agent(people.agent), now=NOW + timedelta(seconds=5))
     assert assign.take_back(now=NOW + timedelta(seconds=60)) == 0
     ticket.refresh_from_db()
     assert (ticket.assignee, ticket.accept_until) == (people.agent, None)
+
+
+def test_a_look_before_the_offer_accepts_nothing(people: Cast) -> None:
+    come_online(people.agent)
+    people.support.accept_seconds = 60
+    people.support.save()
+    ticket = new_ticket(people, team=people.support)
+    seen = ticket.messages.get().pk
+    ReadMark.objects.create(agent=people.agent, ticket=ticket, message_id=seen, at=NOW - timedelta(minutes=1))
+    Ticket.objects.filter(pk=ticket.pk).update(last_message_id=seen)
+    routed(ticket)
+    assert assign.take_back(now=NOW + timedelta(seconds=60)) == 1
+
+
+def test_what_somebody_away_was_given_just_now_stays_as_long_as_everything_else(people: Cast) -> None:
+    people.support.give_back_minutes = 30
+    people.support.save()
+    ticket = new_ticket(people, team=people.support)
+    Agent.objects.filter(pk=people.agent.pk).update(presence="offline", presence_since=NOW - timedelta(days=1))
+    actions.assign(ticket, assignee=people.agent, team=people.support, by=by_agent(people.manager), now=NOW)
+    assert assign.take_back(now=NOW + timedelta(minutes=29)) == 0
+    assert assign.take_back(now=NOW + timedelta(minutes=30)) == 1
+
+
+@pytest.mark.parametrize("meanwhile", ["given to somebody else", "back at work"])
+def test_what_changed_since_it_was_found_lying_is_not_taken_back(people: Cast, meanwhile: str) -> None:
+    come_online(people.agent)
+    ticket = new_ticket(people, team=people.support)
+    routed(ticket)
+    later = NOW + timedelta(hours=1)
+    since = later - timedelta(minutes=30)
+    if meanwhile == "back at work":
+        come_online(people.agent, at=later)
+    else:
+        actions.assign(ticket, assignee=people.teammate, team=people.support, by=by_agent(people.manager), now=NOW)
+    assert not assign._take_back(ticket.pk, of=people.agent.pk, since=since, now=later)
+    come_online(people.agent, at=NOW)
+    actions.assign(ticket, assignee=people.agent, team=people.support, by=by_agent(people.manager), now=NOW)
+    assert assign._take_back(ticket.pk, of=people.agent.pk, since=since, now=later)
 
 
 def test_the_work_of_somebody_who_has_gone_goes_back_and_what_waits_for_the_customer_stays(people: Cast) -> None:

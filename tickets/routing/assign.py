@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from django.db import Error, connection, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agents import presence
@@ -227,17 +227,13 @@ def take_back(*, now: datetime, limit: int = 200) -> int:
     passed = Ticket.objects.filter(accept_until__lte=now, assignee__isnull=False).order_by("accept_until", "id")
     taken = sum(_end_offer(pk, now=now) for pk in list(passed.values_list("pk", flat=True)[:limit]))
     for team in Team.objects.filter(give_back_minutes__isnull=False):
-        gone = presence.gone_since(now - timedelta(minutes=team.give_back_minutes or 0), now=now)
+        moment = now - timedelta(minutes=team.give_back_minutes or 0)
         left = Ticket.objects.survivors().filter(
-            team=team,
-            assignee__in=gone,
-            status__in=people.WORKED_ON,
-            snoozed_until__isnull=True,
-            waiting_since__isnull=False,
+            _left_lying(moment, now=now), team=team, status__in=people.WORKED_ON, snoozed_until__isnull=True
         )
         taken += sum(
-            _take_back(pk, "agent_away", now=now)
-            for pk in list(left.order_by("id").values_list("pk", flat=True)[:limit])
+            _take_back(pk, of=person, since=moment, now=now)
+            for pk, person in list(left.order_by("id").values_list("pk", "assignee")[:limit])
         )
     return taken
 
@@ -253,21 +249,29 @@ def _end_offer(ticket_id: int, *, now: datetime) -> bool:
     return _give_back(ticket, "not_accepted", now=now)
 
 
+def _left_lying(since: datetime, *, now: datetime) -> Q:
+    """Customers wait for somebody who has been away all the time from `since` on, and had the ticket by then."""
+    had = Q(assigned_at__lte=since) | Q(assigned_at__isnull=True)
+    return had & Q(assignee__in=presence.gone_since(since, now=now), waiting_since__isnull=False)
+
+
 @transaction.atomic
-def _take_back(ticket_id: int, cause: str, *, now: datetime) -> bool:
-    ticket = _locked(ticket_id, assignee__isnull=False, waiting_since__isnull=False)
-    return ticket is not None and _give_back(ticket, cause, now=now)
+def _take_back(ticket_id: int, *, of: int, since: datetime, now: datetime) -> bool:
+    """Unless it was given to somebody else meanwhile, or they are back."""
+    ticket = _locked(ticket_id, _left_lying(since, now=now), assignee=of)
+    return ticket is not None and _give_back(ticket, "agent_away", now=now)
 
 
-def _locked(ticket_id: int, **still: Any) -> Ticket | None:
+def _locked(ticket_id: int, *still: Q, **facts: Any) -> Ticket | None:
     rows = Ticket.objects.select_for_update(of=("self",), skip_locked=True, no_key=True).select_related("team")
-    return rows.filter(pk=ticket_id, status__in=people.WORKED_ON, **still).first()
+    return rows.filter(*still, pk=ticket_id, status__in=people.WORKED_ON, **facts).first()
 
 
 def _accepted(ticket: Ticket) -> bool:
-    """They have read to the end, or have done something with it since it was given to them."""
-    read = ReadMark.objects.filter(agent=ticket.assignee_id, ticket=ticket, message_id__gte=ticket.last_message_id or 0)
-    did = Event.objects.filter(ticket=ticket, actor=ticket.assignee_id, at__gt=ticket.assigned_at or ticket.created_at)
+    """They have looked at it, or have done something with it, since it was given to them."""
+    given = ticket.assigned_at or ticket.created_at
+    read = ReadMark.objects.filter(agent=ticket.assignee_id, ticket=ticket, at__gt=given)
+    did = Event.objects.filter(ticket=ticket, actor=ticket.assignee_id, at__gt=given)
     return read.exists() or did.exists()
 
 
