@@ -61,7 +61,7 @@ def test_refund_mails_of_vips_go_to_refunds_at_high_with_a_promise_of_an_hour(
     expect(page.get_by_role("link", name="Refunds")).to_be_visible()
     page.goto(f"{live_server}/settings/sla/new/")
     page.locator("#policy-name").fill("One hour")
-    page.get_by_label("First reply, High", exact=True).fill("60")
+    page.get_by_label("First reply, High", exact=True).fill("1h")
     page.get_by_label("First reply, High: round the clock").check()
     expect(page.locator("[hx-get='/settings/sla/example/']")).to_contain_text("A message of priority High")
     page.get_by_role("button", name="Save", exact=True).click()

@@ -65,10 +65,48 @@ def test_urgent_is_round_the_clock_and_the_rest_in_office_hours(admin: Client, o
     assert admin.get("/settings/sla/").content.decode().count("round the clock") == 1
 
 
-def test_the_example_goes_by_the_hours_of_its_own_priority(admin: Client, office: Calendar) -> None:
-    said = admin.get("/settings/sla/example/", {**FORM, "always-4-first_reply": "on"}).content.decode()
-    assert "priority Urgent on Fri 17:50 is due Fri 18:50" in said
-    assert "priority Normal on Fri 17:50 is due Mon 10:50" in said
+def test_the_example_goes_by_the_hours_of_its_own_priority_and_tells_every_promise(
+    admin: Client, office: Calendar
+) -> None:
+    form = {**FORM, "always-4-first_reply": "on", "cell-2-resolution": "4h"}
+    said = admin.get("/settings/sla/example/", form).content.decode()
+    assert "priority Urgent on Fri 17:50: First reply due Fri 18:50." in said
+    assert "priority Normal on Fri 17:50: First reply due Mon 10:50, Resolution due Mon 12:50." in said
+
+
+def test_hours_that_never_open_are_told(admin: Client, people: Cast) -> None:
+    closed = Calendar.objects.create(name="Closed", time_zone="Asia/Seoul")
+    assert "never open" in admin.get("/settings/sla/example/", {**FORM, "calendar": closed.pk}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "minutes"),
+    [("90", 90), ("90m", 90), ("1h 30m", 90), ("1시간 30분", 90), ("4 H", 240), ("1h30", 90), ("2160h", 129_600)],
+)
+def test_a_promise_is_typed_as_one_says_it(admin: Client, office: Calendar, typed: str, minutes: int) -> None:
+    assert admin.post("/settings/sla/new/", {"name": "Quick", "cell-3-first_reply": typed}).status_code == 302
+    policy = SlaPolicy.objects.get()
+    assert versions.targets_of(policy) == {("first_reply", 3): (60 * minutes, True)}
+    shown = {90: "1h 30m", 240: "4h", 129_600: "2160h"}[minutes]
+    assert (
+        f'value="{shown}" aria-label="First reply, High"' in admin.get(f"/settings/sla/{policy.pk}/").content.decode()
+    )
+
+
+@pytest.mark.parametrize("typed", ["soon", "1d", "0", "-5", "2161h", "1:30", "99999999999"])
+def test_what_is_no_promise_is_said_and_nothing_that_was_typed_is_lost(
+    admin: Client, office: Calendar, typed: str
+) -> None:
+    form = {"name": "Quick", "cell-3-first_reply": typed, "cell-2-first_reply": "4h", "always-2-first_reply": "on"}
+    answer = admin.post("/settings/sla/new/", form)
+    page = answer.content.decode()
+    assert answer.status_code == 422 and f"“{typed}” is no promise" in page
+    assert (
+        f'value="{typed}" aria-label="First reply, High"' in page
+        and 'value="4h" aria-label="First reply, Normal"' in page
+    )
+    assert 'name="always-2-first_reply" checked' in page
+    assert not SlaPolicy.objects.exists()
 
 
 # -- Versions -----------------------------------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -28,6 +29,7 @@ from tickets.workspace import building, ordering
 from tickets.workspace.views import restoring
 
 LONGEST = 60 * 24 * 90  # minutes
+SPAN = re.compile(r"\s*(?:(\d{1,4})\s*(?:h|hours?|시간))?\s*(?:(\d{1,6})\s*(?:m|min|minutes?|분)?)?\s*", re.IGNORECASE)
 TEN_BEFORE_CLOSING = timedelta(minutes=10)
 
 
@@ -58,26 +60,25 @@ def order(request: HttpRequest) -> HttpResponse:
 @admins_only
 @require_http_methods(["GET", "POST"])
 def policy(request: HttpRequest, policy_id: int | None = None) -> HttpResponse:
-    """In minutes. An empty cell promises nothing. Editing makes a new version, and running clocks keep theirs."""
+    """An empty cell promises nothing. Editing makes a new version, and running clocks keep theirs."""
     found = get_object_or_404(SlaPolicy, pk=policy_id) if policy_id else _new()
-    problem, typed = "", None
+    problem = ""
     if request.method == "POST":
-        typed, problem = fill_in(found, request)
+        targets, problem = fill_in(found, request)
         if not problem:
-            versions.save(found, typed, by=agent_of(request), now=timezone.now())
+            versions.save(found, targets, by=agent_of(request), now=timezone.now())
             messages.success(request, _("Saved. Running clocks keep what they were started with."))
             return redirect("policy", found.pk)
-    return form_page(request, found, typed=typed, problem=problem)
+    return form_page(request, found, problem=problem)
 
 
-def form_page(
-    request: HttpRequest, found: SlaPolicy, *, typed: Targets | None = None, problem: str = ""
-) -> HttpResponse:
+def form_page(request: HttpRequest, found: SlaPolicy, *, problem: str = "") -> HttpResponse:
+    """The policy, or what was posted of it and is wrong."""
     context = {
         "page": "sla",
         "policy": found,
         "problem": problem,
-        "matrix": _matrix(found, typed=typed),
+        "matrix": _matrix(found, posted=request.POST),
         "metrics": SlaMetric.choices,
         "froms": SlaPolicy.From.choices,
         "spans": SlaTrial.Span.choices,
@@ -102,10 +103,7 @@ def example(request: HttpRequest) -> HttpResponse:
     except conditions.Invalid as error:
         return render(request, "workspace/settings/policy_example.html", {"problem": error.problem})
     sentences = [
-        sentence
-        for (metric, priority), (seconds, business) in sorted(targets.items(), reverse=True)
-        if metric == SlaMetric.FIRST_REPLY
-        if (sentence := _example(calendar, priority, seconds, business=business))
+        _example(calendar, priority, targets) for priority in sorted({one for _m, one in targets}, reverse=True)
     ]
     return render(request, "workspace/settings/policy_example.html", {"sentences": sentences})
 
@@ -158,17 +156,18 @@ def _new() -> SlaPolicy:
     return SlaPolicy(warn_percents=[75], pauses_in=list(WAITING_STATUSES))
 
 
-def _matrix(found: SlaPolicy, *, typed: Targets | None = None) -> list[dict[str, Any]]:
-    targets = typed or (versions.targets_of(found) if found.pk else {})
+def _matrix(found: SlaPolicy, *, posted: QueryDict | None = None) -> list[dict[str, Any]]:
+    targets = versions.targets_of(found) if found.pk else {}
 
     def cell(metric: str, label: str, priority: int) -> dict[str, Any]:
         seconds, business = targets.get((metric, priority), (0, True))
+        place = f"{priority}-{metric}"
         return {
-            "place": f"{priority}-{metric}",
+            "place": place,
             "label": label,
-            "minutes": seconds // 60 or None,
             "seconds": seconds,
-            "round_the_clock": not business,
+            "words": posted.get(f"cell-{place}", "") if posted else _in_words(seconds),
+            "round_the_clock": f"always-{place}" in posted if posted else not business,
         }
 
     return [
@@ -181,8 +180,21 @@ def _matrix(found: SlaPolicy, *, typed: Targets | None = None) -> list[dict[str,
     ]
 
 
+def _in_words(seconds: int) -> str:
+    """As it can be typed: "45m", "4h", "1h 30m"; "" for none."""
+    hours_of, minutes = divmod(seconds // 60, 60)
+    parts = [_("%(hours)dh") % {"hours": hours_of}] if hours_of else []
+    return " ".join([*parts, _("%(minutes)dm") % {"minutes": minutes}] if minutes else parts)
+
+
+def _minutes_of(text: str) -> int | None:
+    """ "1h 30m", "1시간 30분", "90m" or just "90" as minutes; None for anything else."""
+    match = SPAN.fullmatch(text)
+    return 60 * int(match[1] or 0) + int(match[2] or 0) if match else None
+
+
 def _posted_targets(posted: Any) -> Targets:
-    """Raises conditions.Invalid for what is no number of minutes."""
+    """Raises conditions.Invalid for what is no span of time."""
     targets = Targets()
     for priority in Ticket.Priority.values:
         for metric in SlaMetric.values:
@@ -190,9 +202,10 @@ def _posted_targets(posted: Any) -> Targets:
             text = posted.get(f"cell-{place}", "").strip()
             if not text:
                 continue
-            minutes = whole_number(text) or 0
+            minutes = _minutes_of(text) or 0
             if not 0 < minutes <= LONGEST:
-                raise conditions.Invalid(_("Write promises in whole minutes, at most 90 days."))
+                problem = _("“%(text)s” is no promise. Write 30m, 4h or 1h 30m, at most 2160h.")
+                raise conditions.Invalid(problem % {"text": text[:40]})
             targets[metric, priority] = (minutes * 60, f"always-{place}" not in posted)
     return targets
 
@@ -208,17 +221,27 @@ def _posted_percents(text: str) -> list[int]:
     return percents
 
 
-def _example(calendar: Calendar | None, priority: int, seconds: int, *, business: bool) -> str:
+def _example(calendar: Calendar | None, priority: int, targets: Targets) -> str:
+    """What is promised at this priority to a message that comes late in the week."""
     open_hours = calendar.hours() if calendar else hours.ALWAYS
     try:
         comes = _late_in_the_week(open_hours)
-        due = hours.add(open_hours if business else hours.ALWAYS, comes, seconds)
+        promises = ", ".join(
+            _("%(promise)s due %(due)s")
+            % {
+                "promise": metric.label,
+                "due": _moment(hours.add(open_hours if business else hours.ALWAYS, comes, seconds), open_hours),
+            }
+            for metric in SlaMetric
+            for seconds, business in [targets.get((metric, priority), (0, True))]
+            if seconds
+        )
     except NeverOpens:
-        return ""
-    return _("A message of priority %(priority)s on %(comes)s is due %(due)s.") % {
+        return _("These business hours never open: nothing that counts in them is ever due.")
+    return _("A message of priority %(priority)s on %(comes)s: %(promises)s.") % {
         "priority": Ticket.Priority(priority).label,
         "comes": _moment(comes, open_hours),
-        "due": _moment(due, open_hours),
+        "promises": promises,
     }
 
 

@@ -33,13 +33,13 @@ _NONE = "none"
 def trials(request: HttpRequest) -> HttpResponse:
     """Begin one with the policy as it stands in the form; nothing of it is saved."""
     found = SlaPolicy.objects.filter(pk=whole_number(request.POST.get("policy")) or 0).first() or SlaPolicy()
-    typed, problem = policies.fill_in(found, request)
+    targets, problem = policies.fill_in(found, request)
     if problem:
-        return policies.form_page(request, found, typed=typed, problem=problem)
+        return policies.form_page(request, found, problem=problem)
     span = request.POST.get("span", "")
     if span not in SlaTrial.Span.values:
         span = SlaTrial.Span.LAST
-    begun = trying.begin(found, typed, by=agent_of(request), span=span, now=timezone.now())
+    begun = trying.begin(found, targets, by=agent_of(request), span=span, now=timezone.now())
     return redirect("policy_trial", begun.pk)
 
 
