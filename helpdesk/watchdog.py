@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from channels_in.models import RawEvent
 from helpdesk import health, heartbeat
-from tickets.models import DeliveryPart, Outbox, Ticket
+from tickets.models import DeliveryPart, Outbox, RoutingDecision, Ticket
 
 OVERDUE = timedelta(seconds=60)
 SILENT = 60.0  # seconds without the worker's sign of life
@@ -24,10 +24,17 @@ def overdue(now: datetime) -> Backlog:
             "next_attempt_at", "id"
         ),
         "outbox": Outbox.objects.filter(state="queued", next_attempt_at__lt=limit).order_by("next_attempt_at", "id"),
-        "routing": Ticket.objects.filter(routing_due_at__lt=limit).order_by("routing_due_at", "id"),
     }
+    if not _decides(since=limit):
+        due["routing"] = Ticket.objects.filter(routing_due_at__lt=limit).order_by("routing_due_at", "id")
     found = {name: tuple(rows.values_list("id", flat=True)[:LOOKED_AT]) for name, rows in due.items()}
     return {name: ids for name, ids in found.items() if ids}
+
+
+def _decides(*, since: datetime) -> bool:
+    """Whether tickets were routed since then. Those that have waited longest may not be among them: what is urgent goes first."""
+    last = RoutingDecision.objects.order_by("-id").values_list("at", flat=True).first()
+    return last is not None and last >= since
 
 
 class WorkerWatch:

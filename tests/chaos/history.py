@@ -25,14 +25,18 @@ from tickets.routing.people import WORKED_ON
 
 PROMISED = 75  # seconds: LOOK_AGAIN, and the sweeps on both of its ends
 MARKS = ("had_it", "knows_customer", "helps_out")
-UNSEEN = timedelta(seconds=2)  # that a deed by hand may take from its event to its commit
+UNSEEN = timedelta(seconds=2)  # that a transaction may take from its last event to its commit
 BY_LOAD = {"fewest_open", "longest_since_last", "by_id"}
 
 # The first time that somebody got it, by when that was written, and by when whoever decided had looked who comes first;
-# who ranks before whom among tickets that ask for the same.
-FIRST = """
-    SELECT t.id, t.team_id, ch.weight, t.created_at, min(e.written_at) AS given_at,
+# from when on they could see it: its transaction had ended. Who ranks before whom among tickets that ask for the same.
+FIRST = f"""
+    WITH made AS (SELECT session, began_at, max(written_at) + interval '{UNSEEN.seconds} s' AS seen_at
+                    FROM tickets_event GROUP BY session, began_at)
+    SELECT t.id, t.team_id, ch.weight, min(e.written_at) AS given_at,
            (array_agg(e.at ORDER BY e.id))[1] AS looked_at,
+           (SELECT m.seen_at FROM tickets_event b JOIN made m USING (session, began_at) WHERE b.ticket_id = t.id
+             ORDER BY b.id LIMIT 1) AS seen_at,
            coalesce((array_agg(e.actor_type ORDER BY e.id))[1] = 'agent', false) AS by_hand,
            (SELECT coalesce(string_agg(s.skill_id || '/' || s.level, ',' ORDER BY s.skill_id), '')
               FROM tickets_ticketskill s WHERE s.ticket_id = t.id) AS needs,
@@ -45,7 +49,7 @@ OVERTAKEN = """
     SELECT a.id, extract(epoch FROM coalesce(a.given_at, now()) - min(b.given_at)) AS seconds
       FROM chaos_first a JOIN chaos_first b ON b.team_id = a.team_id AND b.needs = a.needs AND b.weight = a.weight
        AND (b.after_vips, b.after_urgent, b.due_at, b.id) > (a.after_vips, a.after_urgent, a.due_at, a.id)
-       AND NOT b.by_hand AND b.looked_at > a.created_at AND b.given_at < coalesce(a.given_at, 'infinity')
+       AND NOT b.by_hand AND b.looked_at > a.seen_at AND b.given_at < coalesce(a.given_at, 'infinity')
      GROUP BY a.id, a.given_at"""
 # name -> the rows that break it
 INVARIANTS = {

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ASSIGNED = "(SELECT max(id) FROM tickets_routingdecision WHERE outcome = 'assigned')"
 BY_HAND = "kind = 'assigned' AND actor_type = 'agent'"
 OVERTAKEN = """(SELECT min(a.id) FROM chaos_first a JOIN chaos_first b USING (team_id, needs, weight, after_vips, after_urgent)
-    WHERE (b.due_at, b.id) > (a.due_at, a.id) AND a.given_at IS NOT NULL AND b.looked_at > a.created_at
+    WHERE (b.due_at, b.id) > (a.due_at, a.id) AND a.given_at IS NOT NULL AND b.looked_at > a.seen_at
       AND NOT b.by_hand)"""
 DAMAGES = {
     "somebody may have less than they got": ("R1", "UPDATE agents_agent SET capacity = 0"),
@@ -58,7 +58,7 @@ def sooner() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT 1 FROM chaos_first a JOIN chaos_first b USING (team_id, needs, weight, after_vips,"
-            " after_urgent) WHERE b.id > a.id AND b.due_at < a.due_at AND b.created_at < a.given_at AND b.given_at < a.given_at)"
+            " after_urgent) WHERE b.id > a.id AND b.due_at < a.due_at AND b.seen_at < a.given_at AND b.given_at < a.given_at)"
         )
         return bool(cursor.fetchone()[0])
 

@@ -6,7 +6,9 @@ from django.utils import timezone
 from channels_in.models import RawEvent
 from helpdesk import heartbeat
 from helpdesk.watchdog import WorkerWatch, overdue
-from tickets.models import Brand, Channel
+from tests.cast import assemble
+from tests.workspace import scene
+from tickets.models import Brand, Channel, RoutingDecision, Ticket
 
 
 @pytest.fixture
@@ -40,6 +42,24 @@ def test_a_backlog_that_moves_is_not_stuck(due_since):
     oldest.state = "processing"
     oldest.save(update_fields=["state"])
     assert watch()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("decided", "stuck"), [(timedelta(seconds=20), False), (timedelta(minutes=2), True)])
+def test_a_queue_whose_last_do_not_move_is_not_stuck_while_its_first_are_routed(decided, stuck):
+    heartbeat.beat()
+    watch = WorkerWatch()
+    crew, now = assemble(), timezone.now()
+    waiting, urgent = (
+        scene.says(crew.sms, scene.sender(name, phone=phone), "Hello", at=now - timedelta(minutes=5)).ticket
+        for name, phone in (("Ara", "+821011112222"), ("Bo", "+821033334444"))
+    )
+    RoutingDecision.objects.all().delete()
+    RoutingDecision.objects.create(ticket=urgent, outcome="queued", at=now - decided)
+    Ticket.objects.filter(pk=urgent.pk).update(routing_due_at=None)
+    assert Ticket.objects.get(routing_due_at__isnull=False) == waiting
+    watch()
+    assert watch() is not stuck
 
 
 def test_what_is_due_for_a_moment_only_does_not_count(due_since):
