@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 from babel import Locale
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Calendar, CalendarClosing, CalendarWindow, Skill, SkillLevel, Team
@@ -91,6 +91,12 @@ class AgentForm(forms.ModelForm):
                 initial=levels.get(skill.pk, ""),
                 label=_("Skill: %(name)s") % {"name": skill.name},
             )
+        if self.instance.pk and (n := self.instance.tickets.unsolved().survivors().count()):
+            self.fields["is_active"].help_text = ngettext(
+                "Switched off, they cannot sign in; what they wrote stays. Their %(n)s open ticket goes back to its team.",
+                "Switched off, they cannot sign in; what they wrote stays. Their %(n)s open tickets go back to their teams.",
+                n,
+            ) % {"n": n}
         if self.instance.pk:
             self.fields["teams"].initial = list(self.instance.teams.values_list("pk", flat=True))
         if by.role != Agent.Role.OWNER:

@@ -124,9 +124,12 @@ def assign(
 ) -> Event | None:
     """Give it to a person, a team, both or nobody. Without a person it is owed to routing again.
 
-    `reason`: what whoever gets it should know, one line, kept with the event.
+    `reason`: what whoever gets it should know, one line, kept with the event. Raises NotAllowed for somebody who is
+    switched off.
     """
     locked = lock(ticket.pk)
+    if assignee is not None and not assignee.is_active and assignee.pk != locked.assignee_id:
+        raise NotAllowed(_("This person does not work here any more."))
     relieved = locked.assignee_id is not None and (assignee is None or assignee.pk != locked.assignee_id)
     event = locked.give_to(assignee=assignee, team=team, by=by, now=now, reason=" ".join(reason.split())[:MOST_REASON])
     clocks.given(locked, event, now=now)

@@ -247,6 +247,7 @@ def reason_given(it: Mapping[str, Any]) -> str:
 
 TAKEN_BACK = {
     "agent_away": gettext_lazy("away for too long"),
+    "agent_inactive": gettext_lazy("whoever had it was switched off"),
     "not_accepted": gettext_lazy("not taken up in time"),
     "undone": gettext_lazy("taken back"),
 }

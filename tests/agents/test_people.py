@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from agents.forms import CalendarForm
 from agents.models import Agent, AuditEntry, Skill
-from tests.cast import Cast, assemble, make_agent
+from tests.cast import Cast, assemble, make_agent, make_customer
+from tickets.models import Ticket
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[Agent], Client]
@@ -83,6 +84,21 @@ def test_whom_an_admin_of_one_brand_adds_sees_that_brand_only(people: Cast) -> N
 
 
 # -- Skills, shifts, teams ----------------------------------------------------------------------------------------------
+
+
+def test_the_page_tells_how_many_open_tickets_go_back_before_somebody_is_switched_off(people: Cast) -> None:
+    client, url = signed_in(people.admin), f"/settings/people/{people.agent.pk}/"
+    words = "Their 2 open tickets go back to their teams."
+    assert words not in client.get(url).content.decode()
+    customer = make_customer(now=timezone.now())
+    for number, status in enumerate(["open", "pending", "solved"]):
+        Ticket.objects.create(
+            number=number, brand=people.brand, customer=customer, assignee=people.agent, status=status,
+            first_channel=people.sms, created_at=timezone.now(),
+        )  # fmt: skip
+    assert words in client.get(url).content.decode()
+    Agent.objects.filter(pk=people.admin.pk).update(language="ko")
+    assert "미해결 상담 2건" in client.get(url).content.decode()
 
 
 def test_levels_of_skills_are_set_on_the_agents_page_and_audited(people: Cast) -> None:

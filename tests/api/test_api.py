@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from agents.models import Agent
 from tests import cast
 from tests.cast import Cast
 from tickets.api import tokens
@@ -160,6 +161,14 @@ def test_what_is_not_offered_cannot_be_set(people: Cast, change: dict[str, Any])
     before = Ticket.objects.values().get(pk=ticket.pk)
     assert Api(people.agent)("PATCH", f"tickets/{ticket.pk}/", change).status_code == 400
     assert Ticket.objects.values().get(pk=ticket.pk) == before
+
+
+def test_a_ticket_goes_to_nobody_who_is_switched_off(people: Cast) -> None:
+    ticket, change = ticket_of(people), {"assignee": people.teammate.pk}
+    Agent.objects.filter(pk=people.teammate.pk).update(is_active=False)
+    assert Api(people.agent)("PATCH", f"tickets/{ticket.pk}/", change).status_code == 400
+    Agent.objects.filter(pk=people.teammate.pk).update(is_active=True)
+    assert Api(people.agent)("PATCH", f"tickets/{ticket.pk}/", change).status_code == 200
 
 
 def test_a_reply_is_written_once_for_one_key(people: Cast) -> None:

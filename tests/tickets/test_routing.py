@@ -777,6 +777,90 @@ def test_the_work_of_somebody_who_has_gone_goes_back_and_what_waits_for_the_cust
     assert assign.take_back(now=gone) == 0
 
 
+def switch_off(agent: Agent) -> None:
+    Agent.objects.filter(pk=agent.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("status", ["new", "open", "pending", "on_hold"])
+def test_whoever_is_switched_off_gives_back_all_that_is_not_finished(people: Cast, status: str) -> None:
+    """No team asks for it, and no customer waits."""
+    ticket = new_ticket(people, team=people.support)
+    Ticket.objects.filter(pk=ticket.pk).update(
+        assignee=people.agent, assigned_at=NOW, status=status, waiting_since=None, routing_due_at=None
+    )
+    come_online(people.agent, people.teammate)
+    assert assign.take_back(now=NOW) == 0
+    switch_off(people.agent)
+    assert assign.take_back(now=NOW) == 1
+    ticket.refresh_from_db()
+    assert (ticket.assignee, ticket.team, ticket.status) == (None, people.support, status)
+    assert explain.decisions(ticket)[0].outcome == "Rule · Assignee: nobody · whoever had it was switched off"
+    assert assign.drain(now=NOW) == 1
+    ticket.refresh_from_db()
+    assert ticket.assignee == people.teammate
+    assert assign.take_back(now=NOW) == 0
+
+
+def test_what_sleeps_goes_back_and_is_looked_at_when_it_wakes(people: Cast) -> None:
+    ticket, wakes = new_ticket(people, team=people.support), NOW + timedelta(days=1)
+    Ticket.objects.filter(pk=ticket.pk).update(assignee=people.agent, snoozed_until=wakes, routing_due_at=None)
+    switch_off(people.agent)
+    assert assign.take_back(now=NOW) == 1
+    assert assign.drain(now=NOW) == 0
+    ticket.refresh_from_db()
+    assert (ticket.assignee, ticket.snoozed_until, ticket.routing_due_at) == (None, wakes, wakes)
+
+
+@pytest.mark.parametrize("how", ["solved", "closed", "merged away"])
+def test_what_is_finished_stays_with_whoever_was_switched_off(people: Cast, how: str) -> None:
+    ticket, other = new_ticket(people, team=people.support), new_ticket(people, team=people.support)
+    over = {"merged_into": other.pk} if how == "merged away" else {"status": how}
+    Ticket.objects.filter(pk=ticket.pk).update(assignee=people.agent, routing_due_at=None, **over)
+    switch_off(people.agent)
+    assert assign.take_back(now=NOW) == 0
+    assert not assign._release(ticket.pk, of=people.agent.pk, now=NOW), "finished since it was found"
+    ticket.refresh_from_db()
+    assert ticket.assignee == people.agent
+
+
+@pytest.mark.parametrize("meanwhile", ["given to somebody else", "switched on again"])
+def test_what_changed_since_it_was_found_with_nobody_here_stays(people: Cast, meanwhile: str) -> None:
+    ticket = new_ticket(people, team=people.support)
+    Ticket.objects.filter(pk=ticket.pk).update(assignee=people.agent)
+    switch_off(people.agent)
+    if meanwhile == "switched on again":
+        Agent.objects.filter(pk=people.agent.pk).update(is_active=True)
+    else:
+        actions.assign(ticket, assignee=people.teammate, team=people.support, by=by_agent(people.manager), now=NOW)
+    before = Ticket.objects.get(pk=ticket.pk).assignee
+    assert not assign._release(ticket.pk, of=people.agent.pk, now=NOW)
+    assert Ticket.objects.get(pk=ticket.pk).assignee == before
+
+
+def test_many_go_back_in_parts_the_oldest_first(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next part follows at once; none of the tickets wakes a drain of its own."""
+    woken = list[str]()
+    monkeypatch.setattr(assign, "wake", woken.append)
+    tickets = [new_ticket(people, team=people.support) for _n in range(5)]
+    Ticket.objects.update(assignee=people.agent, routing_due_at=None)
+    switch_off(people.agent)
+    assert assign.take_back(now=NOW, limit=3) == 3
+    left = Ticket.objects.filter(assignee=people.agent).order_by("id")
+    assert list(left) == tickets[3:]
+    assert woken == ["tickets.tasks.route"]
+    assert assign.take_back(now=NOW, limit=3) == 2
+    assert woken == ["tickets.tasks.route"]
+
+
+def test_nothing_is_given_to_somebody_who_is_switched_off(people: Cast) -> None:
+    ticket = new_ticket(people, team=people.support)
+    switch_off(people.agent)
+    people.agent.refresh_from_db()
+    with pytest.raises(actions.NotAllowed, match="does not work here"):
+        actions.assign(ticket, assignee=people.agent, team=people.support, by=by_agent(people.manager), now=NOW)
+    assert Ticket.objects.get(pk=ticket.pk).assignee is None
+
+
 def test_vips_come_first_then_priorities_then_the_next_breach_then_the_longest_wait(people: Cast) -> None:
     Agent.objects.filter(pk=people.agent.pk).update(capacity=5)
     wait = {name: NOW + timedelta(minutes=n) for n, name in enumerate(["plain", "older", "due", "high", "vip"])}

@@ -2,7 +2,7 @@
 
 `decide` runs the rules, looks for a person in the team and stores the whole trace, in one transaction that also
 clears the due column: a crash at any moment leaves the ticket due. An offer that is not accepted in time, and the work
-of somebody who has gone, come back the same way.
+of somebody who has gone or is switched off, come back the same way.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from agents import presence
-from agents.models import Team
+from agents.models import Agent, Team
 from tickets import live
 from tickets.models import Channel, Event, ReadMark, RoutingDecision, Ticket
 from tickets.models.event import RULE
+from tickets.models.ticket import UNSOLVED
 from tickets.routing import people, wrapping
 from tickets.routing.decide import BATCH, LOOK_AGAIN, Full, decide, in_order
 from tickets.wake import wake
@@ -222,8 +223,8 @@ def assign(ticket_id: int, *, now: datetime) -> RoutingDecision | None:
 
 
 def take_back(*, now: datetime, limit: int = 200) -> int:
-    """Sweep: offers that were not accepted in time, and work whose agent has been away for too long, return to the
-    queue. Returns how many tickets. Repeating it is harmless."""
+    """Sweep: offers that were not accepted in time, work whose agent has been away for too long, and all that people
+    have who were switched off, return to the queue. Returns how many tickets. Repeating it is harmless."""
     passed = Ticket.objects.filter(accept_until__lte=now, assignee__isnull=False).order_by("accept_until", "id")
     taken = sum(_end_offer(pk, now=now) for pk in list(passed.values_list("pk", flat=True)[:limit]))
     for team in Team.objects.filter(give_back_minutes__isnull=False):
@@ -235,12 +236,19 @@ def take_back(*, now: datetime, limit: int = 200) -> int:
             _take_back(pk, of=person, since=moment, now=now)
             for pk, person in list(left.order_by("id").values_list("pk", "assignee")[:limit])
         )
-    return taken
+    orphaned = Ticket.objects.filter(_of_nobody_here())
+    released = sum(
+        _release(pk, of=person, now=now)
+        for pk, person in list(orphaned.order_by("id").values_list("pk", "assignee")[:limit])
+    )
+    if released == limit:  # there may be more
+        wake("tickets.tasks.route")
+    return taken + released
 
 
 @transaction.atomic
 def _end_offer(ticket_id: int, *, now: datetime) -> bool:
-    ticket = _locked(ticket_id, accept_until__lte=now)
+    ticket = _locked(ticket_id, accept_until__lte=now, status__in=people.WORKED_ON)
     if ticket is None:
         return False
     if _accepted(ticket):
@@ -258,13 +266,26 @@ def _left_lying(since: datetime, *, now: datetime) -> Q:
 @transaction.atomic
 def _take_back(ticket_id: int, *, of: int, since: datetime, now: datetime) -> bool:
     """Unless it was given to somebody else meanwhile, or they are back."""
-    ticket = _locked(ticket_id, _left_lying(since, now=now), assignee=of)
+    ticket = _locked(ticket_id, _left_lying(since, now=now), assignee=of, status__in=people.WORKED_ON)
     return ticket is not None and _give_back(ticket, "agent_away", now=now)
+
+
+def _of_nobody_here() -> Q:
+    """Not finished, and with somebody who is switched off: whether the customer waits, whatever the team gives back."""
+    gone = Agent.objects.filter(is_active=False)
+    return Q(assignee__in=gone, status__in=UNSOLVED, merged_into__isnull=True)
+
+
+@transaction.atomic
+def _release(ticket_id: int, *, of: int, now: datetime) -> bool:
+    """Unless it was given to somebody else meanwhile, finished, or they were switched on again."""
+    ticket = _locked(ticket_id, _of_nobody_here(), assignee=of)
+    return ticket is not None and _give_back(ticket, "agent_inactive", now=now)
 
 
 def _locked(ticket_id: int, *still: Q, **facts: Any) -> Ticket | None:
     rows = Ticket.objects.select_for_update(of=("self",), skip_locked=True, no_key=True).select_related("team")
-    return rows.filter(*still, pk=ticket_id, status__in=people.WORKED_ON, **facts).first()
+    return rows.filter(*still, pk=ticket_id, **facts).first()
 
 
 def _accepted(ticket: Ticket) -> bool:
@@ -276,6 +297,8 @@ def _accepted(ticket: Ticket) -> bool:
 
 
 def _give_back(ticket: Ticket, cause: str, *, now: datetime) -> bool:
+    """Owed without a wake-up: the drain follows the sweep, and a thousand would each set off one more."""
     live.announce(ticket.give_to(assignee=None, team=ticket.team, by=RULE, now=now, cause=cause))
-    owe(ticket, now=now)
+    ticket.routing_due_at = now
+    ticket.save(update_fields=["routing_due_at"])
     return True
