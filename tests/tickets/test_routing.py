@@ -14,7 +14,7 @@ from agents import presence
 from agents.models import Agent, AgentSkill, Calendar, Membership, Skill
 from tests import cast
 from tests.cast import Cast
-from tickets import actions, undoing
+from tickets import actions, conditions, undoing
 from tickets.models import (
     Channel,
     Customer,
@@ -306,6 +306,33 @@ def test_what_a_rule_gives_counts_from_its_turn_on(people: Cast) -> None:
     assert assign.drain(now=NOW + timedelta(seconds=3)) == 3
     outcomes = [one.routing_decisions.get().outcome for one in (first, named_one, third)]
     assert outcomes == ["assigned", "kept", "queued"]
+
+
+def test_a_rule_that_names_a_person_is_told_as_what_gave_it(people: Cast) -> None:
+    named = [{"do": "agent", "agent": people.agent.pk}]
+    Rule.objects.create(name="Named", actions=named)
+    ticket, had = new_ticket(people, team=people.support), new_ticket(people, team=people.support)
+    Ticket.objects.filter(pk=had.pk).update(assignee=people.agent)
+    told = [explain.explained(routed(one)).outcome for one in (ticket, had)]
+    assert told == ["A rule gave it to Mina.", "Mina had it already and keeps it."]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [({"role": Agent.Role.LIGHT}, "may not reply"), ({"is_active": False}, "switched off")]
+)
+def test_a_rule_gives_nothing_to_somebody_who_cannot_answer(people: Cast, change: dict[str, Any], reason: str) -> None:
+    """They could when it was made."""
+    named = [{"do": "agent", "agent": people.agent.pk}]
+    rules.validate_actions(named)
+    Rule.objects.create(name="Named", actions=named)
+    Agent.objects.filter(pk=people.agent.pk).update(**change)
+    come_online(people.teammate)
+    decision = routed(new_ticket(people, team=people.support))
+    assert decision.agent == people.teammate, "routing finds somebody as if there were no rule"
+    assert not decision.acted
+    assert explain.explained(decision).steps[0].note == f"not done: Assignee → Mina ({reason})"
+    with pytest.raises(conditions.Invalid, match=f"Mina .*{reason}"):
+        rules.validate_actions(named)
 
 
 def test_a_message_that_was_seen_is_not_answered_by_rules_once_more(people: Cast) -> None:

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from agents.models import AuditEntry
+from agents.models import Agent, AuditEntry
 from tests import cast
 from tests.cast import Cast
 from tests.workspace import scene
@@ -263,6 +263,17 @@ def test_everything_that_a_rule_can_do_survives_the_form(admin: Client, people: 
         assert sign in page
     listed = admin.get("/settings/rules/").content.decode()
     assert "SLA → One hour" in listed and "Tell Mina, Support" in listed
+
+
+def test_tickets_are_offered_to_people_who_may_reply_only_and_anybody_is_told(admin: Client, people: Cast) -> None:
+    light = cast.make_agent("Lia", role=Agent.Role.LIGHT)
+    page = admin.get("/settings/rules/new/")
+    assert light in page.context["agents"] and light not in page.context["answerers"]
+    assert people.agent in page.context["answerers"]
+    refused = admin.post("/settings/rules/new/", form(**{"do-agent": light.pk}))
+    assert refused.status_code == 422 and not Rule.objects.exists()
+    assert "Lia may not reply" in refused.content.decode()
+    assert light in refused.context["answerers"], "what was chosen stays to be seen"
 
 
 def test_a_rule_of_time_needs_its_time(admin: Client) -> None:

@@ -173,7 +173,7 @@ def _step(step: Mapping[str, Any], names: rules.Names) -> Step:
         return Step(name, False, _("Its conditions cannot be understood. It was passed over."))
     if not step.get("matched"):
         return Step(name, False, _("Did not hold: %(condition)s") % {"condition": _said(step.get("failed"))})
-    did = [_did(action, names) for action in step.get("did", [])]
+    did = [_did(action, names) for key in ("did", "kept_back") for action in step.get(key, [])]
     if later := step.get("later"):
         did.append(_("still to be done: %(actions)s") % {"actions": ", ".join(_did(one, names) for one in later)})
     note = ", ".join(did) if did else _("Changed nothing")
@@ -190,6 +190,8 @@ def _did(action: Mapping[str, Any], names: rules.Names) -> str:
         "automatic": _("the last message was an automatic one"),
         "no_route": _("there is no address to send it to"),
         "gone": _("it does not exist any more"),
+        "inactive": _("switched off"),
+        "light": _("may not reply"),
     }.get(reason) or robots.REASONS.get(reason, reason)
     return _("not done: %(action)s (%(reason)s)") % {"action": said, "reason": why}
 
@@ -271,7 +273,14 @@ def _outcome(decision: RoutingDecision) -> str:
                 ),
             }.get(decision.tie_breaker, "%(name)s") % {"name": name}
         case RoutingDecision.Outcome.KEPT:
-            return _("%(name)s had it already and keeps it.") % {"name": name}
+            given = _("A rule gave it to %(name)s.") if _was_given(decision) else ""
+            return (given or _("%(name)s had it already and keeps it.")) % {"name": name}
         case RoutingDecision.Outcome.QUEUED:
             return _("Nobody was free. It stays in the queue of the team.")
     return _("No team takes it: give it or its channel a team. A rule finds one for those to come.")
+
+
+def _was_given(decision: RoutingDecision) -> bool:
+    """By a rule, in this decision, to whoever has it."""
+    did = [action for step in decision.rules for action in step.get("did", [])]
+    return any(action.get("do") == "agent" and action.get("agent") == decision.agent_id for action in did)

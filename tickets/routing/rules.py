@@ -73,6 +73,26 @@ def _is_one_of(model: Any, pk: Any, **facts: Any) -> bool:
     return isinstance(pk, int) and model.objects.filter(pk=pk, **facts).exists()
 
 
+def _is_given(action: Action) -> bool:
+    """Raises conditions.Invalid with the reason where a ticket would lie with somebody who cannot answer."""
+    pk = action.get("agent")
+    agent = Agent.objects.filter(pk=pk).first() if isinstance(pk, int) else None
+    if agent is not None and (reason := _unfit(agent)):
+        said = {
+            "inactive": _("%(name)s is switched off: rules give them no tickets. Choose somebody else."),
+            "light": _("%(name)s may not reply: rules give them no tickets. Choose somebody else."),
+        }
+        raise conditions.Invalid(said[reason] % {"name": agent.name})
+    return agent is not None
+
+
+def _unfit(agent: Agent) -> str:
+    """Why no rule gives them a ticket, as a trace names it; "" for one who can answer, at work or not."""
+    if not agent.is_active:
+        return "inactive"
+    return "" if agent.may_reply else "light"
+
+
 def _are_tags(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
 
@@ -112,7 +132,7 @@ def _is_told(action: Action) -> bool:
 
 _FITS: Mapping[Any, Callable[[Action], bool]] = {
     "team": lambda it: _is_one_of(Team, it.get("team")),
-    "agent": lambda it: _is_one_of(Agent, it.get("agent"), is_active=True),
+    "agent": _is_given,
     "priority": lambda it: it.get("priority") in Ticket.Priority.values,
     "tags": lambda it: (
         bool(it.get("add") or it.get("remove")) and _are_tags(it.get("add", [])) and _are_tags(it.get("remove", []))
@@ -182,7 +202,10 @@ def run(
         step["matched"], step["failed"] = outcome.matched, outcome.failed
         if outcome.matched:
             at_once = [action for action in rule.actions if action.get("do") in NOW]
-            step["did"] = [done for action in at_once if (done := _do(ticket, action, book, when=when, now=now))]
+            done = [one for action in at_once if (one := _do(ticket, action, book, when=when, now=now))]
+            step["did"] = [one for one in done if "kept_back" not in one]
+            if kept_back := [one for one in done if "kept_back" in one]:
+                step["kept_back"] = kept_back
             if later := [action for action in rule.actions if action.get("do") in LATER]:
                 step["later"] = later
                 _owe(ticket, rule, later, event=event, now=now)
@@ -391,7 +414,8 @@ def _describe_skill(action: Action, names: Names) -> str:
 
 
 def _do(ticket: Ticket, action: Action, book: Book, *, when: str, now: datetime) -> Action | None:
-    """The action, or None when it was so already or what it speaks of is gone."""
+    """The action, with `kept_back` where something spoke against it; None when it was so already or what it speaks of is
+    gone."""
     event: Event | None = None
     match action.get("do"):
         case "team":
@@ -400,7 +424,9 @@ def _do(ticket: Ticket, action: Action, book: Book, *, when: str, now: datetime)
                 event = ticket.give_to(assignee=assignee, team=team, by=RULE, now=now)
                 clocks.given(ticket, event, now=now)
         case "agent":
-            if agent := Agent.objects.filter(pk=action["agent"], is_active=True).first():
+            if agent := Agent.objects.filter(pk=action["agent"]).first():
+                if reason := _unfit(agent):
+                    return {**action, "kept_back": reason}
                 event = ticket.give_to(assignee=agent, team=ticket.team, by=RULE, now=now)
         case "priority":
             event = ticket.change_priority(action["priority"], by=RULE, now=now)

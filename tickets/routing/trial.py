@@ -158,7 +158,7 @@ def _batch(trial_id: int, now: datetime) -> int:
     ids, team_hours = [row.ticket_id for row in rows], conditions.TeamHours()
     moments = _replies(ids, team_hours) if _is_about_replies(ordered) else _arrivals(ids, team_hours)
     teams = set(Team.objects.values_list("pk", flat=True))
-    agents = set(Agent.objects.filter(is_active=True).values_list("pk", flat=True))
+    agents = set(Agent.objects.filter(is_active=True).exclude(role=Agent.Role.LIGHT).values_list("pk", flat=True))
     for row in rows:
         _try(row, moments[row.ticket_id], ordered, tried=tried, teams=teams, agents=agents)
     RuleTrialRow.objects.bulk_update(rows, _FOUND)

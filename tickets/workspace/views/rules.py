@@ -80,9 +80,11 @@ def rule(request: HttpRequest, rule_id: int | None = None) -> HttpResponse:
 
 def _things_to_do(found: Rule) -> dict[str, Any]:
     labels, chosen = labels_of_status(), _chosen(found.actions)
+    agents = Agent.objects.filter(is_bot=False).order_by("name")
     return {
         "teams": Team.objects.order_by("name"),
-        "agents": Agent.objects.filter(is_active=True, is_bot=False).order_by("name"),
+        "agents": agents.filter(is_active=True),
+        "answerers": [one for one in agents if (one.is_active and one.may_reply) or one.pk == chosen.get("agent")],
         "priorities": Ticket.Priority.choices,
         "skills": Skill.objects.order_by("name"),
         "levels": SkillLevel.choices,
