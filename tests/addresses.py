@@ -37,6 +37,7 @@ from tickets.models import (
     Message,
     MessageTemplate,
     Notification,
+    Outbox,
     PushSubscription,
     Route,
     RoutingDecision,
@@ -58,6 +59,7 @@ from tickets.models import (
     Ticket,
     TicketField,
     TicketLink,
+    Webhook,
 )
 from tickets.models.event import by_agent
 
@@ -136,6 +138,7 @@ class World:
                 {"field": "field.reason", "op": "is", "value": ["파손"]},
             ]
         }  # which name what is in the database
+        self.webhook = Webhook.objects.create(url="https://hooks.example.com/0", events=["solved"], active=False)
         self.calendar = Calendar.objects.create(name="서울", time_zone="Asia/Seoul", is_default=True)
         self.join = identities.join(
             self.customer, Customer.objects.create(name="쌍둥이", created_at=now), by=by_agent(self.admin),
@@ -207,6 +210,11 @@ class World:
             channel=cast.whatsapp, name=f"안내 {i}", language="ko", body="{{1}}님 안녕하세요", places=["1"]
         )
         Signature.objects.create(brand=cast.brand, team=team, text="감사합니다")
+        Webhook.objects.create(url=f"https://hooks.example.com/{i + 1}", events=["rated"], active=False)
+        Outbox.objects.create(
+            kind="webhook", shard_key=f"webhook:{self.webhook.pk}", state="quarantined", last_error="HTTP 500",
+            payload={"webhook": self.webhook.pk, "event": 1},
+        )  # fmt: skip
         SavedView.objects.create(
             name=f"보기 {i}", owner=agent, scope="shared", base="all", query="tag:결제", position=i
         )
@@ -338,6 +346,7 @@ class World:
             "team_id": self.cast.support.pk,
             "trial_id": self.sla_trial.pk if "sla/" in route else self.rule_trial.pk,
             "use_id": 1,
+            "webhook_id": self.webhook.pk,
         }
         if name == "pk":
             prefix = next(prefix for prefix in _OF_PREFIX if route.startswith(prefix))

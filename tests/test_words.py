@@ -120,7 +120,7 @@ LATIN = {
     "WhatsApp", "Twilio", "Meta", "Business", "SMS", "MMS", "SLA", "CSAT", "FRT", "API", "ID", "SID", "IMAP",
     "SMTP", "IDLE", "TLS", "STARTTLS", "JWT", "HTML", "HTTP", "POST", "QR", "PEM", "BEGIN", "PUBLIC", "KEY", "HS", "VIP", "MB",
     "INBOX", "Enter", "Ctrl", "Shift", "Esc", "Tab", "English", "Ed", "Authentication", "Results", "rfc", "Basic", "MG", "AC", "UTC", "Asia", "Seoul", "JavaScript",
-    "Mod", "pdf", "ko",
+    "Mod", "pdf", "ko", "https",
 }  # fmt: skip
 QUOTED = re.compile(
     r"“[^”]*”|\{\{[^}]*\}\}|</?\w+>|Meta for Developers|message/rfc822"

@@ -195,6 +195,17 @@ def public_addresses(host: str, port: int, *, timeout: float = 5) -> list[str]:
         raise FetchError(str(error), may_have_left=False) from None
 
 
+def check(url: str, *, timeout: float = 5) -> None:
+    """What `safe_fetch` would refuse of an address, and nothing is sent. Raises Refused, or FetchError when the name
+    does not resolve.
+    """
+    target = parse(url)
+    try:
+        addresses_of(target.host, target.port, allowed=target.allowed, deadline=_Deadline(timeout))
+    except _Broken as error:
+        raise FetchError(str(error), may_have_left=False) from None
+
+
 def is_public(address: str) -> bool:
     """Whether an address in its canonical text is one of the internet and not of anything inside."""
     try:

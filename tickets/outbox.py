@@ -12,12 +12,14 @@ import hmac
 import json
 import logging
 import random
+import secrets
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from agents.models import AuditEntry
@@ -99,6 +101,39 @@ def redeliver(row: Outbox, *, now: datetime) -> bool:
     return bool(again)
 
 
+def new_secret() -> str:
+    """A key of 32 random bytes in the form of Standard Webhooks."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def renew_secret(webhook_id: int) -> tuple[Webhook, str]:
+    """A new secret, which only this answer tells. The one it had signs beside it, until the next."""
+    fresh = new_secret()
+    with transaction.atomic():
+        webhook = Webhook.objects.select_for_update().get(pk=webhook_id)
+        had: Any = webhook.secrets  # the field decrypts to a dictionary
+        webhook.secrets = {"current": fresh, "former": had.get("current", "")}
+        webhook.save(update_fields=["secrets"])
+    return webhook, fresh
+
+
+def backlog() -> dict[int, dict[str, int]]:
+    """How many calls are `waiting` and how many `failed`, by receiver; one with neither is not in it."""
+    open_states = [Outbox.State.QUEUED, Outbox.State.SENDING]
+    unfinished = Outbox.objects.filter(
+        Q(state__in=open_states) | Q(state=Outbox.State.QUARANTINED), shard_key__startswith="webhook:"
+    )
+    failed = Count("pk", filter=Q(state=Outbox.State.QUARANTINED))
+    counted = unfinished.values("shard_key").annotate(all=Count("pk"), failed=failed).order_by()
+    return {
+        int(row["shard_key"].removeprefix("webhook:")): {
+            "waiting": row["all"] - row["failed"],
+            "failed": row["failed"],
+        }
+        for row in counted
+    }
+
+
 def _call(claim: queue.Claim) -> None:
     row = Outbox.objects.get(pk=claim.id)
     webhook = Webhook.objects.filter(pk=row.payload["webhook"]).first()
@@ -116,7 +151,7 @@ def _call(claim: queue.Claim) -> None:
         if answer.ok:
             with transaction.atomic():
                 if _end(claim, Outbox.State.SENT, error="", now=now):
-                    Webhook.objects.filter(pk=webhook.pk, failing_since__isnull=False).update(failing_since=None)
+                    _answered(webhook, now=now)
             return
         error = f"HTTP {answer.status}"
         if answer.status == 410:
@@ -130,6 +165,12 @@ def _call(claim: queue.Claim) -> None:
     except FetchError as failure:
         error = str(failure)
     _failed(claim, webhook, error=error, pause=pause, now=timezone.now())
+
+
+def _answered(webhook: Webhook, *, now: datetime) -> None:
+    """Once a minute is enough, so that calls of one receiver do not wait for its row."""
+    stale = Q(failing_since__isnull=False) | Q(answered_at__isnull=True) | Q(answered_at__lt=now - timedelta(minutes=1))
+    Webhook.objects.filter(stale, pk=webhook.pk).update(failing_since=None, answered_at=now)
 
 
 def _failed(claim: queue.Claim, webhook: Webhook, *, error: str, pause: float | None, now: datetime) -> None:

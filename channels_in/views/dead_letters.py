@@ -23,7 +23,7 @@ from channels_in.webhooks import raw_of
 from tickets import delivery, outbox
 from tickets.access import tickets_for
 from tickets.contract import Unreadable
-from tickets.models import Channel, DeliveryPart, Message, Outbox
+from tickets.models import Channel, DeliveryPart, Message, Outbox, Webhook
 from tickets.models.event import by_agent
 
 PAGE = 50
@@ -50,7 +50,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
             {"text": labels[name], "url": f"?kind={name}", "current": name == kind, "count": _capped(query(agent))}
             for name, query in kinds.items()
         ],
-        "rows": [_row(kind, row) for row in page[:PAGE]] if kind != "items" else _item_rows(page[:PAGE]),
+        "rows": _ROWS[kind](page[:PAGE]),
         "older": f"?kind={kind}&before={page[PAGE - 1].pk}" if len(page) > PAGE else "",
     }
     return render(request, "channels_in/dead_letters.html", context)
@@ -176,28 +176,43 @@ def _item_rows(page: list[RawEvent]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(kind: str, row: Any) -> dict[str, Any]:
-    if kind == "replies":
-        state = _("Not delivered") if row.state == "failed" else _("Unconfirmed")
-        return {
+def _reply_rows(page: list[DeliveryPart]) -> list[dict[str, Any]]:
+    return [
+        {
             "pk": row.pk,
             "channel": row.channel.name,
             "at": row.created_at,
-            "reason": state,
+            "reason": _("Not delivered") if row.state == "failed" else _("Unconfirmed"),
             "detail": row.last_error,
             "attempts": row.attempts,
             "ticket": row.ticket_id,
             "number": row.ticket.number,
             "unsure": row.state == "uncertain",
         }
-    return {
-        "pk": row.pk,
-        "channel": row.shard_key,
-        "at": row.created_at,
-        "reason": _("Given up"),
-        "detail": row.last_error,
-        "attempts": row.attempts,
-    }
+        for row in page
+    ]
+
+
+def _webhook_rows(page: list[Outbox]) -> list[dict[str, Any]]:
+    addresses = dict(Webhook.objects.filter(pk__in=[row.payload.get("webhook", 0) for row in page]).values_list("pk", "url"))
+    return [
+        {
+            "pk": row.pk,
+            "channel": addresses.get(row.payload.get("webhook", 0), row.shard_key),
+            "at": row.created_at,
+            "reason": _("Given up"),
+            "detail": row.last_error,
+            "attempts": row.attempts,
+        }
+        for row in page
+    ]
+
+
+_ROWS: dict[str, Callable[[list[Any]], list[dict[str, Any]]]] = {
+    "items": _item_rows,
+    "replies": _reply_rows,
+    "webhooks": _webhook_rows,
+}
 
 
 def reason_in_words(reason: str) -> str:

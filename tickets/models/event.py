@@ -73,6 +73,7 @@ class Webhook(models.Model):
     secrets = EncryptedJSONField()  # {"current": "whsec_...", "former": "whsec_..."}
     active = models.BooleanField(default=True)
     failing_since = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)  # the last success, to the minute
     created_at = models.DateTimeField(db_default=Now())
 
 
@@ -112,6 +113,7 @@ class Outbox(models.Model):
                 condition=Q(state__in=["queued", "sending"]),
                 name="outbox_by_shard",
             ),
+            models.Index(fields=["shard_key", "id"], condition=Q(state="quarantined"), name="outbox_put_aside"),
         ]
 
 

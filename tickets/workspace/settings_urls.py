@@ -15,6 +15,7 @@ from tickets.workspace.views import (
     signatures,
     ticket_fields,
     trials,
+    webhooks,
 )
 
 urlpatterns = [
@@ -53,6 +54,10 @@ urlpatterns = [
     path("fields/order/", ticket_fields.order, name="ticket_field_order"),
     path("fields/new/", ticket_fields.field, name="ticket_field_new"),
     path("fields/<int:field_id>/", ticket_fields.field, name="ticket_field_settings"),
+    path("webhooks/", webhooks.webhook_list, name="webhooks"),
+    path("webhooks/new/", webhooks.new, name="webhook_new"),
+    path("webhooks/<int:webhook_id>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<int:webhook_id>/secret/", webhooks.secret, name="webhook_secret"),
     path("signatures/", signatures.signature_list, name="signatures"),
     path("sla/", policies.policy_list, name="policies"),
     path("sla/order/", policies.order, name="policy_order"),
