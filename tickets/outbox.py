@@ -19,13 +19,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from agents.models import AuditEntry
 from tickets import queue
 from tickets.crash import crash_here
-from tickets.http import FetchError, Refused, safe_fetch
+from tickets.http import FetchError, Refused, Response, safe_fetch
 from tickets.models import Event, Message, Outbox, Webhook
 from tickets.wake import wake
 
@@ -115,6 +115,32 @@ def renew_secret(webhook_id: int) -> tuple[Webhook, str]:
         webhook.secrets = {"current": fresh, "former": had.get("current", "")}
         webhook.save(update_fields=["secrets"])
     return webhook, fresh
+
+
+def send_test(webhook: Webhook, *, now: datetime) -> Response:
+    """One signed request of the type `test`, once, whether the receiver is switched on or not.
+
+    Raises Refused or FetchError. Not inside a transaction.
+    """
+    content = {"type": "test", "timestamp": now.isoformat(), "data": {}}
+    body = json.dumps(content, separators=(",", ":")).encode()
+    headers = signed_headers(webhook, message_id=f"msg_test_{secrets.token_hex(8)}", body=body, now=now)
+    answer = safe_fetch("POST", webhook.url, headers=headers, data=body, timeout=TIMEOUT, max_bytes=64 * 1024)
+    if answer.ok:
+        _answered(webhook, now=now)
+    return answer
+
+
+def unfinished(webhook: Webhook) -> QuerySet[Outbox]:
+    """What waits for a receiver or was given up; of what was delivered nothing."""
+    return Outbox.objects.filter(shard_key=f"webhook:{webhook.pk}").exclude(state=Outbox.State.SENT)
+
+
+def forget(webhook: Webhook) -> None:
+    """The receiver, with what waits for it. A call under way ends and leaves nothing."""
+    with transaction.atomic():
+        unfinished(webhook).delete()
+        webhook.delete()
 
 
 def backlog() -> dict[int, dict[str, int]]:

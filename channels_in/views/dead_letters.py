@@ -194,7 +194,9 @@ def _reply_rows(page: list[DeliveryPart]) -> list[dict[str, Any]]:
 
 
 def _webhook_rows(page: list[Outbox]) -> list[dict[str, Any]]:
-    addresses = dict(Webhook.objects.filter(pk__in=[row.payload.get("webhook", 0) for row in page]).values_list("pk", "url"))
+    addresses = dict(
+        Webhook.objects.filter(pk__in=[row.payload.get("webhook", 0) for row in page]).values_list("pk", "url")
+    )
     return [
         {
             "pk": row.pk,

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from agents.models import AuditEntry
-from tickets.models import Outbox, Webhook
+from tests.tickets.test_outbox import Receiver
+from tickets.models import Outbox, Rule, Webhook
 
 PAGE = "/settings/webhooks/"
 PUBLIC = "https://93.184.215.14/hook"
@@ -17,6 +18,15 @@ FIELDS = {"url": PUBLIC, "events": ["solved", "rated"], "active": "on"}
 
 def secret_in(page: str) -> str:
     return next(iter(re.findall(r"whsec_[A-Za-z0-9+/=]+", page)), "")
+
+
+@pytest.fixture
+def receiver(settings):
+    server = Receiver()
+    settings.SAFE_FETCH_ALLOW = [f"127.0.0.1:{server.server_address[1]}"]
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -117,3 +127,38 @@ def test_the_dead_letters_name_the_address(cast, sign_in, hook):
         kind="webhook", shard_key=f"webhook:{hook.pk}", payload={"webhook": hook.pk}, state="quarantined"
     )
     assert f"<td>{PUBLIC}</td>" in sign_in(cast.admin).get("/settings/dead-letters/?kind=webhooks").content.decode()
+
+
+def test_a_test_sends_one_signed_request_and_says_how_it_was_answered(cast, sign_in, hook, receiver):
+    Webhook.objects.update(url=f"http://127.0.0.1:{receiver.server_address[1]}/in", failing_since=timezone.now())
+    receiver.answers = [(500, {}), (302, {"Location": "https://example.org/"}), (403, {}), (404, {}), (204, {})]
+    admin = sign_in(cast.admin)
+    said = ("HTTP 500: the other", "HTTP 302: it points", "HTTP 403: it does not", "HTTP 404: nothing", "It works")
+    for words in said:
+        assert words in admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
+    headers, body = receiver.calls[-1]
+    assert headers["webhook-signature"].startswith("v1,") and b'"type":"test"' in body
+    hook.refresh_from_db()
+    assert hook.answered_at and hook.failing_since is None
+    Webhook.objects.update(url="https://10.0.0.1/")
+    assert "private network" in admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
+    assert len(receiver.calls) == len(said) and not Outbox.objects.filter(kind="webhook").exists()
+
+
+def test_a_deletion_asks_first_and_takes_along_what_waits(cast, sign_in, hook):
+    other = Webhook.objects.create(url=PUBLIC)
+    for one, state in ((hook, "queued"), (hook, "quarantined"), (hook, "sent"), (other, "queued")):
+        Outbox.objects.create(
+            kind="webhook", shard_key=f"webhook:{one.pk}", payload={}, state=state, last_error="HTTP 503"
+        )
+    Rule.objects.create(name="Tell the shop", actions=[{"do": "webhook", "webhook": hook.pk}])
+    admin = sign_in(cast.admin)
+    page = admin.get(f"{PAGE}{hook.pk}/").content.decode()
+    assert page.count("HTTP 503") == 1 and "/settings/dead-letters/?kind=webhooks" in page
+    asked = admin.get(f"{PAGE}{hook.pk}/deletion/").content.decode()
+    assert "2 deliveries" in asked and "Tell the shop" in asked and Webhook.objects.count() == 2
+    assert admin.post(f"{PAGE}{hook.pk}/deletion/").status_code == 302
+    assert Webhook.objects.get() == other
+    left = Outbox.objects.order_by("pk").values_list("shard_key", "state")
+    assert list(left) == [(f"webhook:{hook.pk}", "sent"), (f"webhook:{other.pk}", "queued")]
+    assert AuditEntry.objects.filter(kind="webhook_deleted").count() == 1

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,8 +20,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from agents.models import Agent, AuditEntry
 from agents.permissions import admins_only, agent_of, proved_lately
 from tickets import http, outbox
-from tickets.models import Rule, Webhook
+from tickets.models import Outbox, Rule, Webhook
 
+SHOWN = 5  # of the deliveries that failed
 _FIELDS = ("url", "events", "active")
 
 # What receivers ask for. One may hear of any other kind of event too, by hearing of all.
@@ -132,7 +134,8 @@ def webhook(request: HttpRequest, webhook_id: int) -> HttpResponse:
         _save(form, before=before, by=agent)
         messages.success(request, _("Saved."))
         return redirect("webhooks")
-    context = {"form": form, "webhook": found, "address": address}
+    failed = outbox.unfinished(found).filter(state=Outbox.State.QUARANTINED).order_by("-pk")[:SHOWN]
+    context = {"form": form, "webhook": found, "address": address, "failed": failed}
     return render(request, "workspace/settings/webhook.html", context, status=422 if form.is_bound else 200)
 
 
@@ -150,6 +153,56 @@ def secret(request: HttpRequest, webhook_id: int) -> HttpResponse:
         renewed, fresh = outbox.renew_secret(webhook_id)
         AuditEntry.write("webhook_secret_made", actor=agent, target=renewed, facts={"url": renewed.url})
     return _told(request, renewed, fresh)
+
+
+@admins_only
+@require_POST
+def test(request: HttpRequest, webhook_id: int) -> HttpResponse:
+    """One signed request now, and what came of it in words."""
+    _of_all_brands(request)
+    found = get_object_or_404(Webhook, pk=webhook_id)
+    try:
+        status = outbox.send_test(found, now=timezone.now()).status
+    except http.Refused:
+        messages.error(request, _("This address leads into a private network. Only public addresses are called."))
+    except http.FetchError:
+        messages.error(request, _("No answer came. Look whether the system runs and its certificate is valid."))
+    else:
+        say = messages.success if 200 <= status < 300 else messages.error
+        say(request, _answer_in_words(status))
+    return redirect("webhook", webhook_id=webhook_id)
+
+
+@admins_only
+@require_http_methods(["GET", "POST"])
+def deletion(request: HttpRequest, webhook_id: int) -> HttpResponse:
+    """Asks first, with what would go too."""
+    agent = _of_all_brands(request)
+    found = get_object_or_404(Webhook, pk=webhook_id)
+    if request.method == "POST":
+        with transaction.atomic():
+            AuditEntry.write("webhook_deleted", actor=agent, target=found, facts={"before": _facts(found)})
+            outbox.forget(found)
+        messages.success(request, _("Deleted."))
+        return redirect("webhooks")
+    calling = Rule.objects.filter(actions__contains=[{"do": "webhook", "webhook": found.pk}]).order_by("position", "pk")
+    context = {"webhook": found, "count": outbox.unfinished(found).count(), "rules": calling}
+    return render(request, "workspace/settings/webhook_deletion.html", context)
+
+
+def _answer_in_words(status: int) -> str:
+    facts = {"status": status}
+    if 200 <= status < 300:
+        return _("It works: the answer was HTTP %(status)s.") % facts
+    if 300 <= status < 400:
+        return _("HTTP %(status)s: it points to another address. Enter that one; redirects are not followed.") % facts
+    if status in (401, 403):
+        return _("HTTP %(status)s: it does not accept the request. Check the secret there.") % facts
+    if status in (404, 410):
+        return _("HTTP %(status)s: nothing takes requests at this address.") % facts
+    if status >= 500:
+        return _("HTTP %(status)s: the other system has a fault.") % facts
+    return _("HTTP %(status)s: this does not count as delivered.") % facts
 
 
 def _of_all_brands(request: HttpRequest) -> Agent:
