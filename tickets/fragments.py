@@ -14,7 +14,6 @@ from typing import Any
 
 from django.template.loader import get_template
 from django.urls import reverse
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -70,7 +69,7 @@ KEPT = 2000  # renderings, of some 3 kB each
 LONGEST = 10_000  # characters of facts: what shows more is rendered anew each time
 
 
-def html(template: str, **facts: Any) -> SafeString:
+def html(template: str, **facts: Any) -> str:
     """The template's HTML. `facts` are plain values, dates, lists and dicts of them: nothing else that could change."""
     shown = _Shown(repr(facts), facts)
     render = _rendered if len(shown.key) <= LONGEST else _rendered.__wrapped__
@@ -84,8 +83,8 @@ class _Shown:
 
 
 @lru_cache(maxsize=KEPT)
-def _rendered(template: str, language: str | None, shown: _Shown) -> SafeString:
-    return mark_safe(get_template(template).render(shown.facts))
+def _rendered(template: str, language: str | None, shown: _Shown) -> str:
+    return get_template(template).render(shown.facts)
 
 
 # -- The list row -----------------------------------------------------------------------------------------------------------

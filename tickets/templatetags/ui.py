@@ -118,7 +118,7 @@ def formatted(text: str) -> str:
 
 
 @register.simple_tag
-def fragment(template_name: str, **facts: Any) -> SafeString:
+def fragment(template_name: str, **facts: Any) -> str:
     """A component with nothing but these facts, as it was rendered for somebody before (tickets/fragments.py)."""
     return fragments.html(template_name, **facts)
 
