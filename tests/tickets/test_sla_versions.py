@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from agents.models import AuditEntry, Calendar, CalendarWindow
 from tests import cast
 from tests.cast import Cast
-from tickets import conditions
-from tickets.models import SlaPolicy
-from tickets.sla import versions
+from tests.workspace import scene
+from tickets import actions, conditions
+from tickets.models import SlaClock, SlaPolicy
+from tickets.models.event import SYSTEM
+from tickets.sla import clocks, versions
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
@@ -178,3 +180,29 @@ def test_the_page_shows_the_history_and_brings_a_version_back(admin: Client, peo
     assert admin.post(f"/settings/sla/{policy.pk}/version/", {"version": "9"}).status_code == 404
     admin.force_login(people.agent, backend="django.contrib.auth.backends.ModelBackend")
     assert admin.post(f"/settings/sla/{policy.pk}/version/", {"version": "1"}).status_code == 403
+
+
+# -- What runs --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("anew", [{("first_reply", 2): (3600, False)}, {}], ids=["shorter", "nothing any more"])
+def test_a_rule_that_does_something_moves_no_clock_to_an_edit(people: Cast, anew: versions.Targets) -> None:
+    policy = saved(people, conditions={}, targets={("first_reply", 2): (4 * 3600, False)})
+    ticket = scene.says(people.sms, scene.sender("Jiwoo", phone="+821011112222"), "Hello", at=NOW).ticket
+    saved(people, policy, targets=anew)
+    with transaction.atomic():
+        clocks.rules_ran(actions.lock(ticket.pk), now=NOW + timedelta(hours=2))
+    clock = SlaClock.objects.get()
+    assert (clock.state, clock.policy_version, clock.due_at) == ("running", 1, NOW + timedelta(hours=4))
+
+
+def test_another_priority_gets_what_is_promised_now(people: Cast) -> None:
+    policy = saved(people, conditions={}, targets={("first_reply", 2): (4 * 3600, False)})
+    ticket = scene.says(people.sms, scene.sender("Jiwoo", phone="+821011112222"), "Hello", at=NOW).ticket
+    saved(people, policy, targets={("first_reply", 2): (3600, False), ("first_reply", 4): (1800, False)})
+    with transaction.atomic():
+        locked = actions.lock(ticket.pk)
+        locked.change_priority(4, by=SYSTEM, now=NOW)
+        clocks.rules_ran(locked, now=NOW)
+    clock = SlaClock.objects.get()
+    assert (clock.policy_version, clock.due_at) == (2, NOW + timedelta(minutes=30))

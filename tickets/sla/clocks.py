@@ -20,7 +20,7 @@ from django.db.models import Max, QuerySet
 from agents.hours import ALWAYS, Hours, NeverOpens
 from agents.models import Calendar
 from tickets import conditions, live
-from tickets.models import Event, SlaClock, SlaPolicy, SlaSegment, SlaTarget, SlaWarning, Ticket
+from tickets.models import Event, SlaClock, SlaPolicy, SlaPolicyVersion, SlaSegment, SlaTarget, SlaWarning, Ticket
 from tickets.models.event import SYSTEM, record_all
 from tickets.models.sla import METRICS, PAUSABLE, TEAM, WAITING_STATUSES, SlaMetric
 from tickets.sla import clock as arithmetic
@@ -177,8 +177,8 @@ def rules_ran(*tickets: Ticket, now: datetime) -> None:
 def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None, *, now: datetime) -> None:
     for clock in clocks:
         target = promise.targets.get(clock.metric) if promise else None
-        if clock.stands_in:
-            continue  # it was promised on another ticket
+        if clock.stands_in or _keeps_its_version(ticket, clock, promise):
+            continue  # it was promised on another ticket; or what is promised now is not for what runs
         if promise is None or target is None:
             _close(clock, State.CANCELLED, now=now)
         elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
@@ -187,6 +187,17 @@ def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None
         running = {clock.metric for clock in clocks if clock.ended_at is None}
         wanted = {**_waiting(ticket), SlaMetric.RESOLUTION: now}
         _start_promised(promise, ticket, {one: since for one, since in wanted.items() if one not in running}, now=now)
+
+
+def _keeps_its_version(ticket: Ticket, clock: SlaClock, promise: _Promise | None) -> bool:
+    """The policy was edited since: the clock has what its own version promises at the ticket's priority, until an admin
+    lets it follow."""
+    if promise is None or promise.policy.pk != clock.policy_id or promise.policy.version == clock.policy_version:
+        return False
+    began = SlaPolicyVersion.objects.filter(policy=clock.policy_id, number=clock.policy_version).first()
+    return (
+        began is not None and [clock.metric, ticket.priority, clock.seconds, clock.business] in began.content["targets"]
+    )
 
 
 def merged(ticket: Ticket, *, into: Ticket, now: datetime) -> None:
