@@ -33,7 +33,7 @@ BY_LOAD = {"fewest_open", "longest_since_last", "by_id"}
 FIRST = f"""
     WITH made AS (SELECT session, began_at, max(written_at) + interval '{UNSEEN.seconds} s' AS seen_at
                     FROM tickets_event GROUP BY session, began_at)
-    SELECT t.id, t.team_id, ch.weight, min(e.written_at) AS given_at,
+    SELECT t.id, t.team_id, ch.weight, t.created_at, min(e.written_at) AS given_at,
            (array_agg(e.at ORDER BY e.id))[1] AS looked_at,
            (SELECT m.seen_at FROM tickets_event b JOIN made m USING (session, began_at) WHERE b.ticket_id = t.id
              ORDER BY b.id LIMIT 1) AS seen_at,
