@@ -91,14 +91,14 @@ class AgentForm(forms.ModelForm):
                 initial=levels.get(skill.pk, ""),
                 label=_("Skill: %(name)s") % {"name": skill.name},
             )
-        if self.instance.pk and (n := self.instance.tickets.unsolved().survivors().count()):
-            self.fields["is_active"].help_text = ngettext(
-                "Switched off, they cannot sign in; what they wrote stays. Their %(n)s open ticket goes back to its team.",
-                "Switched off, they cannot sign in; what they wrote stays. Their %(n)s open tickets go back to their teams.",
-                n,
-            ) % {"n": n}
         if self.instance.pk:
             self.fields["teams"].initial = list(self.instance.teams.values_list("pk", flat=True))
+            if n := self.instance.tickets.unsolved().survivors().count():
+                self.fields["is_active"].help_text = ngettext(
+                    "Switched off, they cannot sign in; what they wrote stays. Their %(n)s open ticket goes back to its team.",
+                    "Switched off, they cannot sign in; what they wrote stays. Their %(n)s open tickets go back to their teams.",
+                    n,
+                ) % {"n": n}
         if by.role != Agent.Role.OWNER:
             roles = [choice for choice in Agent.Role.choices if choice[0] != Agent.Role.OWNER]
             if self.instance.role == Agent.Role.OWNER and self.instance.pk:

@@ -93,7 +93,7 @@ def grown(stage: Stage, agent: Agent, *, events: int = EVENTS) -> tuple[float, f
     with desk(stage, agent) as page:
         page.locator(".row__link").first.click()
         page.wait_for_selector("#composer-text")
-        page.wait_for_load_state("networkidle")
+        _settle(page)
         opened = Ticket.objects.get(pk=int(page.evaluate("document.querySelector('#ticket').dataset.ticket")))
         others = list(Ticket.objects.filter(status="open").order_by("-updated_at")[:200])
         _pass(page, [opened, *others], by=agent, count=SETTLED)
@@ -112,7 +112,7 @@ def _pass(page: Any, tickets: list[Ticket], *, by: Agent, count: int) -> None:
         ticket.priority = 1 + ticket.priority % 4
     page.wait_for_function(f"() => window.__newest >= {event.pk}", timeout=120_000)
     page.wait_for_timeout(1000)
-    page.wait_for_load_state("networkidle")
+    _settle(page)
 
 
 def _memory(page: Any) -> tuple[float, float]:
@@ -214,7 +214,7 @@ def _cold(page: Any, samples: int) -> list[float]:
     """Rows that are neither open nor beside what was: every third one, from the top of the list."""
     page.goto(page.url.split("/tickets/")[0].split("/views/")[0] + "/views/all/")
     page.wait_for_selector("body[data-live=live]", state="attached")
-    page.wait_for_load_state("networkidle")
+    _settle(page)
     took = []
     for n in range(samples):
         ids = page.evaluate("[...document.querySelectorAll('.row')].map((row) => row.dataset.ticket)")
@@ -238,7 +238,7 @@ def _search(page: Any, samples: int) -> list[float]:
     took = []
     for n in range(samples):
         page.keyboard.press("Escape")
-        page.wait_for_load_state("networkidle")  # the list is there again
+        _settle(page)  # the list is there again
         page.keyboard.press("/")
         page.wait_for_selector("query-box input:focus")
         page.keyboard.press("Control+a")

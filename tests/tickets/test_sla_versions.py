@@ -78,7 +78,8 @@ def test_the_example_goes_by_the_hours_of_its_own_priority_and_tells_every_promi
 
 def test_hours_that_never_open_are_told(admin: Client, people: Cast) -> None:
     closed = Calendar.objects.create(name="Closed", time_zone="Asia/Seoul")
-    assert "never open" in admin.get("/settings/sla/example/", {**FORM, "calendar": closed.pk}).content.decode()
+    said = admin.get("/settings/sla/example/", {**FORM, "calendar": closed.pk}).content.decode()
+    assert said.count("never open") == 1
 
 
 @pytest.mark.parametrize(

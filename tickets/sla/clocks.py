@@ -171,14 +171,20 @@ def rules_ran(*tickets: Ticket, now: datetime) -> None:
         clocks[clock.ticket_id].append(clock)
     policies = Policies()
     for ticket in unanswered:
-        _follow(ticket, clocks[ticket.pk], policies.promise_to(ticket, now=now), now=now)
+        _follow(ticket, clocks[ticket.pk], policies, now=now)
 
 
-def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None, *, now: datetime) -> None:
+def _follow(ticket: Ticket, clocks: Iterable[SlaClock], policies: Policies, *, now: datetime) -> None:
+    promise = policies.promise_to(ticket, now=now)
     for clock in clocks:
         target = promise.targets.get(clock.metric) if promise else None
-        if clock.stands_in or _keeps_its_version(ticket, clock, promise):
-            continue  # it was promised on another ticket; or what is promised now is not for what runs
+        if clock.stands_in:
+            continue  # it was promised on another ticket
+        was_edited = bool(
+            promise and promise.policy.pk == clock.policy_id and promise.policy.version != clock.policy_version
+        )
+        if was_edited and policies.still_promised(clock, ticket.priority):
+            continue  # until an admin lets it follow
         if promise is None or target is None:
             _close(clock, State.CANCELLED, now=now)
         elif (promise.policy.pk, target.seconds, target.business) != (clock.policy_id, clock.seconds, clock.business):
@@ -187,17 +193,6 @@ def _follow(ticket: Ticket, clocks: Iterable[SlaClock], promise: _Promise | None
         running = {clock.metric for clock in clocks if clock.ended_at is None}
         wanted = {**_waiting(ticket), SlaMetric.RESOLUTION: now}
         _start_promised(promise, ticket, {one: since for one, since in wanted.items() if one not in running}, now=now)
-
-
-def _keeps_its_version(ticket: Ticket, clock: SlaClock, promise: _Promise | None) -> bool:
-    """The policy was edited since: the clock has what its own version promises at the ticket's priority, until an admin
-    lets it follow."""
-    if promise is None or promise.policy.pk != clock.policy_id or promise.policy.version == clock.policy_version:
-        return False
-    began = SlaPolicyVersion.objects.filter(policy=clock.policy_id, number=clock.policy_version).first()
-    return (
-        began is not None and [clock.metric, ticket.priority, clock.seconds, clock.business] in began.content["targets"]
-    )
 
 
 def merged(ticket: Ticket, *, into: Ticket, now: datetime) -> None:
@@ -367,6 +362,18 @@ class _Promise(NamedTuple):
 
 class Policies:
     """The active policies with their targets, read once, when a ticket first needs them."""
+
+    def __init__(self) -> None:
+        self._former: dict[tuple[int | None, int], list[Any]] = {}  # the matrix of a version, by policy and number
+
+    def still_promised(self, clock: SlaClock, priority: int) -> bool:
+        """Whether the version of its policy that the clock began with promises at this priority what the clock has."""
+        begun = clock.policy_id, clock.policy_version
+        if begun not in self._former:
+            rows = SlaPolicyVersion.objects.filter(policy=clock.policy_id, number=clock.policy_version)
+            content = rows.values_list("content", flat=True).first() or {}
+            self._former[begun] = content.get("targets", [])
+        return [clock.metric, priority, clock.seconds, clock.business] in self._former[begun]
 
     @cached_property
     def _ordered(self) -> list[SlaPolicy]:

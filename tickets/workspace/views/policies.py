@@ -102,9 +102,11 @@ def example(request: HttpRequest) -> HttpResponse:
         targets = _posted_targets(request.GET)
     except conditions.Invalid as error:
         return render(request, "workspace/settings/policy_example.html", {"problem": error.problem})
-    sentences = [
-        _example(calendar, priority, targets) for priority in sorted({one for _m, one in targets}, reverse=True)
-    ]
+    priorities = sorted({priority for _metric, priority in targets}, reverse=True)
+    try:
+        sentences = [_example(calendar, priority, targets) for priority in priorities]
+    except NeverOpens:
+        sentences = [_("These business hours never open: nothing that counts in them is ever due.")]
     return render(request, "workspace/settings/policy_example.html", {"sentences": sentences})
 
 
@@ -182,8 +184,8 @@ def _matrix(found: SlaPolicy, *, posted: QueryDict | None = None) -> list[dict[s
 
 def _in_words(seconds: int) -> str:
     """As it can be typed: "45m", "4h", "1h 30m"; "" for none."""
-    hours_of, minutes = divmod(seconds // 60, 60)
-    parts = [_("%(hours)dh") % {"hours": hours_of}] if hours_of else []
+    whole, minutes = divmod(seconds // 60, 60)
+    parts = [_("%(hours)dh") % {"hours": whole}] if whole else []
     return " ".join([*parts, _("%(minutes)dm") % {"minutes": minutes}] if minutes else parts)
 
 
@@ -222,26 +224,19 @@ def _posted_percents(text: str) -> list[int]:
 
 
 def _example(calendar: Calendar | None, priority: int, targets: Targets) -> str:
-    """What is promised at this priority to a message that comes late in the week."""
+    """What is promised at this priority to a message that comes late in the week. Raises NeverOpens."""
     open_hours = calendar.hours() if calendar else hours.ALWAYS
-    try:
-        comes = _late_in_the_week(open_hours)
-        promises = ", ".join(
-            _("%(promise)s due %(due)s")
-            % {
-                "promise": metric.label,
-                "due": _moment(hours.add(open_hours if business else hours.ALWAYS, comes, seconds), open_hours),
-            }
-            for metric in SlaMetric
-            for seconds, business in [targets.get((metric, priority), (0, True))]
-            if seconds
-        )
-    except NeverOpens:
-        return _("These business hours never open: nothing that counts in them is ever due.")
+    comes = _late_in_the_week(open_hours)
+    promises = []
+    for metric in SlaMetric:
+        if target := targets.get((metric, priority)):
+            seconds, business = target
+            due = hours.add(open_hours if business else hours.ALWAYS, comes, seconds)
+            promises.append(_("%(promise)s due %(due)s") % {"promise": metric.label, "due": _moment(due, open_hours)})
     return _("A message of priority %(priority)s on %(comes)s: %(promises)s.") % {
         "priority": Ticket.Priority(priority).label,
         "comes": _moment(comes, open_hours),
-        "promises": promises,
+        "promises": ", ".join(promises),
     }
 
 
