@@ -2,7 +2,6 @@
 one stands on the device."""
 
 from email import message_from_bytes
-from pathlib import Path
 
 import pytest
 
@@ -42,12 +41,12 @@ def test_a_death_before_the_commit_of_a_batch_leaves_it_owed_and_the_next_drain_
 
 @pytest.mark.parametrize("at, copies", [("notification_mail.claimed", 1), ("notification_mail.sent", 2)])
 def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(grace, settings, tmp_path, at, copies):
-    mails = tmp_path / "mails"
     notifying.drain()
     Outbox.objects.filter(kind="notification_mail").update(next_attempt_at="2000-01-01T00:00Z")
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    settings.EMAIL_FILE_PATH = str(mails)
+    settings.EMAIL_FILE_PATH = str(tmp_path / "before")  # two processes may name their file alike, and share it
     dies(notification_mail.drain, at=at)
+    settings.EMAIL_FILE_PATH = str(tmp_path / "after")
     assert Notification.objects.filter(mail_owed=True).count() == 1
 
     def again() -> int:
@@ -55,7 +54,7 @@ def test_a_mail_is_sent_until_it_is_known_to_have_left_under_one_message_id(grac
         return notification_mail.drain()
 
     drained(again, until=lambda: not Outbox.objects.filter(kind="notification_mail").exists())
-    sent = [message_from_bytes(Path(path).read_bytes()) for path in sorted(mails.iterdir())]
+    sent = [message_from_bytes(path.read_bytes()) for path in tmp_path.rglob("*.log")]
     assert len(sent) == copies and len({mail["Message-ID"] for mail in sent}) == 1
     assert not Notification.objects.filter(mail_owed=True).exists()
 
