@@ -149,13 +149,15 @@ def assign(
 def undo_assignment(ticket: Ticket, *, event: Event, by: Actor, now: datetime) -> Event | None:
     """Back to who had it before. What this assignment opened is new again, unless it was worked on since.
 
-    Raises NotAllowed when it was given on since.
+    Raises NotAllowed when it was given on since, or to somebody who has been switched off meanwhile.
     """
     locked = lock(ticket.pk)
     before, after = event.particulars["from"], event.particulars["to"]
     if {"assignee": locked.assignee_id, "team": locked.team_id} != after:
         raise NotAllowed(_("The ticket has changed since. Nothing was undone."))
     assignee = Agent.objects.filter(pk=before["assignee"]).first() if before["assignee"] else None
+    if assignee is not None and not assignee.is_active:
+        raise NotAllowed(_("This person does not work here any more."))
     team = Team.objects.filter(pk=before["team"]).first() if before["team"] else None
     relieved = locked.assignee_id is not None and after["assignee"] != before["assignee"]
     undo = locked.give_to(assignee=assignee, team=team, by=by, now=now, cause="undone")

@@ -90,13 +90,15 @@ def _next_owed(*, now: datetime) -> bool:
                 _do_later(row.payload, now=now)
             else:
                 _run_by(row.payload["event"], now=now)
-    except Exception:
+    except Exception as error:
         log.exception("outbox row %s runs no rules", row.pk)
         last = row.attempts + 1 >= MOST_ERRORS
         Outbox.objects.filter(pk=row.pk).update(
             attempts=row.attempts + 1,
             state=Outbox.State.QUARANTINED if last else Outbox.State.QUEUED,
             next_attempt_at=now + timedelta(minutes=row.attempts + 1),
+            last_error=f"{type(error).__name__}: {error}"[:300],
+            finished_at=now if last else None,
         )
     else:
         row.delete()
@@ -182,7 +184,9 @@ def _set_timers(ticket: Ticket, when: str, *, now: datetime) -> None:
         due_at = _due_at(rule, ticket, wait.since) if wait else None
         if due_at is not None:
             timers.append(RuleTimer(rule=rule, ticket=ticket, due_at=due_at))
-    RuleTimer.objects.bulk_create(timers, ignore_conflicts=True)
+    RuleTimer.objects.bulk_create(
+        timers, update_conflicts=True, unique_fields=["rule", "ticket"], update_fields=["due_at"]
+    )
 
 
 class _Wait(NamedTuple):

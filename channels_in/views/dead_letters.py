@@ -1,4 +1,4 @@
-"""What could not be read or sent: visible, and sent through again by a person (reliability.md 3)."""
+"""What could not be read, sent or done: visible, and sent through again by a person (reliability.md 3)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from channels_in.webhooks import raw_of
 from tickets import delivery, outbox
 from tickets.access import tickets_for
 from tickets.contract import Unreadable
-from tickets.models import Channel, DeliveryPart, Message, Outbox, Webhook
-from tickets.models.event import by_agent
+from tickets.models import Channel, DeliveryPart, Message, Outbox, Ticket, Webhook
+from tickets.models.event import RULES, by_agent
+from tickets.routing import rules
 
 PAGE = 50
 CAP = 1000
@@ -34,16 +35,18 @@ VERDICTS = ("again", "arrived", "failed")
 @admins_only
 @require_GET
 def dead_letters(request: HttpRequest) -> HttpResponse:
-    """`/settings/dead-letters/?kind=items|replies|webhooks&before=<id>`, the newest first."""
+    """`/settings/dead-letters/?kind=items|replies|webhooks|rules&before=<id>`, the newest first."""
     agent = agent_of(request)
-    kinds: dict[str, Callable[[Agent], QuerySet[Any]]] = {"items": _items, "replies": _replies, "webhooks": _webhooks}
+    kinds: dict[str, Callable[[Agent], QuerySet[Any]]] = {
+        "items": _items, "replies": _replies, "webhooks": _webhooks, "rules": _rules,
+    }  # fmt: skip
     kind = request.GET.get("kind", "items")
     if kind not in kinds:
         raise Http404
     rows = kinds[kind](agent)
     before = request.GET.get("before", "")
     page = list((rows.filter(pk__lt=int(before)) if before.isdecimal() else rows).order_by("-pk")[: PAGE + 1])
-    labels = {"items": _("Received"), "replies": _("Answers"), "webhooks": _("Outgoing webhooks")}
+    labels = {"items": _("Received"), "replies": _("Answers"), "webhooks": _("Outgoing webhooks"), "rules": _("Rules")}
     context = {
         "kind": kind,
         "tabs": [
@@ -112,17 +115,18 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
 @admins_only
 @require_POST
 def redeliver(request: HttpRequest, pk: int) -> HttpResponse:
-    """Queue an outgoing webhook again, with the same id."""
-    row = _found(_webhooks(agent_of(request)), pk)
+    """Queue an outgoing webhook again, with the same id, or what a rule had to do."""
+    agent = agent_of(request)
+    row = _webhooks(agent).filter(pk=pk).first() or _found(_rules(agent), pk)
     with transaction.atomic():
         again = outbox.redeliver(row, now=timezone.now())
         if again:
-            AuditEntry.write("outbox_replayed", actor=agent_of(request), target=row, facts={"kind": row.kind})
+            AuditEntry.write("outbox_replayed", actor=agent, target=row, facts={"kind": row.kind})
     if again:
         messages.success(request, _("It is queued again."))
     else:
         messages.info(request, _("Somebody else has dealt with it already."))
-    return redirect(f"{reverse('dead_letters')}?kind=webhooks")
+    return redirect(f"{reverse('dead_letters')}?kind={'rules' if row.kind == RULES else 'webhooks'}")
 
 
 # -- What is listed ---------------------------------------------------------------------------------------------------
@@ -140,6 +144,10 @@ def _replies(agent: Agent) -> QuerySet[DeliveryPart]:
 
 def _webhooks(agent: Agent) -> QuerySet[Outbox]:
     return Outbox.objects.filter(kind="webhook", state=Outbox.State.QUARANTINED)
+
+
+def _rules(agent: Agent) -> QuerySet[Outbox]:
+    return outbox.rules_put_aside(tickets_for(agent).values("pk"))
 
 
 def _channels(agent: Agent) -> QuerySet[Channel]:
@@ -210,10 +218,30 @@ def _webhook_rows(page: list[Outbox]) -> list[dict[str, Any]]:
     ]
 
 
+def _rule_rows(page: list[Outbox]) -> list[dict[str, Any]]:
+    numbers = dict(Ticket.objects.filter(pk__in=[row.payload["ticket"] for row in page]).values_list("pk", "number"))
+    names = rules.Names()
+    return [
+        {
+            "pk": row.pk,
+            "channel": row.payload.get("name") or _("All rules"),
+            "at": row.finished_at,
+            "reason": ", ".join(rules.describe(one, names) for one in row.payload.get("actions", ()))
+            or _("Rules should have run"),
+            "detail": row.last_error,
+            "attempts": row.attempts,
+            "ticket": row.payload["ticket"],
+            "number": numbers.get(row.payload["ticket"]),
+        }
+        for row in page
+    ]
+
+
 _ROWS: dict[str, Callable[[list[Any]], list[dict[str, Any]]]] = {
     "items": _item_rows,
     "replies": _reply_rows,
     "webhooks": _webhook_rows,
+    "rules": _rule_rows,
 }
 
 

@@ -1,5 +1,7 @@
 """What could not be read or sent is visible to admins, and goes through again in two clicks."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -10,7 +12,10 @@ from channels_in.webhooks import UNKNOWN_ACCOUNT
 from tests import plain
 from tests.cast import make_channel
 from tests.plain import come_in, message
-from tickets.models import DeliveryPart, Message, Outbox
+from tickets import actions, replies, triggers
+from tickets.models import DeliveryPart, Message, Outbox, Rule
+from tickets.models.event import by_agent
+from tickets.routing import explain
 
 PAGE = "/settings/dead-letters/"
 
@@ -134,6 +139,51 @@ def test_an_outgoing_webhook_is_delivered_again(admin, db):
     admin.post(f"{PAGE}webhooks/{row.pk}/replays/")
     row.refresh_from_db()
     assert (row.state, row.attempts) == ("queued", 0)
+
+
+@pytest.fixture
+def failed_rule(cast, line, monkeypatch):
+    """A rule whose note could not be written, five times."""
+    (event,) = come_in(line, message("m3", order="c3"))
+    ticket = Message.objects.get(pk=event.message_id).ticket
+    note = {"do": "note", "text": "Look at the photo first"}
+    rule = Rule.objects.create(name="Damaged goods", when="tags_changed", actions=[note])
+    actions.change_tags(ticket, add=["damaged"], by=by_agent(cast.agent), now=timezone.now())
+    monkeypatch.setattr(replies, "automatic_note", raises)
+    later = timezone.now()
+    for _ in range(7):
+        later += timedelta(hours=1)
+        triggers.drain(now=later, seconds=30)
+    monkeypatch.undo()
+    return rule, ticket
+
+
+def raises(*_args, **_facts):
+    raise RuntimeError("the disk is full")
+
+
+def test_what_a_rule_could_not_do_waits_here_is_told_on_the_ticket_and_is_done_again(admin, cast, failed_rule):
+    _rule, ticket = failed_rule
+    page = admin.get(f"{PAGE}?kind=rules").content.decode()
+    assert "Damaged goods" in page and "the disk is full" in page and f"#{ticket.number}" in page
+    assert "Look at the photo first" in page
+    told = explain.decisions(ticket)[0]
+    assert "Look at the photo first" in told.steps[0].note and "failed 5 times" in told.outcome
+    row = Outbox.objects.get(kind="rules", state="quarantined")
+    answer = admin.post(f"{PAGE}webhooks/{row.pk}/replays/", follow=True)
+    assert "It is queued again." in answer.content.decode()
+    triggers.drain(now=timezone.now() + timedelta(seconds=1), seconds=30)
+    assert Message.objects.get(ticket=ticket, kind="note").text == "Look at the photo first"
+    assert not Outbox.objects.filter(kind="rules").exists()
+    assert "Nothing waits here" in admin.get(f"{PAGE}?kind=rules").content.decode()
+
+
+def test_rules_work_of_another_brand_is_not_seen(admin, cast, failed_rule):
+    cast.admin.brand_ids = [cast.brand.pk + 1]
+    cast.admin.save()
+    row = Outbox.objects.get(kind="rules", state="quarantined")
+    assert "Damaged goods" not in admin.get(f"{PAGE}?kind=rules").content.decode()
+    assert admin.post(f"{PAGE}webhooks/{row.pk}/replays/").status_code == 404
 
 
 def test_an_admin_of_another_brand_sees_nothing(client, cast, quarantined, failed_part):

@@ -34,7 +34,7 @@ from tickets.models import (
 )
 from tickets.models.event import SYSTEM, by_agent
 from tickets.models.rule import OF_TIME
-from tickets.routing import assign, explain, rules
+from tickets.routing import assign, explain, rules, versions
 from tickets.sla import clocks
 
 pytestmark = pytest.mark.django_db
@@ -511,6 +511,30 @@ def test_a_wait_is_looked_at_when_it_has_lasted_and_acted_upon_once(people: Cast
     scene.says(people.sms, JIWOO, "Hello?", at=due)  # the same wait goes on
     run(due + timedelta(hours=5))
     assert tags_of(ticket) == set() and not RuleTimer.objects.exists()
+
+
+@pytest.mark.parametrize(("minutes", "due_at"), [(30, 30), (240, 240)])
+def test_a_rule_that_is_saved_with_another_span_holds_for_those_who_wait_already(people: Cast, minutes, due_at) -> None:
+    late = rule("unanswered", tag("late"), after_minutes=120)
+    ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
+    run()
+    late.after_minutes = minutes
+    versions.save(late, by=None, now=NOW + timedelta(minutes=3))
+    run(NOW + timedelta(minutes=4))
+    assert RuleTimer.objects.get().due_at == NOW + timedelta(minutes=due_at)
+    run(NOW + timedelta(minutes=due_at - 1))
+    assert tags_of(ticket) == set()
+    run(NOW + timedelta(minutes=due_at))
+    assert tags_of(ticket) == {"late"}
+
+
+def test_a_wait_that_begins_anew_moves_the_timer_that_stands(people: Cast) -> None:
+    rule("silent", tag("ask again"), after_minutes=60)
+    ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
+    for minutes in (10, 40):
+        scene.answers(ticket, people.agent, "Which size?", at=NOW + timedelta(minutes=minutes))
+        run(NOW + timedelta(minutes=minutes))
+    assert RuleTimer.objects.get().due_at == NOW + timedelta(minutes=100)
 
 
 def test_an_answer_ends_the_wait_and_the_next_question_begins_a_new_one(people: Cast) -> None:

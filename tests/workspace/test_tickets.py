@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from agents.models import Agent
 from tests.workspace import scene
 from tickets import actions, notifying, undoing
 from tickets.models import Attachment, DeliveryPart, Draft, Event, Message, Notification, ReadMark, Ticket
@@ -186,6 +187,17 @@ def test_taking_back_an_assignment_gives_it_to_whom_it_was_and_owes_routing_what
     assert Notification.objects.count() == 0
     notifying.drain()
     assert Notification.objects.filter(agent=cast.teammate, type="assigned").count() == 1, "back is no news"
+
+
+def test_nothing_is_given_back_to_somebody_who_has_been_switched_off(cast, ticket, now):
+    me = by_agent(cast.agent)
+    actions.assign(ticket, assignee=cast.teammate, team=cast.support, by=me, now=now)
+    given = actions.assign(ticket, assignee=cast.agent, team=cast.support, by=me, now=now)
+    Agent.objects.filter(pk=cast.teammate.pk).update(is_active=False)
+    with pytest.raises(actions.NotAllowed, match="does not work here any more"):
+        undoing.undo(Ticket.objects.get(pk=ticket.pk), given, agent=cast.agent, now=now)
+    ticket.refresh_from_db()
+    assert ticket.assignee == cast.agent
 
 
 def test_a_solve_that_is_taken_back_sleeps_on(cast, ticket, now):

@@ -212,7 +212,14 @@ def _append(events: list[Event]) -> None:
         if event.kind in notified:
             owed.append(Outbox(kind="notification", shard_key="notification", payload={"event": event.pk}))
         if _runs(event) & running:
-            owed.append(Outbox(kind=RULES, shard_key=RULES, payload={"event": event.pk}, next_attempt_at=event.at))
+            owed.append(
+                Outbox(
+                    kind=RULES,
+                    shard_key=RULES,
+                    payload={"event": event.pk, "ticket": event.ticket_id},
+                    next_attempt_at=event.at,
+                )
+            )
     if owed:
         Outbox.objects.bulk_create(owed)
 

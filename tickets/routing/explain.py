@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agents.models import SkillLevel
-from tickets import conditions, fragments, robots
-from tickets.models import Event, RoutingDecision, Rule, RuleRun, Ticket
+from tickets import conditions, fragments, outbox, robots
+from tickets.models import Event, Outbox, RoutingDecision, Rule, RuleRun, Ticket
 from tickets.routing import again, rules
 from tickets.timeline import TAKEN_BACK
 
@@ -57,6 +57,7 @@ def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
     names = rules.Names()
     told = [explained(decision, names) for decision in stored[:limit]]
     told += [_ran(run, names) for run in runs[:limit]]
+    told += [_put_aside(row, names) for row in outbox.rules_put_aside([ticket.pk]).order_by("-id")[:limit]]
     told += _handed_on(ticket, limit=limit)
     return sorted(told, key=lambda one: one.at, reverse=True)[:limit]
 
@@ -88,6 +89,21 @@ def _ran(run: RuleRun, names: rules.Names) -> Explanation:
         team="",
         candidates=[],
         outcome=_("Rules did something.") if acted else _("No rule held."),
+    )
+
+
+def _put_aside(row: Outbox, names: rules.Names) -> Explanation:
+    """A rule's work that failed until it was given up."""
+    owed = row.payload.get("actions", ())
+    said = ", ".join(rules.describe(one, names) for one in owed) or _("Rules should have run")
+    return Explanation(
+        at=row.finished_at or row.created_at,
+        trigger=_trigger("later"),
+        steps=[Step(row.payload.get("name") or _("All rules"), False, _("Not done: %(actions)s") % {"actions": said})],
+        team="",
+        candidates=[],
+        outcome=_("It failed %(n)s times. An administrator can have it done again, under Dead letters.")
+        % {"n": row.attempts},
     )
 
 
@@ -175,7 +191,7 @@ def _step(step: Mapping[str, Any], names: rules.Names) -> Step:
         return Step(name, False, _("Did not hold: %(condition)s") % {"condition": _said(step.get("failed"))})
     did = [_did(action, names) for key in ("did", "kept_back") for action in step.get(key, [])]
     if later := step.get("later"):
-        did.append(_("still to be done: %(actions)s") % {"actions": ", ".join(_did(one, names) for one in later)})
+        did.append(_("to be done after that: %(actions)s") % {"actions": ", ".join(_did(one, names) for one in later)})
     note = ", ".join(did) if did else _("Changed nothing")
     return Step(name, True, _("%(did)s. No further rules.") % {"did": note} if step.get("stopped") else note)
 

@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent, AuditEntry
 from tickets import conditions
-from tickets.models import Rule, RuleVersion, SlaPolicyVersion
+from tickets.models import Rule, RuleTimer, RuleVersion, SlaPolicyVersion
 from tickets.routing import rules
 
 KEPT = ("name", "when", "conditions", "actions", "stop", "after_minutes", "business")
+SPAN = ("when", "after_minutes", "business")  # what says how long a rule of time waits
 MOST = 50  # versions that the history shows
 
 
@@ -41,6 +42,8 @@ def save(rule: Rule, *, by: Agent | None, now: datetime, restored: int | None = 
     rule.updated_at = now
     rule.save()
     content = content_of(rule)
+    if before and any(before[name] != content[name] for name in SPAN):
+        RuleTimer.objects.filter(rule=rule).update(due_at=now)  # each looks again how long it has to wait
     RuleVersion.objects.create(rule=rule, number=rule.version, content=content, restored=restored, by=by, at=now)
     after = content | {"active": rule.active, "version": rule.version}
     kind = "rule_restored" if restored else "rule_changed" if before else "rule_added"
