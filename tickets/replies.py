@@ -857,6 +857,7 @@ def _unseen(ticket: Ticket, *, agent: Agent, seen_message_id: int | None) -> lis
     newer = Message.objects.filter(
         ticket__in=ticket.family_ids(),
         id__gt=seen_message_id,
+        moved_to=None,
         kind__in=[Message.Kind.PUBLIC, Message.Kind.NOTE, Message.Kind.SIDE],
     )
     return list(newer.exclude(agent=agent).exclude(author_type=Message.Author.BOT).order_by("id"))

@@ -23,6 +23,7 @@ import { toast } from "./lib/toast.js";
 import { language, word } from "./lib/words.js";
 
 const PREFETCH_MS = 150;
+const HELD_MS = 120; // longer than between two strokes of a held key
 const RENEW_MS = 500; // after an event: several in a row are one look
 const LOOK_MS = 15_000; // between looks whether what is likely next has grown old
 const CALM_MS = 120;
@@ -99,7 +100,7 @@ const feed = new Feed({
   on: {
     event: happened,
     gone: lost,
-    resync: () => router.refresh(),
+    resync: renew,
     whisper: whispered,
     signedOut: () => location.reload(),
     newBuild: () => banner.newBuild(),
@@ -199,6 +200,7 @@ function happened(event, isNew) {
   if (event.html?.row) list()?.apply(event.html.row);
   if (event.absorbed) list()?.gone(event.absorbed); // it is shown with the ticket that it was merged into
   if (event.actor === me && event.kind === "reply_posted" && held?.has(event.ticket)) held.gone(event.ticket);
+  if (event.kind === "draft_stopped") held?.stopped(event.ticket);
   if (event.ticket === open && event.html?.items) {
     const sent = event.actor === me && { reply_posted: "reply", note_posted: "note" }[event.kind];
     if (sent && !byId(`message-${event.message}`)) thread()?.querySelector(`:scope > [data-waits^="${sent}"]`)?.remove(); // it comes in its place
@@ -285,6 +287,13 @@ function isInUse(place) {
 
 document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => { detail.shouldSwap &&= !isInUse(detail.target); });
 
+/** All that is shown, as the server tells it now: more was missed than can be told. */
+function renew() {
+  router.refresh();
+  refreshHead();
+  refreshCustomer();
+}
+
 async function refreshHead() {
   const id = router.ticket;
   if (!id) return;
@@ -323,6 +332,7 @@ document.addEventListener("ticket:leaving", ({ detail: { ticket } }) => {
   held?.left(ticket);
   router.cache.drop(ticket);
 });
+document.addEventListener("thread:renewed", markRead);
 document.addEventListener("ticket:closed", () => {
   feed.view(null);
   list()?.current(null);
@@ -338,7 +348,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
     after(then) {
       feed.nudge();
       nav()?.refreshSoon();
-      if (then === "solved" && "solveOpensNext" in document.body.dataset && router.ticket === ticket) onwards(list()?.nextAfter(ticket));
+      if (then === "solved" && "solveOpensNext" in document.body.dataset && router.ticket === ticket && !router.heading) onwards(list()?.nextAfter(ticket));
     },
     queue,
     uploading,
@@ -359,7 +369,7 @@ document.addEventListener("list:shown", () => {
 });
 document.addEventListener("nav:counted", count);
 document.addEventListener("acted", () => feed.nudge());
-document.addEventListener("snooze:chosen", ({ detail }) => foreseen(router.ticket, { until: detail.until }, detail.doing));
+document.addEventListener("snooze:chosen", ({ detail: { until, snooze } }) => foreseen(router.ticket, { until }, snooze()));
 document.addEventListener("ticket:gone", ({ detail }) => lost(detail.ticket));
 document.body.addEventListener("undone", () => feed.nudge());
 document.body.addEventListener("htmx:afterRequest", () => feed.nudge());
@@ -462,15 +472,21 @@ document.body.addEventListener("customer:changed", () => router.cache.customersC
 
 // -- Keys -----------------------------------------------------------------------------------------------------------------------
 
-/** The ticket that a key means: the open one, else the highlighted one. */
-const meant = () => router.ticket ?? (Number(list()?.place?.dataset.ticket) || null);
+/** The ticket that a key means: the one that comes or is open, else the highlighted one. */
+const meant = () => router.heading ?? router.ticket ?? (Number(list()?.place?.dataset.ticket) || null);
 const isMeant = { when: () => Boolean(meant()) };
 
-function step(by) {
+/** A held key runs along the rows; the one on which it ends is opened. */
+function step(by, event) {
   const id = list()?.idAt(by);
   if (!id) return false;
   towards = by;
-  if (router.ticket) router.open(id);
+  clearTimeout(timers.step);
+  if (router.ticket && event?.repeat) {
+    router.heading = id;
+    list().current(id);
+    later("step", HELD_MS, () => { if (router.heading === id) router.open(id); });
+  } else if (router.ticket) router.open(id);
   else {
     const focused = document.activeElement;
     if (!list().contains(focused)) focused?.blur(); // Enter is meant for the row now, not for the button pressed before
@@ -499,7 +515,8 @@ document.addEventListener("property:wanted", ({ detail }) => {
 
 /** `id` where it was asked for a while ago: another ticket may be open by now, and stays. */
 async function solve({ stay, id = meant() }) {
-  const [isOpen, wasMeant] = [id === router.ticket, id === meant()];
+  const isOpen = id === router.ticket;
+  const isNext = id === meant();
   const lacking = isOpen && document.querySelector(".property[data-lacks]");
   if (lacking) {
     askFor({ ticket: id, place: lacking.id, go: () => solve({ stay, id }) });
@@ -511,20 +528,25 @@ async function solve({ stay, id = meant() }) {
     toast(phrase("notSolved"), { kind: "error" });
     return null;
   });
-  const solving = foreseen(id, { status: "solved" }, answered);
-  if (stay && isOpen) showStatus("solved");
-  else if (isOpen) onwards(next);
-  else if (next && wasMeant) list().highlight(next);
+  const solving = foreseen(id, { status: "solved" }, answered, stay && isOpen ? showStatus("solved") : undefined);
+  if (!stay && isNext && (router.ticket || router.heading)) onwards(next);
+  else if (next && isNext) list().highlight(next);
   await solving;
   if (stay) refreshHead();
 }
 
-/** What is being done to a ticket stands in the list at once; all is as it was where the server does not do it. */
-async function foreseen(id, facts, doing) {
+/** What is being done to a ticket stands in the list at once; all is as it was where the server does not do it. `back()` does that beside the list. */
+async function foreseen(id, facts, doing, back = () => {}) {
   if (play) play.isMine = true;
-  list()?.foresee(id, facts);
-  if (await doing) list()?.refreshEmpty(); // only now does the server know that it is empty
-  else router.refresh();
+  const place = list();
+  const unforesee = place?.foresee(id, facts);
+  if (await doing) {
+    list()?.refreshEmpty(); // only now does the server know that it is empty
+    return;
+  }
+  back();
+  if (place === list()) unforesee?.();
+  if (feed.state === "live" && id === router.ticket) refreshHead(); // others may have been faster
 }
 
 /** To the next ticket, or to the end of the list. */
@@ -546,7 +568,7 @@ async function pin(id, note) {
 
 /** Press a control of the side pane, which may have to be opened for it, or the ticket first. */
 async function press(selector) {
-  if (!router.ticket) await hushed(router.open(meant()));
+  if (router.ticket !== meant()) await hushed(router.open(meant()));
   const app = byId("app");
   const control = document.querySelector(selector);
   if (control && !control.checkVisibility({ visibilityProperty: true })) app.dataset.side = "open";
@@ -571,20 +593,15 @@ async function hushed(coming) {
 }
 
 async function write(kind) {
-  const composer = document.querySelector("ticket-composer");
-  if (composer) {
-    composer.show(kind);
-    return;
-  }
   timers.wish = kind;
   const ready = composerReady();
-  if (router.ticket) router.complete();
-  else router.open(meant());
+  if (router.ticket === meant()) router.complete();
+  else if (!router.heading) router.open(meant());
   await hushed(ready);
 }
 
-keys.on("list.next", () => step(1));
-keys.on("list.previous", () => step(-1));
+keys.on("list.next", (event) => step(1, event));
+keys.on("list.previous", (event) => step(-1, event));
 keys.on("list.select", () => list()?.toggleSelected() ?? false);
 keys.on("list.extend_down", () => list()?.extendSelected(1) ?? false);
 keys.on("list.extend_up", () => list()?.extendSelected(-1) ?? false);
@@ -601,10 +618,10 @@ keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !router.tic
 keys.on("list.back", back, { when: () => Boolean(router.ticket) });
 keys.on("ticket.take", async () => {
   const id = meant();
-  if (router.ticket) showMine();
   const taking = act("POST", `/tickets/${id}/assignee/`, { assignee: "me" });
+  const done = foreseen(id, { assignee: String(me) }, taking, router.ticket === id ? showMine() : undefined);
   showMineIn(list()?.row(id));
-  await foreseen(id, { assignee: String(me) }, taking);
+  await done;
   refreshHead();
 }, isMeant);
 keys.on("ticket.solve_next", () => { solve({ stay: false }); }, isMeant);
@@ -612,11 +629,13 @@ keys.on("ticket.solve", () => { solve({ stay: true }); }, isMeant);
 const bulkBar = () => document.querySelector("bulk-bar"); // it comes with its list, for those who may answer
 keys.on("ticket.spam", () => {
   const id = meant();
+  const next = list().nextAfter(id);
   foreseen(id, { status: "solved" }, bulkBar().run("spam", "", { ids: [id] }));
+  if (next && id !== router.ticket) list().highlight(next);
 }, { when: () => Boolean(meant() && bulkBar()) });
 keys.on("ticket.pin", async () => {
   const id = meant();
-  const pinned = router.ticket ? byId(`pinned-${id}`).dataset.note : "";
+  const pinned = byId(`pinned-${id}`)?.dataset.note ?? "";
   const note = document.activeElement?.closest(".message--note")?.id.slice("message-".length) ?? "";
   await pin(id, pinned && (!note || note === pinned) ? null : note);
 }, isMeant);
@@ -628,14 +647,14 @@ keys.on("ticket.unread", async () => {
 for (const [command, selector] of [["assign", "#property-assignee-button"], ["team", "#property-team-button"], ["status", "#property-status-button"], ["priority", "#property-priority-button"], ["tags", "#property-tags-button"], ["snooze", "[popovertarget='snooze-menu']"]]) {
   keys.on(`ticket.${command}`, () => { press(selector); }, isMeant);
 }
-for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, { when: () => Boolean(meant()) && !document.querySelector("ticket-composer") });
+for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, isMeant);
 keys.on("ticket.forward", async () => {
   if (await hushed(router.open(meant()))) keys.run("ticket.forward");
-}, { when: () => !router.ticket && Boolean(meant()) });
+}, { when: () => meant() !== router.ticket });
 document.addEventListener("click", (event) => {
   // Buttons of the head stand for a key of ours.
   const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='ticket.unread'], [data-command='ticket.pin'], [data-command='play.start']");
-  if (button) keys.run(button.dataset.command);
+  if (button && !button.closest("[data-leaves]")) keys.run(button.dataset.command);
 });
 
 startBulkKeys();

@@ -419,6 +419,20 @@ def test_row_5_what_is_written_while_an_answer_is_refused_stands_after_it(crew, 
     assert page.errors == []
 
 
+def test_all_slips_stand_in_one_strip_and_are_sent_past_by_one_press(crew, screen):
+    ticket = says(crew, "Where is it?").ticket
+    page = opened(screen, crew.agent, ticket)
+    composer(page).fill("Dear {{customer.name}}, the invoice is attached")
+    page.keyboard.press("Control+Enter")
+    lines = page.locator("#composer-guard p")
+    expect(lines).to_have_count(2)
+    expect(lines.nth(0)).to_contain_text("{{customer.name}}")
+    expect(lines.nth(1)).to_contain_text("attach")
+    page.locator("#composer-guard [data-go]").click()
+    expect(page.locator(".message--out[id^=message] .text")).to_contain_text("the invoice is attached")
+    assert page.errors == []
+
+
 def test_row_34_what_is_refused_is_on_this_device_until_it_is_safe_elsewhere(crew, screen):
     first, _second, _third = three_tickets(crew)
     page = opened(screen, crew.agent, first)

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from agents.models import Agent
 from tests import cast as people
-from tests.browser.desk import says
+from tests.browser.desk import leaves, says, stopped_on_the_way, three_tickets, until
 from tests.conftest import comes_to
 from tests.workspace import scene
 from tickets.models import Attachment, Draft, Follower, Macro, MacroFile, MacroUse, Mention, Message, Ticket
@@ -329,4 +329,42 @@ def test_row_13_a_number_links_another_ticket_to_colleagues_and_names_it_to_cust
     expect(options(page).first).to_contain_text(f"#{other.number}")
     page.keyboard.press("Enter")
     expect(page.locator("#composer-text")).to_have_value(f"#{other.number} ")
+    assert page.errors == []
+
+
+def test_row_13_an_answer_that_comes_late_lands_in_no_other_ticket_and_breaks_no_syllable(crew, screen, prepared):
+    ara, _bo, _cleo = three_tickets(crew)
+    page = opened(screen, crew.agent, ara)
+    expect(page.locator(".row")).to_have_count(3)
+    path = f"**/macros/{prepared['parcel'].pk}/"
+    field = page.locator("#composer-text")
+
+    def chosen(typed: str) -> list[Any]:
+        under_way = stopped_on_the_way(page, path)
+        field.press_sequentially(typed)
+        expect(options(page)).to_have_text([re.compile("Parcel on its way")])
+        page.keyboard.press("Enter")
+        until(page, lambda: under_way)
+        return under_way
+
+    under_way = chosen("/parcel")
+    session = compose(page, "ㅎ", "하")
+    leaves(page, under_way, path)
+    page.wait_for_load_state("networkidle")
+    session.send("Input.imeSetComposition", {"text": "한", "selectionStart": 1, "selectionEnd": 1})
+    expect(field).to_have_value("/parcel한")
+    session.send("Input.insertText", {"text": "한"})
+    expect(field).to_have_value("Dear Ara, your parcel is on its way.한")
+    page.reload()
+    expect(page.locator("insert-menu:defined")).to_be_attached()
+    field.fill("")
+    under_way = chosen("/parcel")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(page.locator("#composer-place insert-menu:defined")).to_be_attached()
+    page.keyboard.press("r")
+    leaves(page, under_way, path)
+    page.wait_for_load_state("networkidle")
+    expect(field).to_have_value("")
     assert page.errors == []

@@ -477,7 +477,7 @@ class Hands:
         self.press("h")
         expect(self.page.locator("#snooze-menu [role=combobox]")).to_be_focused()
         self.write(words)
-        options = self.page.locator("#snooze-times [role=option]")
+        options = self.page.locator("#snooze-menu-times [role=option]")
         if words:
             expect(options).to_have_count(1)
         self.sees(options.first, shows)

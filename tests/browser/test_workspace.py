@@ -348,7 +348,7 @@ def test_row_29_a_korean_screen_says_nothing_in_english_whatever_one_does(crew, 
     for keys, shown in (
         ("?", "#shortcuts"),
         ("Control+k", "#palette-list [role=option]"),
-        ("h", "#snooze-times [role=option]"),
+        ("h", "#snooze-menu-times [role=option]"),
         ("a", "#property-assignee-list [role=option]"),
         ("p", "#property-priority-menu"),
         (".", "#more-menu"),
@@ -507,7 +507,7 @@ def test_row_31_everything_that_triage_needs_is_done_with_a_thumb_at_360_px(crew
     page.locator(f"#ticket-row-{second.pk} a").tap()
     expect(page.locator("#thread-log")).to_contain_text("I am Bo")
     page.locator("[popovertarget=snooze-menu]").tap()
-    page.locator("#snooze-times [role=option]").first.tap()
+    page.locator("#snooze-menu-times [role=option]").first.tap()
     expect(page.locator(f"#head-{second.pk} .chip")).to_be_visible()
     page.locator("[data-back]").tap()
     page.locator(f"#ticket-row-{third.pk} a").tap()

@@ -23,7 +23,7 @@ from tickets.workspace import snoozing
 SHOWN_FROM = 0.8  # of the first text message: from there its counter is shown
 
 
-def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now: datetime) -> dict[str, Any]:
+def composer(ticket: Ticket, *, agent: Agent, now: datetime) -> dict[str, Any]:
     """What `components/composer.html` shows. A draft of one's own is put back; those of others are named."""
     everything = list(Draft.objects.filter(ticket=ticket).select_related("agent", "route"))
     drafts = [draft for draft in everything if draft.kind != Draft.Kind.SIDE]  # that one stands in its dialog
@@ -50,7 +50,6 @@ def composer(ticket: Ticket, *, agent: Agent, newest_message_id: int | None, now
         **macro_of(own.get(starts)),
         "stopped": reply.stopped if reply else "",
         "client_uuid": uuid.uuid4(),
-        "last_seen": newest_message_id,
         "routes": [route_facts(choice, now=now) for choice in choices],
         "route": chosen(choices, draft=reply),
         "count": counted(reply.text, _kind_of(choices, chosen(choices, draft=reply))) if reply else "",

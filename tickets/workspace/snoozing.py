@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from agents.hours import Hours, NeverOpens, next_opening
 from agents.models import Calendar
+from tickets import moments
 from tickets.models import Ticket
-from tickets.moments import MORNING
 
 
 class Preset(NamedTuple):
@@ -31,7 +31,7 @@ def presets(zone: ZoneInfo, *, now: datetime, hours: Hours | None = None) -> lis
     def at(days: int, hour: time) -> datetime:
         return datetime.combine(here.date() + timedelta(days=days), hour, tzinfo=zone)
 
-    tomorrow, next_week = at(1, MORNING), _open(hours, at(7 - here.weekday(), MORNING))
+    tomorrow, next_week = at(1, moments.MORNING), _open(hours, at(7 - here.weekday(), moments.MORNING))
     opening = _next_opening(hours, now=now)
     offers = [
         Preset("hours3", _("In 3 hours"), here.replace(second=0, microsecond=0) + timedelta(hours=3)),
@@ -58,6 +58,14 @@ def offered(zone: ZoneInfo, *, now: datetime, hours: Hours | None = None) -> lis
         {"label": offer.label, "until": offer.until, "words": in_words(offer.until, zone, now=now)}
         for offer in presets(zone, now=now, hours=hours)
     ]
+
+
+def times(said: str, zone: ZoneInfo, *, now: datetime, hours: Hours | None, language: str) -> list[dict[str, Any]]:
+    """What a menu offers to somebody who has typed this: the moment that it means, else the presets that are called so."""
+    moment = moments.parse(said, now=now, zone=zone, language=language)
+    if moment:
+        return [{"label": said, "until": moment.at, "words": in_words(moment.at, zone, now=now)}]
+    return [offer for offer in offered(zone, now=now, hours=hours) if said.casefold() in offer["label"].casefold()]
 
 
 def in_words(until: datetime, zone: ZoneInfo, *, now: datetime) -> str:

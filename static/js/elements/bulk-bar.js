@@ -32,6 +32,10 @@ class BulkBar extends HTMLElement {
       const reason = menu.reason?.value ?? "";
       if (value || !menu.hasAttribute("multiple")) this.run(menu.dataset.do, value, { ...this.#chosen, reason });
     });
+    this.addEventListener("snooze:chosen", (event) => {
+      event.stopPropagation(); // the open ticket is not meant
+      this.run("snooze", event.detail.until);
+    });
     this.addEventListener("beforetoggle", (event) => {
       if (event.newState === "open" && event.target.id === "bulk-merge-menu") this.#offerSurvivors();
     }, true);
@@ -52,6 +56,19 @@ class BulkBar extends HTMLElement {
     const button = this.querySelector(`#bulk-${verb}-button`);
     if (this.#rest.contains(button)) this.#unfold(true);
     button?.click();
+  }
+
+  /** The same for one row, which is selected as long as the values stand there. */
+  openFor(id, verb) {
+    this.list.selection.toggle(id);
+    this.open(verb);
+    const close = ({ newState }) => {
+      if (newState === "open") return;
+      menu.removeEventListener("toggle", close);
+      if (this.list.isConnected && String([...this.list.selection.ids]) === String(id)) this.list.selection.none();
+    };
+    const menu = this.querySelector(`#bulk-${verb}-menu`);
+    menu.addEventListener("toggle", close);
   }
 
   get #rest() {
@@ -123,12 +140,18 @@ class BulkBar extends HTMLElement {
 
 customElements.define("bulk-bar", BulkBar);
 
-/** While rows are selected, the keys of a ticket mean them. Call this after the keys of the open ticket are set: the latest wins. */
+/**
+ * While rows are selected, the keys of a ticket mean them; while none is open, those with values mean the highlighted row. Call this after the
+ * keys of the open ticket are set: the latest wins.
+ */
 export function startBulkKeys() {
   const bar = () => document.querySelector("bulk-bar");
   const when = () => Boolean(bar()?.isActive);
-  for (const verb of ["assign", "team", "status", "priority", "snooze", "incident", "macro"]) keys.on(`ticket.${verb}`, () => bar().open(verb), { when });
-  keys.on("ticket.tags", () => bar().open("tag"), { when });
+  const isAtRow = () => Boolean(bar()?.list.place) && !document.querySelector("#ticket[data-ticket], #ticket[data-leaves]");
+  for (const [verb, command = verb] of [["assign"], ["team"], ["status"], ["priority"], ["snooze"], ["tag", "tags"], ["incident"], ["macro"]]) {
+    keys.on(`ticket.${command}`, () => bar().openFor(Number(bar().list.place.dataset.ticket), verb), { when: isAtRow });
+    keys.on(`ticket.${command}`, () => bar().open(verb), { when });
+  }
   keys.on("ticket.spam", () => { bar().run("spam", ""); }, { when });
   keys.on("ticket.take", () => { bar().run("assign", "me"); }, { when });
   for (const solve of ["ticket.solve", "ticket.solve_next"]) keys.on(solve, () => { bar().run("status", "solved"); }, { when });

@@ -47,6 +47,7 @@ class InsertMenu extends HTMLElement {
   #coming = null; // {kind, macro, deeds}: with a draft of earlier
   #timer = null;
   #composed = "";
+  #composing = null; // the field in which a syllable is not whole yet
   #chooses = false; // Enter came while a syllable was being composed
   #deafUntil = 0;
   #off = [];
@@ -86,9 +87,22 @@ class InsertMenu extends HTMLElement {
 
   /** Insert a macro by its id, where the caret is; what the palette and others call. */
   async insert(id) {
+    const shown = await this.#arrived(id, this.composer.field);
+    if (shown) this.#put(shown, this.#caret);
+  }
+
+  get #caret() {
+    const { field } = this.composer;
+    return { field, start: field.selectionStart, end: field.selectionEnd };
+  }
+
+  /** What a macro says here, once it can be put in: no syllable is broken for it. Null where it cannot be had, or its ticket was left meanwhile. */
+  async #arrived(id, field) {
     const shown = await this.#previewOf(id).catch(() => null);
-    if (shown) this.#put(shown, { field: this.composer.field, start: this.composer.field.selectionStart, end: this.composer.field.selectionEnd });
-    else toast(word("failed"), { kind: "error" });
+    if (!this.isConnected) return null;
+    if (!shown) toast(word("failed"), { kind: "error" });
+    else if (this.#composing === field) await new Promise((resolve) => field.addEventListener("compositionend", () => setTimeout(resolve), { once: true }));
+    return this.isConnected ? shown : null;
   }
 
   // -- Opening ----------------------------------------------------------------------------------------------------------
@@ -119,6 +133,7 @@ class InsertMenu extends HTMLElement {
     // Before the field's own listeners: while the menu is open, Enter inserts and Escape closes the menu only.
     on(form, "keydown", (event) => this.#key(event), true);
     on(form, "beforeinput", (event) => this.#broke(event), true);
+    on(form, "compositionstart", ({ target }) => { this.#composing = target; }, true);
     on(form, "compositionupdate", (event) => { this.#composed = event.data ?? ""; }, true);
     on(form, "compositionend", (event) => this.#ended(event), true);
     on(form, "input", (event) => { if (this.#fields.includes(event.target)) this.#look(event.target); });
@@ -305,6 +320,7 @@ class InsertMenu extends HTMLElement {
   }
 
   #ended(event) {
+    this.#composing = null;
     if (this.#chooses && this.#fields.includes(event.target)) {
       event.stopPropagation();
       setTimeout(() => this.#chosenAfterComposition()); // the field has its last syllable then
@@ -350,9 +366,9 @@ class InsertMenu extends HTMLElement {
       typeOver(place, this.composer.kind === "note" ? `#${row.number} ${row.link} ` : `#${row.number} `);
       return;
     }
-    const shown = await this.#previewOf(row.id).catch(() => null);
-    if (shown) this.#put(shown, place);
-    else toast(word("failed"), { kind: "error" });
+    const asked = field.value.slice(place.start, place.end);
+    const shown = await this.#arrived(row.id, field);
+    if (shown) this.#put(shown, field.value.slice(place.start, place.end) === asked ? place : this.#caret);
   }
 
   /** Put its text in the place of what asked for it, in the tab it is meant for; files go to the tray, deeds to the strip. */
@@ -360,10 +376,12 @@ class InsertMenu extends HTMLElement {
     if (shown.kind !== this.composer.kind && !this.closest("form").querySelector(`[name=kind][value=${shown.kind}]`).disabled) {
       typeOver(place, "");
       this.composer.show(shown.kind);
-      const { field } = this.composer;
-      place = { field, start: field.selectionStart, end: field.selectionEnd };
+      place = this.#caret;
     }
+    const typed = place.field.selectionEnd - place.end; // behind it, since it was chosen
     typeOver(place, shown.text);
+    const end = place.start + shown.text.length;
+    if (typed > 0) place.field.setSelectionRange(end + typed, end + typed);
     const missing = VARIABLE.exec(shown.text);
     if (missing) place.field.setSelectionRange(place.start + missing.index, place.start + missing.index + missing[0].length);
     if (shown.files.length) this.#addFiles(shown.id);

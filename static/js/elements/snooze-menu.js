@@ -1,5 +1,5 @@
 /**
- * <snooze-menu>: until when a ticket sleeps. Times to choose from, or one's own words ("tomorrow 9am", "3일 뒤"), which the server reads
+ * <snooze-menu>: until when a ticket sleeps, or several; whoever hears what was chosen does it. Times to choose from, or one's own words ("tomorrow 9am", "3일 뒤"), which the server reads
  * while one types: the line shows the moment that Enter would mean.
  */
 
@@ -54,11 +54,11 @@ class SnoozeMenu extends HTMLElement {
 
   #show(html) {
     const options = nodes(html);
-    options.forEach((option, i) => { option.id = `snooze-time-${i}`; });
+    options.forEach((option, i) => { option.id = `${this.list.id}-${i}`; });
     this.list.replaceChildren(...options);
     this.none.hidden = options.length > 0;
     this.#go(0);
-    const anchor = document.querySelector("[popovertarget='snooze-menu']");
+    const anchor = document.querySelector(`[popovertarget="${this.popup.id}"]`);
     if (anchor && this.popup.matches(":popover-open")) place(this.popup, anchor);
   }
 
@@ -95,8 +95,8 @@ class SnoozeMenu extends HTMLElement {
     if (!option) return;
     this.popup.hidePopover();
     const { until = "" } = option.dataset;
-    const doing = until ? act("POST", this.dataset.url, { until }) : act("DELETE", this.dataset.url);
-    this.dispatchEvent(new CustomEvent("snooze:chosen", { bubbles: true, detail: { until, doing } }));
+    const snooze = () => (until ? act("POST", this.dataset.url, { until }) : act("DELETE", this.dataset.url));
+    this.dispatchEvent(new CustomEvent("snooze:chosen", { bubbles: true, detail: { until, snooze } }));
   }
 }
 

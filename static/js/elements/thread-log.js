@@ -3,9 +3,11 @@
  * told. It writes the day lines and the line above what is new to this reader, and fits the frames of mails.
  */
 
-import { fromTemplate, nodes } from "../lib/nodes.js";
 import { keys } from "../lib/keyboard.js";
+import { morph } from "../lib/morph.js";
+import { fromTemplate, nodes } from "../lib/nodes.js";
 import { phrase } from "../lib/phrases.js";
+import { writeTimes } from "../lib/time.js";
 
 const NEAR = 80; // px from the end that count as being there
 
@@ -56,7 +58,7 @@ class ThreadLog extends HTMLElement {
 
   /** When the last piece that is shown happened, in milliseconds. */
   get newestAt() {
-    return Number([...this.querySelectorAll(":scope > [data-at]")].at(-1)?.dataset.at ?? 0);
+    return Number(this.#pieces.at(-1)?.dataset.at ?? 0);
   }
 
   toEnd() {
@@ -70,31 +72,50 @@ class ThreadLog extends HTMLElement {
 
   /** Put pieces (HTML) into the thread, each by its id and time. Returns how many are new. */
   apply(items) {
+    return this.#take(items.flatMap(nodes));
+  }
+
+  /** Like `fresh`, the thread as the server tells it now: what is said no more goes, what came before its first piece stays as it was. */
+  become(fresh) {
+    const pieces = [...fresh.querySelectorAll(":scope > [data-at]")];
+    const earlier = fresh.querySelector(":scope > #earlier");
+    const isGap = earlier && !pieces.some(({ id }) => document.getElementById(id)); // more has come since than one look tells
+    const from = isGap || !earlier ? -Infinity : Number(pieces[0].dataset.at);
+    const said = new Set(pieces.map(({ id }) => id));
+    for (const { id, dataset } of this.#pieces) if (Number(dataset.at) >= from && !said.has(id)) document.getElementById(id).remove();
+    if (isGap) {
+      this.querySelector(":scope > #earlier")?.remove();
+      this.prepend(earlier);
+      window.htmx?.process(earlier);
+    }
+    this.#take(pieces);
+    if (isGap) this.append(...this.querySelectorAll(":scope > [data-waits], :scope > [data-waiting]"));
+  }
+
+  get #pieces() {
+    return [...this.querySelectorAll(":scope > [data-at]")];
+  }
+
+  #take(items) {
     let fresh = 0;
-    for (const html of items) {
-      for (const node of nodes(html)) {
-        const known = document.getElementById(node.id);
-        if (known) {
-          this.#keepChoice(known, node);
-          known.replaceWith(node);
-        } else {
-          this.#insert(node);
-          fresh += 1;
-        }
-        window.htmx?.process(node);
+    for (const node of items) {
+      const known = document.getElementById(node.id);
+      if (known && known.className === node.className) { // in its place: nothing of it is read out again
+        morph(known, node);
+        window.htmx?.process(known);
+        writeTimes(known);
+        continue;
       }
+      if (known) known.replaceWith(node);
+      else this.#insert(node);
+      fresh += known ? 0 : 1;
+      window.htmx?.process(node);
     }
     this.#tidy();
     this.#frames();
     if (fresh && this.#follows) this.toEnd();
     else if (fresh) this.#sayNew();
     return fresh;
-  }
-
-  /** The same mail anew: what its reader chose to see of it, pictures or the dark sheet, stays. */
-  #keepChoice(known, node) {
-    const bubble = known.querySelector("[data-chosen]");
-    if (bubble) node.querySelector(".bubble:has(iframe[data-mail-frame])")?.replaceWith(bubble);
   }
 
   /** A bubble that is on its way: shown at once, replaced when the server has it. */
@@ -109,7 +130,7 @@ class ThreadLog extends HTMLElement {
 
   #insert(node) {
     const at = Number(node.dataset.at);
-    const later = [...this.querySelectorAll(":scope > [data-at]")].findLast((item) => Number(item.dataset.at) <= at);
+    const later = this.#pieces.findLast((item) => Number(item.dataset.at) <= at);
     if (later) later.after(node);
     else this.append(node);
   }
@@ -125,18 +146,19 @@ class ThreadLog extends HTMLElement {
 
   /** Day lines between pieces of different days, in the reader's own zone. */
   #tidy() {
-    for (const line of this.querySelectorAll(":scope > .day-line")) line.remove();
+    const known = new Map([...this.querySelectorAll(":scope > .day-line")].map((line) => [line.querySelector("time").dateTime, line]));
     let day = "";
-    for (const item of this.querySelectorAll(":scope > [data-at]")) {
+    for (const item of this.#pieces) {
       const at = new Date(Number(item.dataset.at));
       const its = at.toDateString();
-      if (its !== day) {
+      if (its !== day && !known.delete(at.toISOString())) {
         const line = fromTemplate("day-line-template");
         line.querySelector("time").dateTime = at.toISOString();
         item.before(line);
       }
       day = its;
     }
+    for (const line of known.values()) line.remove();
   }
 
   #jump(button) {

@@ -38,8 +38,8 @@ class TicketComposer extends HTMLElement {
       this.#count();
     });
     this.#off = [
-      keys.on("ticket.reply", () => this.show("reply")),
-      keys.on("ticket.note", () => this.show("note")),
+      keys.on("ticket.reply", () => this.show("reply"), { when: () => !this.isLeft }),
+      keys.on("ticket.note", () => this.show("note"), { when: () => !this.isLeft }),
       keys.on("composer.leave", () => this.field.blur()),
     ];
     this.#count();
@@ -47,6 +47,11 @@ class TicketComposer extends HTMLElement {
 
   disconnectedCallback() {
     for (const off of this.#off) off();
+  }
+
+  /** Another ticket is about to be shown: keys mean that one. */
+  get isLeft() {
+    return Boolean(this.closest("[data-leaves]"));
   }
 
   get kind() {

@@ -90,9 +90,7 @@ class TicketList extends HTMLElement {
   current(id) {
     const row = this.row(id);
     for (const other of this.rows.querySelectorAll(".row.is-cursor, .row.is-open")) {
-      if (other === row) continue;
-      other.querySelector(".row__link").removeAttribute("aria-current");
-      other.classList.remove("is-cursor", "is-open");
+      if (other !== row) markClosed(other);
     }
     this.#open = id;
     const isNew = row && !row.matches(".is-cursor.is-open");
@@ -298,12 +296,26 @@ class TicketList extends HTMLElement {
     if (fresh && place) place.replaceChildren(...fresh.childNodes);
   }
 
-  /** What is being done to a ticket shows before the server has answered: its row's facts are these, and it leaves a list to which it belongs no more. */
+  /**
+   * What is being done to a ticket shows before the server has answered: its row's facts are these, and it leaves a list to which it belongs
+   * no more. Returns how to show it as it was.
+   */
   foresee(id, facts) {
     const row = this.row(id);
-    if (!row) return;
+    if (!row) return () => {};
+    const before = row.cloneNode(true);
+    const next = row.nextElementSibling;
     Object.assign(row.dataset, facts);
     if (!belongs(this.facts, row.dataset, me)) this.gone(id);
+    return () => {
+      const known = this.row(id);
+      if (known && known !== row) return; // the server has told it anew
+      if (!known) markClosed(row);
+      this.#change(row, before);
+      if (known) return;
+      if (next?.parentElement === this.rows) next.before(row);
+      else this.rows.append(row);
+    };
   }
 
   gone(id) {
@@ -450,6 +462,11 @@ class TicketList extends HTMLElement {
   #write(slot, words) {
     if (slot && slot.textContent !== words) slot.textContent = words;
   }
+}
+
+function markClosed(row) {
+  row.querySelector(".row__link").removeAttribute("aria-current");
+  row.classList.remove("is-cursor", "is-open");
 }
 
 function markOpen(row) {

@@ -4,9 +4,9 @@ import { fromTemplate } from "./nodes.js";
 import { toast } from "./toast.js";
 import { word } from "./words.js";
 
-/** The open ticket is mine. */
+/** The open ticket is mine. Returns, as `showStatus` does, how to show what stood there. */
 export function showMine() {
-  show("assignee", fromTemplate("me-template"));
+  return show("assignee", fromTemplate("me-template"));
 }
 
 /** The same in its row of the list. */
@@ -16,11 +16,14 @@ export function showMineIn(row) {
 }
 
 export function showStatus(status) {
-  show("status", document.querySelector(`#property-status-menu [data-value="${status}"] [data-label]`)?.cloneNode(true));
+  return show("status", document.querySelector(`#property-status-menu [data-value="${status}"] [data-label]`)?.cloneNode(true));
 }
 
 function show(property, label) {
-  if (label) document.querySelector(`#property-${property}-button [data-current]`)?.replaceChildren(label);
+  const place = document.querySelector(`#property-${property}-button [data-current]`);
+  const before = [...(place?.childNodes ?? [])];
+  if (label) place?.replaceChildren(label);
+  return () => place?.replaceChildren(...before);
 }
 
 /** Properties that were chosen and not taken by the server are as they were before, and asked for again. */

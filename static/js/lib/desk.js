@@ -40,6 +40,7 @@ export class Desk {
     composer.addEventListener("composer:send", (event) => { event.preventDefault(); this.send(event.detail); });
     composer.addEventListener("paste", (event) => this.#pasted(event));
     for (const name of ["dragover", "dragleave", "drop"]) composer.addEventListener(name, (event) => this.#dragged(event));
+    this.saw(Number(document.getElementById("ticket").dataset.newest)); // what came since the thread was asked for is seen when it is shown
     this.#rescue();
     this.#later();
   }
@@ -252,22 +253,25 @@ export class Desk {
     if (!this.composer.isEmpty(kind) && !this.#warns(kind, { then, at, stays })) this.#send({ kind, then, anyway, sure, at, stays });
   }
 
-  /** What looks like a slip, in the one strip: it holds up this text once. */
+  /** What looks like slips, in the one strip: they hold up this text once. */
   #warns(kind, how) {
     const text = this.composer.fieldOf(kind).value;
     const tray = this.composer.trayOf(kind);
     const failed = tray.querySelector("[data-state=failed] .attachment__name")?.textContent;
     const place = PLACE.exec(text)?.[0];
     const people = kind === "reply" && document.getElementById("viewers")?.dataset.replying;
-    let slip = "";
-    if (failed) slip = phrase("fileFailed", { name: failed });
-    else if (place) slip = phrase("unfilled", { name: place });
-    else if (people) slip = phrase("replying", { names: people });
-    else if (MENTIONS_FILE.test(text) && !tray.children.length) slip = phrase("noFile");
-    if (!slip || this.warned === slip + text) return false;
-    this.warned = slip + text;
+    const slips = [
+      failed && phrase("fileFailed", { name: failed }),
+      place && phrase("unfilled", { name: place }),
+      people && phrase("replying", { names: people }),
+      MENTIONS_FILE.test(text) && !tray.children.length && phrase("noFile"),
+    ].filter(Boolean);
+    const warning = [...slips, text].join("\n");
+    if (!slips.length || this.warned === warning) return false;
+    this.warned = warning;
     const strip = this.composer.querySelector("template[data-slip]").content.cloneNode(true);
-    strip.querySelector("p").textContent = slip;
+    const line = strip.querySelector("p");
+    line.replaceWith(...slips.map((slip) => Object.assign(line.cloneNode(), { textContent: slip })));
     strip.querySelector("[data-go]").addEventListener("click", () => this.send({ kind, ...how }));
     this.guard.replaceChildren(strip);
     this.guard.dataset.tone = "";

@@ -8,6 +8,7 @@ import { send } from "./request.js";
 import { offerUndo, toast } from "./toast.js";
 import { word } from "./words.js";
 
+const TICK_MS = 500;
 const NOTICE_MS = 4000; // after its moment, when nothing is heard of it
 let serverStart = -Infinity; // the server's clock when ours of this page was 0, as its freshest answer tells: what was read late tells less
 
@@ -73,10 +74,9 @@ export class Held {
   }
 
   /** The thread has moved on before it left. */
-  async stopped(ticket) {
+  stopped(ticket) {
     const one = this.#all.get(ticket);
-    const draft = one && await this.#draft(one);
-    if (draft?.stopped) this.#back(one, draft);
+    if (one) this.#ask(one);
   }
 
   #place(one) {
@@ -92,8 +92,7 @@ export class Held {
 
   #offer(one) {
     one.withdraw = offerUndo(() => this.#takeBack(one));
-    clearInterval(one.timer);
-    one.timer = setInterval(() => this.#tick(one), 500);
+    this.#tickEvery(one, TICK_MS);
     this.#tick(one);
   }
 
@@ -125,26 +124,29 @@ export class Held {
     else toast(word("failed"), { kind: "error" });
   }
 
+  #tickEvery(one, ms) {
+    clearInterval(one.timer);
+    one.timer = setInterval(() => this.#tick(one), ms);
+  }
+
   #tick(one) {
     const left = leftOf(one);
     one.bubble.querySelector("[data-left]").textContent = left > 0 ? phrase("sendingIn", { n: Math.ceil(left / 1000) }) : phrase("sending");
     one.bubble.querySelector("[data-take-back]").hidden = left <= 0;
     if (left > 0) return;
-    one.withdraw();
+    one.withdraw?.();
     if (!one.bubble.isConnected) this.end(one.ticket);
-    else if (left <= -NOTICE_MS) {
-      clearInterval(one.timer);
-      this.#ask(one);
-    }
+    else if (left <= -NOTICE_MS) this.#ask(one);
   }
 
   /** What became of it, where the socket did not tell. */
   async #ask(one) {
+    clearInterval(one.timer);
     const draft = await this.#draft(one);
-    if (this.#all.get(one.ticket) !== one || !draft) return;
-    if (draft.gone) this.gone(one.ticket);
-    else if (draft.stopped) this.#back(one, draft);
-    else one.timer = setInterval(() => this.#tick(one), NOTICE_MS);
+    if (this.#all.get(one.ticket) !== one) return;
+    if (draft?.gone) this.gone(one.ticket);
+    else if (draft?.stopped) this.#back(one, draft);
+    else if (isShort(one)) this.#tickEvery(one, leftOf(one) > 0 ? TICK_MS : NOTICE_MS);
   }
 
   async #draft({ ticket }) {

@@ -1,11 +1,12 @@
 /**
  * Make an element that is on the screen like a fresh one, in place: what is pressed, focused or hovered stays the same element.
- * What belongs to the browser (slots, and the attributes that it sets) is left as it is.
+ * What belongs to the browser (slots, frames, what a reader chose or unfolded, and the attributes that it sets) is left as it is.
  */
 
-const OURS = new Set(["class", "aria-current", "aria-keyshortcuts", "title", "data-asked"]);
+const OURS = new Set(["class", "aria-current", "aria-keyshortcuts", "title", "data-asked", "open"]);
 
 export function morph(place, fresh) {
+  if (place.matches("iframe, [data-chosen]")) return;
   if (place.matches("time") && place.dateTime !== fresh.dateTime) place.removeAttribute("title"); // it says the old moment
   for (const { name, value } of [...fresh.attributes]) {
     if (!OURS.has(name) && place.getAttribute(name) !== value) place.setAttribute(name, value);
@@ -31,5 +32,6 @@ export function morph(place, fresh) {
 function isAlike(one, other) {
   if (one.nodeType !== other.nodeType || one.nodeName !== other.nodeName) return false;
   if (one.nodeType !== Node.ELEMENT_NODE) return true;
+  if (one.nodeName === "IFRAME") return one.getAttribute("src") === other.getAttribute("src");
   return one.nodeName !== "svg" && one.className === other.className && one.dataset.slot === other.dataset.slot;
 }

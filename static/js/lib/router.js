@@ -1,6 +1,6 @@
 /** Which list and which ticket are on the screen: real addresses, Back and Forward, swaps by id. */
 
-import { adopted, fill, fromTemplate, nodes, painted, replace, show } from "./nodes.js";
+import { adopted, fill, fromTemplate, nodes, painted, parsed, replace, show } from "./nodes.js";
 import { phrase } from "./phrases.js";
 import { text } from "./request.js";
 import { TicketCache } from "./ticket-cache.js";
@@ -10,6 +10,7 @@ import { word } from "./words.js";
 const byId = (id) => document.getElementById(id);
 
 export class Router {
+  heading = null; // id of the ticket that is about to be shown: keys mean it already
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
   #asksAgain = null; // for what of the open ticket could not be had
 
@@ -44,10 +45,11 @@ export class Router {
   /** Show a ticket. Resolves to true when it is on the screen. */
   async open(id, { push = true, focus = "" } = {}) {
     if (id === this.ticket && push) {
+      if (this.heading) this.#stay();
       this.#pane("thread");
       return true;
     }
-    const mine = ++this.#wanted;
+    const mine = this.#heads(id);
     document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: id } }));
     const entry = this.cache.get(id);
     const slow = setTimeout(() => byId("ticket")?.classList.add("is-waiting"), 300);
@@ -57,7 +59,7 @@ export class Router {
     } catch (error) {
       if (mine === this.#wanted) {
         toast(error.status === 404 ? phrase("missing") : word("failed"), { kind: "error" });
-        document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: this.ticket } })); // it stays
+        this.#stay();
       }
       byId("ticket")?.classList.remove("is-waiting");
       return false;
@@ -65,41 +67,42 @@ export class Router {
       clearTimeout(slow);
     }
     if (mine !== this.#wanted) return false;
+    this.heading = null;
     this.#leave();
     if (push) history.pushState({}, "", this.addressOf(id));
     this.#show(entry.parsed ? adopted(entry.parsed) : nodes(html));
     entry.parsed = null;
     this.#pane("thread");
+    if (entry.isOld) this.refreshThread();
     await this.#complete(id, entry, mine);
     if (focus === "title") byId("ticket-title")?.focus({ preventScroll: true });
     return true;
   }
 
-  /** The open ticket anew, in its place; the composer stays as it is. */
-  async refresh() {
-    const id = this.ticket;
+  /** The list anew, and what was said on the open ticket; what stands around that is of whoever asks for this. */
+  refresh() {
     this.cache.clear();
     const list = byId("list-content");
     if (list?.dataset.url) this.#loadList(list.dataset.url);
+    return this.refreshThread();
+  }
+
+  /** What was said on the open ticket, as it is by now; what is on its way to it, and who reads it where, stays. */
+  async refreshThread() {
+    const id = this.ticket;
     if (!id) return;
     try {
-      const fresh = nodes(await text(`/tickets/${id}/`));
+      const fresh = parsed(await text(`/tickets/${id}/`)).querySelector("#thread-log");
       if (this.ticket !== id) return;
-      const [thread, side] = [fresh.find((node) => node.id === "ticket"), fresh.find((node) => node.id === "side-content")];
-      for (const part of ["thread-log", `head-${id}`, `pinned-${id}`]) {
-        const place = byId(part);
-        const from = thread.querySelector(`#${part}`);
-        if (place && from) replace(place, from);
-      }
-      const properties = side.querySelector(`#properties-${id}`);
-      if (byId(`properties-${id}`) && properties) replace(byId(`properties-${id}`), properties);
+      byId("thread-log").become(fresh);
+      document.dispatchEvent(new CustomEvent("thread:renewed"));
     } catch (error) {
-      if (error.status === 404) this.close({ said: phrase("gone") });
+      if (error.status === 404 && this.ticket === id) this.close({ said: phrase("gone") });
     }
   }
 
   async showList(url, { push = true } = {}) {
-    const mine = ++this.#wanted;
+    const mine = this.#heads(null);
     if (push && location.pathname + location.search !== url) history.pushState({}, "", url);
     this.#empty();
     await this.#loadList(url, mine);
@@ -108,12 +111,27 @@ export class Router {
 
   /** Back to the list; `said` is why, when nobody asked for it. */
   close({ said = "", push = true } = {}) {
-    ++this.#wanted;
+    this.#heads(null);
     this.#empty();
     this.#pane("list");
     const url = byId("list-content")?.dataset.url ?? "/";
     if (push && location.pathname.startsWith("/tickets/")) history.pushState({}, "", url);
     if (said) toast(said);
+  }
+
+  /** What is asked for now is what is wanted; returns its number. The ticket on the screen is left with it, though it still stands there. */
+  #heads(id) {
+    this.heading = id;
+    byId("ticket")?.toggleAttribute("data-leaves", id !== null);
+    return ++this.#wanted;
+  }
+
+  /** The ticket on the screen is the wanted one after all. */
+  #stay() {
+    const mine = this.#heads(null);
+    const { ticket } = this;
+    document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket } }));
+    if (ticket && !document.querySelector("ticket-composer")) this.#complete(ticket, this.cache.get(ticket), mine);
   }
 
   #leave() {

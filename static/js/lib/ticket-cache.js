@@ -22,7 +22,10 @@ export class TicketCache {
     this.isLive = isLive;
   }
 
-  /** {thread, composer, customer}: promises of HTML, and `parsed`, the thread's where there was time. `ahead` marks a guess of ours. */
+  /**
+   * {thread, composer, customer}: promises of HTML; `parsed`, the thread's where there was time; `isOld` once something has happened on the
+   * ticket since they were asked for. `ahead` marks a guess of ours.
+   */
   get(id, { ahead = false } = {}) {
     const known = this.#entries.get(id);
     const before = this.#read.get(id);
@@ -77,10 +80,12 @@ export class TicketCache {
   }
 
   drop(id) {
+    const entry = this.#entries.get(id);
+    if (entry) entry.isOld = true; // whoever waits for it is told
     this.#entries.delete(id);
   }
 
   clear() {
-    this.#entries.clear();
+    for (const id of [...this.#entries.keys()]) this.drop(id);
   }
 }

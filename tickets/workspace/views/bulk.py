@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -76,9 +77,11 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def snooze_times(request: HttpRequest) -> HttpResponse:
-    zone, hours = ZoneInfo(agent_of(request).time_zone), snoozing.hours_of(None)
-    offers = snoozing.presets(zone, now=timezone.now(), hours=hours)
-    return render(request, "workspace/bulk_snooze.html", {"presets": offers})
+    """When the selected tickets may wake, by everybody's business hours: `said` in one's own words first."""
+    zone, said = ZoneInfo(agent_of(request).time_zone), request.GET.get("said", "").strip()
+    hours, language = snoozing.hours_of(None), get_language() or "en"
+    times = snoozing.times(said, zone, now=timezone.now(), hours=hours, language=language)
+    return render(request, "workspace/snooze.html", {"times": times})
 
 
 @login_required

@@ -44,8 +44,7 @@ def composer(request: HttpRequest, pk: int) -> HttpResponse:
     """The composer of a ticket, with one's own draft in it."""
     agent = agent_of(request)
     shown = ticket_for(agent, pk)
-    newest = Message.objects.filter(ticket__in=shown.family_ids()).order_by("-pk").values_list("pk", flat=True).first()
-    facts = composing.composer(shown, agent=agent, newest_message_id=newest, now=timezone.now())
+    facts = composing.composer(shown, agent=agent, now=timezone.now())
     return render(request, "workspace/composer.html", {"composer": facts, "ticket": shown})
 
 

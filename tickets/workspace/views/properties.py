@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents import presence as attendance
 from agents.models import Agent, Team
-from tickets import actions, fields, incidents, moments, undoing
+from tickets import actions, fields, incidents, undoing
 from tickets.access import incidents_for, ticket_for, tickets_for
 from tickets.models import Event, Message, Tag, Ticket
 from tickets.models.event import Actor, by_agent
@@ -235,11 +235,8 @@ def _snooze_times(request: HttpRequest, pk: int) -> HttpResponse:
     agent, now = agent_of(request), timezone.now()
     shown, zone = ticket_for(agent, pk), ZoneInfo(agent.time_zone)
     said = request.GET.get("said", "").strip()
-    moment = moments.parse(said, now=now, zone=zone, language=get_language() or "en")
-    offers = snoozing.offered(zone, now=now, hours=snoozing.hours_of(shown))
-    times = [offer for offer in offers if not moment and said.casefold() in offer["label"].casefold()]
-    if moment:
-        times = [{"label": said, "until": moment.at, "words": snoozing.in_words(moment.at, zone, now=now)}]
+    hours, language = snoozing.hours_of(shown), get_language() or "en"
+    times = snoozing.times(said, zone, now=now, hours=hours, language=language)
     asleep = not said and shown.snoozed_until is not None and shown.snoozed_until > now
     return render(request, "workspace/snooze.html", {"times": times, "asleep": asleep})
 

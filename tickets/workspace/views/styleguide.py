@@ -178,7 +178,7 @@ def _messages(now: datetime) -> list[dict[str, Any]]:
 
 def _composer(kind: str) -> dict[str, Any]:
     return {
-        "url": "", "kind": "note" if kind == "note" else "reply", "client_uuid": "00000000-0000-4000-8000-000000000000", "last_seen": 7, "ticket_id": 1042, "upload_url": "#",
+        "url": "", "kind": "note" if kind == "note" else "reply", "client_uuid": "00000000-0000-4000-8000-000000000000", "ticket_id": 1042, "upload_url": "#",
         "routes": [
             {"id": "1", "kind": "sms", "address": "+82 10-1234-5678"},
             {"id": "2", "kind": "email", "address": "seoyeon@example.com"},
