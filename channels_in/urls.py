@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/dead-letters/items/<int:pk>/original/", dead_letters.original, name="dead_letter_original"),
     path("settings/dead-letters/replies/<int:pk>/verdict/", dead_letters.settle, name="dead_letter_settle"),
     path("settings/dead-letters/webhooks/<int:pk>/replays/", dead_letters.redeliver, name="dead_letter_redeliver"),
+    path("settings/dead-letters/rules/<int:pk>/replays/", dead_letters.do_again, name="dead_letter_do_again"),
     path("simulator/", include("channels_in.simulator.urls")),
     path("fake/sms/", include("channels_in.sms.fake")),
     path("fake/whatsapp/", include("channels_in.whatsapp.fake")),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import shutil
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if config.option.collectonly or config.option.help or config.option.version:
         return
+    gc.set_threshold(100_000, 50, 1000)  # looking for cycles seven hundred objects apart is a tenth of the run
     if not hasattr(config, "workerinput"):
         compile_catalogs(ROOT / "locale")
         _services.append(embedded.start_postgres(settings.TEST_FOLDER, durable=False))

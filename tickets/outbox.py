@@ -19,9 +19,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField, Count, Q, QuerySet
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from agents.models import AuditEntry
@@ -29,7 +27,6 @@ from tickets import queue
 from tickets.crash import crash_here
 from tickets.http import FetchError, Refused, Response, safe_fetch
 from tickets.models import Event, Message, Outbox, Webhook
-from tickets.models.event import RULES
 from tickets.wake import wake
 
 log = logging.getLogger(__name__)
@@ -100,14 +97,8 @@ def redeliver(row: Outbox, *, now: datetime) -> bool:
     ended = Outbox.objects.filter(pk=row.pk, state__in=[Outbox.State.SENT, Outbox.State.QUARANTINED])
     again = ended.update(state=Outbox.State.QUEUED, attempts=0, next_attempt_at=now, finished_at=None, last_error="")
     if again:
-        wake("tickets.tasks.run_rules" if row.kind == RULES else "tickets.tasks.deliver_outbox")
+        wake("tickets.tasks.deliver_outbox")
     return bool(again)
-
-
-def rules_put_aside(tickets: QuerySet[Any] | list[int]) -> QuerySet[Outbox]:
-    """What rules should have done on these tickets (their ids) and could not."""
-    aside = Outbox.objects.filter(kind=RULES, shard_key=RULES, state=Outbox.State.QUARANTINED)
-    return aside.annotate(ticket=Cast(KT("payload__ticket"), BigIntegerField())).filter(ticket__in=tickets)
 
 
 def new_secret() -> str:

@@ -97,7 +97,7 @@ def _next_owed(*, now: datetime) -> bool:
             attempts=row.attempts + 1,
             state=Outbox.State.QUARANTINED if last else Outbox.State.QUEUED,
             next_attempt_at=now + timedelta(minutes=row.attempts + 1),
-            last_error=f"{type(error).__name__}: {error}"[:300],
+            last_error=type(error).__name__,  # what it says is in the log: it may tell of a customer
             finished_at=now if last else None,
         )
     else:
@@ -178,15 +178,19 @@ def _follow(ticket: Ticket, *, now: datetime) -> None:
 
 
 def _set_timers(ticket: Ticket, when: str, *, now: datetime) -> None:
+    """Must hold the ticket's row lock. A timer that somebody else holds waits for that lock, and then looks by itself."""
     timers = []
     for rule in Rule.objects.waiting_for(when):
         wait = _wait_of(rule, ticket)
         due_at = _due_at(rule, ticket, wait.since) if wait else None
         if due_at is not None:
             timers.append(RuleTimer(rule=rule, ticket=ticket, due_at=due_at))
-    RuleTimer.objects.bulk_create(
-        timers, update_conflicts=True, unique_fields=["rule", "ticket"], update_fields=["due_at"]
-    )
+    due = {timer.rule_id: timer.due_at for timer in timers}
+    known = list(RuleTimer.objects.filter(ticket=ticket, rule__in=due).select_for_update(skip_locked=True))
+    for timer in known:
+        timer.due_at = due[timer.rule_id]
+    RuleTimer.objects.bulk_update(known, ["due_at"])
+    RuleTimer.objects.bulk_create(timers, ignore_conflicts=True)
 
 
 class _Wait(NamedTuple):

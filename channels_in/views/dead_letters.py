@@ -24,7 +24,7 @@ from tickets import delivery, outbox
 from tickets.access import tickets_for
 from tickets.contract import Unreadable
 from tickets.models import Channel, DeliveryPart, Message, Outbox, Ticket, Webhook
-from tickets.models.event import RULES, by_agent
+from tickets.models.event import by_agent
 from tickets.routing import rules
 
 PAGE = 50
@@ -115,18 +115,27 @@ def settle(request: HttpRequest, pk: int) -> HttpResponse:
 @admins_only
 @require_POST
 def redeliver(request: HttpRequest, pk: int) -> HttpResponse:
-    """Queue an outgoing webhook again, with the same id, or what a rule had to do."""
-    agent = agent_of(request)
-    row = _webhooks(agent).filter(pk=pk).first() or _found(_rules(agent), pk)
+    """Queue an outgoing webhook again, with the same id."""
+    return _queued(request, _found(_webhooks(agent_of(request)), pk), outbox.redeliver, kind="webhooks")
+
+
+@admins_only
+@require_POST
+def do_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let rules do what they could not do."""
+    return _queued(request, _found(_rules(agent_of(request)), pk), rules.do_again, kind="rules")
+
+
+def _queued(request: HttpRequest, row: Outbox, queue: Callable[..., bool], *, kind: str) -> HttpResponse:
     with transaction.atomic():
-        again = outbox.redeliver(row, now=timezone.now())
+        again = queue(row, now=timezone.now())
         if again:
-            AuditEntry.write("outbox_replayed", actor=agent, target=row, facts={"kind": row.kind})
+            AuditEntry.write("outbox_replayed", actor=agent_of(request), target=row, facts={"kind": row.kind})
     if again:
         messages.success(request, _("It is queued again."))
     else:
         messages.info(request, _("Somebody else has dealt with it already."))
-    return redirect(f"{reverse('dead_letters')}?kind={'rules' if row.kind == RULES else 'webhooks'}")
+    return redirect(f"{reverse('dead_letters')}?kind={kind}")
 
 
 # -- What is listed ---------------------------------------------------------------------------------------------------
@@ -147,7 +156,7 @@ def _webhooks(agent: Agent) -> QuerySet[Outbox]:
 
 
 def _rules(agent: Agent) -> QuerySet[Outbox]:
-    return outbox.rules_put_aside(tickets_for(agent).values("pk"))
+    return rules.put_aside(tickets_for(agent).values("pk"))
 
 
 def _channels(agent: Agent) -> QuerySet[Channel]:
@@ -221,19 +230,19 @@ def _webhook_rows(page: list[Outbox]) -> list[dict[str, Any]]:
 def _rule_rows(page: list[Outbox]) -> list[dict[str, Any]]:
     numbers = dict(Ticket.objects.filter(pk__in=[row.payload["ticket"] for row in page]).values_list("pk", "number"))
     names = rules.Names()
+    told = [rules.owed_in_words(row, names) for row in page]
     return [
         {
             "pk": row.pk,
-            "channel": row.payload.get("name") or _("All rules"),
+            "channel": rule,
             "at": row.finished_at,
-            "reason": ", ".join(rules.describe(one, names) for one in row.payload.get("actions", ()))
-            or _("Rules should have run"),
+            "reason": owed,
             "detail": row.last_error,
             "attempts": row.attempts,
             "ticket": row.payload["ticket"],
             "number": numbers.get(row.payload["ticket"]),
         }
-        for row in page
+        for row, (rule, owed) in zip(page, told, strict=True)
     ]
 
 

@@ -3,7 +3,6 @@
 import "./elements/live-feed.js";
 import "./elements/ticket-nav.js";
 import { viewer } from "./elements/ticket-list.js";
-import { startBulkKeys } from "./elements/bulk-bar.js";
 import "./elements/query-box.js";
 import "./elements/thread-log.js";
 import { showMine, showMineIn, showStatus, startDays, startReverting } from "./lib/at-once.js";
@@ -40,6 +39,7 @@ const banner = document.querySelector("live-feed");
 
 let desk = null;
 let timers = {};
+let wish = null; // {kind, ticket}: what is to be written where the composer has not come yet
 let towards = 1; // the way that J and K went last: down, or -1
 
 const later = (name, ms, run) => {
@@ -81,6 +81,7 @@ ahead(
   writing,
   holding,
   givenBack, // what is refused after the next release of ours has to find it
+  late(() => import("./elements/bulk-bar.js"), under, ({ startBulkKeys }) => startBulkKeys()),
   bulkJob,
   late(() => import("./elements/snooze-menu.js"), under),
   late(() => import("./lib/forwarding.js"), under),
@@ -294,6 +295,13 @@ function renew() {
   refreshCustomer();
 }
 
+/** Something happened on the ticket while it was fetched. */
+document.addEventListener("ticket:overtaken", () => {
+  router.refreshThread();
+  refreshHead();
+  refreshCustomer();
+});
+
 async function refreshHead() {
   const id = router.ticket;
   if (!id) return;
@@ -357,9 +365,8 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
   const waiting = composer.querySelector("template[data-held]")?.content.firstElementChild;
   holding().then(() => { if (router.ticket === ticket) held.arrived(ticket, waiting && document.importNode(waiting, true)); }, missed);
   labelControls(composer);
-  const wish = timers.wish;
-  timers.wish = null;
-  if (wish) composer.show(wish);
+  if (wish?.ticket === ticket) composer.show(wish.kind);
+  wish = null;
   markRead();
 });
 document.addEventListener("list:shown", () => {
@@ -462,8 +469,8 @@ document.addEventListener("click", (event) => {
 });
 
 function back() {
-  if (router.ticket) router.close();
-  else return false;
+  if (!isAtTicket()) return false;
+  router.close();
   return true;
 }
 
@@ -475,6 +482,7 @@ document.body.addEventListener("customer:changed", () => router.cache.customersC
 /** The ticket that a key means: the one that comes or is open, else the highlighted one. */
 const meant = () => router.heading ?? router.ticket ?? (Number(list()?.place?.dataset.ticket) || null);
 const isMeant = { when: () => Boolean(meant()) };
+const isAtTicket = () => Boolean(router.heading ?? router.ticket);
 
 /** A held key runs along the rows; the one on which it ends is opened. */
 function step(by, event) {
@@ -482,11 +490,11 @@ function step(by, event) {
   if (!id) return false;
   towards = by;
   clearTimeout(timers.step);
-  if (router.ticket && event?.repeat) {
-    router.heading = id;
+  if (isAtTicket() && event?.repeat) {
+    router.heads(id);
     list().current(id);
     later("step", HELD_MS, () => { if (router.heading === id) router.open(id); });
-  } else if (router.ticket) router.open(id);
+  } else if (isAtTicket()) router.open(id);
   else {
     const focused = document.activeElement;
     if (!list().contains(focused)) focused?.blur(); // Enter is meant for the row now, not for the button pressed before
@@ -503,7 +511,7 @@ async function askFor({ ticket, place, said, go }) {
     return;
   }
   const once = await filling().catch(failed);
-  if (ticket !== router.ticket) await hushed(router.open(ticket));
+  if (ticket !== router.ticket && !(await hushed(router.open(ticket)))) return;
   if (!byId(place)) await refreshHead(); // it is wanted since a moment ago
   await press(`#${place}-button, #${place}-value`);
   if (go && byId(place)) once?.onceFilled(byId(place), go);
@@ -529,7 +537,7 @@ async function solve({ stay, id = meant() }) {
     return null;
   });
   const solving = foreseen(id, { status: "solved" }, answered, stay && isOpen ? showStatus("solved") : undefined);
-  if (!stay && isNext && (router.ticket || router.heading)) onwards(next);
+  if (!stay && isNext && isAtTicket()) onwards(next);
   else if (next && isNext) list().highlight(next);
   await solving;
   if (stay) refreshHead();
@@ -539,13 +547,14 @@ async function solve({ stay, id = meant() }) {
 async function foreseen(id, facts, doing, back = () => {}) {
   if (play) play.isMine = true;
   const place = list();
-  const unforesee = place?.foresee(id, facts);
-  if (await doing) {
+  const settle = place?.foresee(id, facts);
+  const isDone = Boolean(await doing);
+  if (place === list()) settle?.(isDone);
+  if (isDone) {
     list()?.refreshEmpty(); // only now does the server know that it is empty
     return;
   }
   back();
-  if (place === list()) unforesee?.();
   if (feed.state === "live" && id === router.ticket) refreshHead(); // others may have been faster
 }
 
@@ -568,7 +577,8 @@ async function pin(id, note) {
 
 /** Press a control of the side pane, which may have to be opened for it, or the ticket first. */
 async function press(selector) {
-  if (router.ticket !== meant()) await hushed(router.open(meant()));
+  const id = meant();
+  if (router.ticket !== id && !(await hushed(router.open(id)))) return;
   const app = byId("app");
   const control = document.querySelector(selector);
   if (control && !control.checkVisibility({ visibilityProperty: true })) app.dataset.side = "open";
@@ -593,11 +603,13 @@ async function hushed(coming) {
 }
 
 async function write(kind) {
-  timers.wish = kind;
+  const ticket = meant();
+  const asked = { kind, ticket };
+  wish = asked;
   const ready = composerReady();
-  if (router.ticket === meant()) router.complete();
-  else if (!router.heading) router.open(meant());
-  await hushed(ready);
+  const opened = router.ticket === ticket ? router.complete() : router.open(ticket);
+  await hushed(Promise.resolve(opened).then((isOpen) => (isOpen === false ? null : ready)));
+  if (wish === asked) wish = null; // it did not come
 }
 
 keys.on("list.next", (event) => step(1, event));
@@ -614,8 +626,8 @@ keys.on("go.view", (event) => {
   router.showList(link.pathname);
   return true;
 });
-keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !router.ticket });
-keys.on("list.back", back, { when: () => Boolean(router.ticket) });
+keys.on("list.open", () => list()?.openRow() ?? false, { when: () => !isAtTicket() });
+keys.on("list.back", back, { when: isAtTicket });
 keys.on("ticket.take", async () => {
   const id = meant();
   const taking = act("POST", `/tickets/${id}/assignee/`, { assignee: "me" });
@@ -632,17 +644,18 @@ keys.on("ticket.spam", () => {
   const next = list().nextAfter(id);
   foreseen(id, { status: "solved" }, bulkBar().run("spam", "", { ids: [id] }));
   if (next && id !== router.ticket) list().highlight(next);
-}, { when: () => Boolean(meant() && bulkBar()) });
+}, { when: () => Boolean(meant() && bulkBar()?.run) });
 keys.on("ticket.pin", async () => {
   const id = meant();
   const pinned = byId(`pinned-${id}`)?.dataset.note ?? "";
-  const note = document.activeElement?.closest(".message--note")?.id.slice("message-".length) ?? "";
+  const focused = id === router.ticket ? document.activeElement : null;
+  const note = focused?.closest(".message--note")?.id.slice("message-".length) ?? "";
   await pin(id, pinned && (!note || note === pinned) ? null : note);
 }, isMeant);
 keys.on("ticket.unread", async () => {
   const id = meant();
   if (await act("DELETE", `/tickets/${id}/mark/`)) toast(phrase("unread"));
-  if (router.ticket === id) router.close();
+  if ((router.heading ?? router.ticket) === id) router.close();
 }, isMeant);
 for (const [command, selector] of [["assign", "#property-assignee-button"], ["team", "#property-team-button"], ["status", "#property-status-button"], ["priority", "#property-priority-button"], ["tags", "#property-tags-button"], ["snooze", "[popovertarget='snooze-menu']"]]) {
   keys.on(`ticket.${command}`, () => { press(selector); }, isMeant);
@@ -657,7 +670,6 @@ document.addEventListener("click", (event) => {
   if (button && !button.closest("[data-leaves]")) keys.run(button.dataset.command);
 });
 
-startBulkKeys();
 startReverting(() => refreshHead());
 startDays();
 

@@ -22,6 +22,7 @@ LATER = (
     "new-options.",
     "tooltip.",
     "badge.",
+    "bulk-bar.",
     "bulk-job.",
     "snooze-menu.",
     "sound.",

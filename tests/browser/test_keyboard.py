@@ -204,7 +204,7 @@ def test_row_2_brackets_that_a_layout_prints_with_altgr(sample):
 
 
 def test_row_2_what_is_typed_before_a_ticket_is_there_is_no_command(crew, screen):
-    """L in the list, and the tag at once: its letters come too early, and none assigns or solves."""
+    """N in the list, and the note at once: its letters come too early, and none assigns or solves."""
     ticket = three_tickets(crew)[0]
     page = screen(crew.agent)
     expect(page.locator(".row")).to_have_count(3)
@@ -212,13 +212,12 @@ def test_row_2_what_is_typed_before_a_ticket_is_there_is_no_command(crew, screen
     page.keyboard.press("j")
     done: list[str] = []
     page.on("request", lambda request: done.append(request.url) if request.method == "POST" else None)
-    page.keyboard.press("l")
+    page.keyboard.press("n")
     page.keyboard.type("ie")
     page.keyboard.down("p")
     leaves(page, coming, f"**/tickets/{ticket.pk}/")
-    expect(page.locator("#property-tags-menu [role=combobox]")).to_be_focused()
+    expect(page.locator("#composer-note")).to_be_focused()
     page.keyboard.press("Escape")
-    expect(page.locator("#property-tags-menu")).to_be_hidden()
     page.keyboard.up("p")  # of a key that went down while one waited
     page.keyboard.press("x")
     expect(page.locator(f"#ticket-row-{ticket.pk}.is-selected")).to_be_visible()
@@ -353,7 +352,7 @@ def test_row_18_a_ticket_sleeps_until_a_time_in_ones_own_words(crew, screen):
 
     page.keyboard.press("h")
     page.keyboard.type("no time at all")
-    expect(page.locator("snooze-menu [role=status]")).to_be_visible()
+    expect(page.locator("#snooze-menu [role=status]")).to_be_visible()
     page.keyboard.press("Enter")
     page.keyboard.press("Control+a")
     page.keyboard.type("in 3 days")

@@ -107,6 +107,48 @@ def test_row_1_a_held_key_runs_along_the_rows_and_opens_the_last_one(crew, scree
     assert opened[-1] == dan.pk and cleo.pk not in opened and page.errors == []
 
 
+def test_row_1_a_ticket_passed_by_a_held_key_takes_nobody_back_when_it_comes(crew, screen):
+    ara, bo, cleo = three_tickets(crew)
+    page = screen(crew.agent)
+    forgets(page)
+    page.goto(page.url + f"tickets/{ara.pk}/")
+    expect(composer(page)).to_be_visible()
+    under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
+    for _ in range(2):
+        page.keyboard.down("j")
+    page.keyboard.up("j")
+    page.keyboard.press("r")  # at once: meant for where the key has led
+    until(page, lambda: under_way)
+    leaves(page, under_way, f"**/tickets/{bo.pk}/")
+    expect(page.locator("#thread-log")).to_contain_text("I am Cleo")
+    expect(composer(page)).to_be_focused()
+    page.keyboard.type("Hello Cleo")
+    expect(page.locator(".row.is-open")).to_have_attribute("data-ticket", str(cleo.pk))
+    expect(composer(page)).to_have_value("Hello Cleo")
+    assert page.errors == []
+
+
+def test_row_4_a_key_for_a_ticket_that_cannot_be_had_changes_no_other(crew, screen):
+    ara, bo, _cleo = three_tickets(crew)
+    page = screen(crew.agent)
+    forgets(page)
+    page.goto(page.url + f"tickets/{ara.pk}/")
+    expect(composer(page)).to_be_visible()
+    under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
+    page.keyboard.press("j")
+    until(page, lambda: under_way)
+    page.keyboard.press("p")
+    for route in under_way:
+        route.abort()
+    page.unroute(f"**/tickets/{bo.pk}/")
+    expect(page.locator(".toast")).to_contain_text("did not work")
+    expect(page.locator(".row.is-open")).to_have_attribute("data-ticket", str(ara.pk))
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#property-priority-menu")).to_be_hidden()
+    expect(composer(page)).to_be_visible()
+    assert page.errors == []
+
+
 # -- Values at a row ------------------------------------------------------------------------------------------------------
 
 
@@ -127,6 +169,12 @@ def test_row_4_a_row_is_assigned_tagged_and_put_to_sleep_without_being_opened(cr
     page.keyboard.press("p")
     expect(page.locator("#bulk-priority-list [role=option]").first).to_be_visible()
     page.keyboard.press("Escape")  # nothing was chosen: nothing is selected either
+    expect(page.locator("bulk-bar")).to_be_hidden()
+    page.keyboard.press("l")
+    page.keyboard.type("recall")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    comes_to(lambda: list(Ticket.objects.get(pk=bo.pk).tags.values_list("name", flat=True)), ["recall"])
     expect(page.locator("bulk-bar")).to_be_hidden()
     page.keyboard.press("h")
     options = page.locator("#bulk-snooze-menu-times [role=option]")
@@ -207,9 +255,12 @@ def test_row_10_a_message_that_came_while_the_ticket_was_fetched_is_shown_and_st
     expect(composer(page)).to_be_visible()
     seen = page.locator("#composer [name=last_seen_message_id]")
     assert 0 < int(seen.input_value()) < newest.pk
-    old[1][0].fulfill(response=old[1][1])
+    latest = says(crew, "And another", who=scene.sender("Bo", phone="+821055550010"))
+    expect(page.locator("#thread-log")).to_contain_text("And another")
+    old[1][0].fulfill(response=old[1][1])  # rendered before that
     expect(page.locator("#thread-log")).to_contain_text("And one thing more")
-    expect(seen).to_have_value(str(newest.pk))
+    expect(page.locator("#thread-log")).to_contain_text("And another")
+    expect(seen).to_have_value(str(latest.pk))
     assert page.errors == []
 
 

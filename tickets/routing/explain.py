@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agents.models import SkillLevel
-from tickets import conditions, fragments, outbox, robots
+from tickets import conditions, fragments, robots
 from tickets.models import Event, Outbox, RoutingDecision, Rule, RuleRun, Ticket
 from tickets.routing import again, rules
 from tickets.timeline import TAKEN_BACK
@@ -57,7 +57,7 @@ def decisions(ticket: Ticket, *, limit: int = 20) -> list[Explanation]:
     names = rules.Names()
     told = [explained(decision, names) for decision in stored[:limit]]
     told += [_ran(run, names) for run in runs[:limit]]
-    told += [_put_aside(row, names) for row in outbox.rules_put_aside([ticket.pk]).order_by("-id")[:limit]]
+    told += [_put_aside(row, names) for row in rules.put_aside([ticket.pk]).order_by("-id")[:limit]]
     told += _handed_on(ticket, limit=limit)
     return sorted(told, key=lambda one: one.at, reverse=True)[:limit]
 
@@ -94,12 +94,11 @@ def _ran(run: RuleRun, names: rules.Names) -> Explanation:
 
 def _put_aside(row: Outbox, names: rules.Names) -> Explanation:
     """A rule's work that failed until it was given up."""
-    owed = row.payload.get("actions", ())
-    said = ", ".join(rules.describe(one, names) for one in owed) or _("Rules should have run")
+    name, owed = rules.owed_in_words(row, names)
     return Explanation(
         at=row.finished_at or row.created_at,
         trigger=_trigger("later"),
-        steps=[Step(row.payload.get("name") or _("All rules"), False, _("Not done: %(actions)s") % {"actions": said})],
+        steps=[Step(name, False, _("Not done: %(actions)s") % {"actions": owed})],
         team="",
         candidates=[],
         outcome=_("It failed %(n)s times. An administrator can have it done again, under Dead letters.")

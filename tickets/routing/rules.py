@@ -15,7 +15,9 @@ from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
-from django.db.models import Count, Model
+from django.db.models import BigIntegerField, Count, Model, QuerySet
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, Skill, SkillLevel, Team
@@ -39,6 +41,7 @@ from tickets.models.rule import OF_TIME
 from tickets.models.ticket import tag_name, tags_named
 from tickets.sla import clocks
 from tickets.timeline import in_words, labels_of_status
+from tickets.wake import wake
 
 Action = dict[str, Any]
 
@@ -251,6 +254,28 @@ def _owe(ticket: Ticket, rule: Rule, later: list[Action], *, event: Event | None
         "key": uuid4().hex,
     }
     Outbox.objects.create(kind=RULES, shard_key=RULES, payload=payload, next_attempt_at=now)
+
+
+def put_aside(tickets: QuerySet[Any] | list[int]) -> QuerySet[Outbox]:
+    """What rules should have done on these tickets (their ids), and could not however often it was tried."""
+    aside = Outbox.objects.filter(kind=RULES, shard_key=RULES, state=Outbox.State.QUARANTINED)
+    return aside.annotate(ticket=Cast(KT("payload__ticket"), BigIntegerField())).filter(ticket__in=tickets)
+
+
+def do_again(row: Outbox, *, now: datetime) -> bool:
+    """Once more, at once. False where somebody has seen to that already."""
+    aside = Outbox.objects.filter(pk=row.pk, state=Outbox.State.QUARANTINED)
+    again = aside.update(state=Outbox.State.QUEUED, attempts=0, next_attempt_at=now, finished_at=None, last_error="")
+    if again:
+        wake("tickets.tasks.run_rules")
+    return bool(again)
+
+
+def owed_in_words(row: Outbox, names: Names) -> tuple[str, str]:
+    """Of which rule it is and what was to be done, in the reader's language."""
+    if "actions" not in row.payload:
+        return _("All rules"), _("Rules should have run")
+    return row.payload["name"], ", ".join(describe(action, names) for action in row.payload["actions"])
 
 
 def evaluate(ordered: Iterable[Rule], facts: dict[str, Any]) -> Iterator[tuple[Rule, conditions.Outcome | None]]:

@@ -36,7 +36,7 @@ def save(rule: Rule, *, by: Agent | None, now: datetime, restored: int | None = 
         last = Rule.objects.aggregate(last=Max("position"))["last"]
         rule.position, rule.version = (last + 1 if last is not None else 0), 1
     else:
-        stored = Rule.objects.select_for_update().get(pk=rule.pk)
+        stored = Rule.objects.select_for_update(no_key=True).get(pk=rule.pk)  # whoever runs it writes its runs
         before = content_of(stored) | {"active": stored.active, "version": stored.version}
         rule.position, rule.version = stored.position, stored.version + 1
     rule.updated_at = now

@@ -39,7 +39,7 @@ class BulkBar extends HTMLElement {
     this.addEventListener("beforetoggle", (event) => {
       if (event.newState === "open" && event.target.id === "bulk-merge-menu") this.#offerSurvivors();
     }, true);
-    this.#raiseToasts();
+    this.list.tellSelected(); // it may have come after the first row was selected
   }
 
   /** They stand where the verbs are. */
@@ -56,6 +56,7 @@ class BulkBar extends HTMLElement {
     const button = this.querySelector(`#bulk-${verb}-button`);
     if (this.#rest.contains(button)) this.#unfold(true);
     button?.click();
+    this.querySelector(`#bulk-${verb}-menu [role=combobox]`)?.focus(); // what is typed at once must not be lost
   }
 
   /** The same for one row, which is selected as long as the values stand there. */
@@ -142,7 +143,7 @@ customElements.define("bulk-bar", BulkBar);
 
 /**
  * While rows are selected, the keys of a ticket mean them; while none is open, those with values mean the highlighted row. Call this after the
- * keys of the open ticket are set: the latest wins.
+ * keys of the open ticket are set: the latest wins. Until then those open the ticket of the row.
  */
 export function startBulkKeys() {
   const bar = () => document.querySelector("bulk-bar");

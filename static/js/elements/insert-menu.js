@@ -47,6 +47,7 @@ class InsertMenu extends HTMLElement {
   #coming = null; // {kind, macro, deeds}: with a draft of earlier
   #timer = null;
   #composed = "";
+  #whole = []; // what goes on when a syllable is whole
   #composing = null; // the field in which a syllable is not whole yet
   #chooses = false; // Enter came while a syllable was being composed
   #deafUntil = 0;
@@ -71,6 +72,7 @@ class InsertMenu extends HTMLElement {
 
   disconnectedCallback() {
     for (const off of this.#off) off();
+    for (const go of this.#whole.splice(0)) go();
     clearTimeout(this.#timer);
   }
 
@@ -101,7 +103,7 @@ class InsertMenu extends HTMLElement {
     const shown = await this.#previewOf(id).catch(() => null);
     if (!this.isConnected) return null;
     if (!shown) toast(word("failed"), { kind: "error" });
-    else if (this.#composing === field) await new Promise((resolve) => field.addEventListener("compositionend", () => setTimeout(resolve), { once: true }));
+    while (this.isConnected && this.#composing === field) await new Promise((resolve) => { this.#whole.push(resolve); });
     return this.isConnected ? shown : null;
   }
 
@@ -321,6 +323,7 @@ class InsertMenu extends HTMLElement {
 
   #ended(event) {
     this.#composing = null;
+    setTimeout(() => { for (const go of this.#whole.splice(0)) go(); }); // the next syllable may have begun: whoever waits looks
     if (this.#chooses && this.#fields.includes(event.target)) {
       event.stopPropagation();
       setTimeout(() => this.#chosenAfterComposition()); // the field has its last syllable then

@@ -1,6 +1,6 @@
 /**
- * <snooze-menu>: until when a ticket sleeps, or several; whoever hears what was chosen does it. Times to choose from, or one's own words ("tomorrow 9am", "3일 뒤"), which the server reads
- * while one types: the line shows the moment that Enter would mean.
+ * <snooze-menu>: until when a ticket sleeps, or several; whoever hears what was chosen does it. Times to choose from, or one's own words
+ * ("tomorrow 9am", "3일 뒤"), which the server reads while one types: the line shows the moment that Enter would mean.
  */
 
 import { EnterSends } from "../lib/composition.js";

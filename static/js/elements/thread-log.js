@@ -13,6 +13,7 @@ const NEAR = 80; // px from the end that count as being there
 
 class ThreadLog extends HTMLElement {
   #resizes = null;
+  #told = new Set(); // of the ids that were told since the thread was asked for, one set for each time
 
   connectedCallback() {
     this.scroll = this.closest(".pane__scroll");
@@ -72,23 +73,33 @@ class ThreadLog extends HTMLElement {
 
   /** Put pieces (HTML) into the thread, each by its id and time. Returns how many are new. */
   apply(items) {
-    return this.#take(items.flatMap(nodes));
+    const fresh = items.flatMap(nodes);
+    for (const told of this.#told) for (const { id } of fresh) told.add(id);
+    return this.#take(fresh);
   }
 
-  /** Like `fresh`, the thread as the server tells it now: what is said no more goes, what came before its first piece stays as it was. */
-  become(fresh) {
+  /** The thread is asked for anew: what is told from now on is newer than that. Give what this returns to `become`. */
+  asked() {
+    const told = new Set();
+    this.#told.add(told);
+    return told;
+  }
+
+  /** Like `fresh`, the thread as the server told it: what was said no more goes, what came before its first piece stays as it was. */
+  become(fresh, told) {
+    this.#told.delete(told);
     const pieces = [...fresh.querySelectorAll(":scope > [data-at]")];
     const earlier = fresh.querySelector(":scope > #earlier");
     const isGap = earlier && !pieces.some(({ id }) => document.getElementById(id)); // more has come since than one look tells
     const from = isGap || !earlier ? -Infinity : Number(pieces[0].dataset.at);
     const said = new Set(pieces.map(({ id }) => id));
-    for (const { id, dataset } of this.#pieces) if (Number(dataset.at) >= from && !said.has(id)) document.getElementById(id).remove();
+    for (const piece of this.#pieces) if (Number(piece.dataset.at) >= from && !said.has(piece.id) && !told.has(piece.id)) piece.remove();
     if (isGap) {
       this.querySelector(":scope > #earlier")?.remove();
       this.prepend(earlier);
       window.htmx?.process(earlier);
     }
-    this.#take(pieces);
+    this.#take(pieces.filter(({ id }) => !told.has(id)));
     if (isGap) this.append(...this.querySelectorAll(":scope > [data-waits], :scope > [data-waiting]"));
   }
 
@@ -132,6 +143,7 @@ class ThreadLog extends HTMLElement {
     const at = Number(node.dataset.at);
     const later = this.#pieces.findLast((item) => Number(item.dataset.at) <= at);
     if (later) later.after(node);
+    else if (this.#pieces.length) this.#pieces[0].before(node);
     else this.append(node);
   }
 

@@ -28,13 +28,14 @@ class TicketList extends HTMLElement {
   #isAtTop = true;
   #open = null; // id of the open ticket, whether or not its row is here
   #pressed = null; // rows that came while a button was down: a click must find what it was begun on
+  #foreseen = new Map(); // id -> {row, before, deeds, isDone}: what is being done to rows
   #after = null; // the row that followed the open one when that one left the list
 
   connectedCallback() {
     this.rows = this.querySelector(".rows");
     this.scroll = this.closest(".pane__scroll");
     this.facts = JSON.parse(document.getElementById("list-facts").textContent);
-    this.selection = new Selection({ order: () => this.all.map(idOf), changed: () => this.#selected() });
+    this.selection = new Selection({ order: () => this.all.map(idOf), changed: () => this.tellSelected() });
     this.addEventListener("click", (event) => this.#clicked(event));
     this.addEventListener("pointerdown", (event) => this.#down(event));
     this.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); }); // it selects rows, not text
@@ -298,24 +299,33 @@ class TicketList extends HTMLElement {
 
   /**
    * What is being done to a ticket shows before the server has answered: its row's facts are these, and it leaves a list to which it belongs
-   * no more. Returns how to show it as it was.
+   * no more. Call what this returns with whether it was done: where it was not, the row is as it was before the first of several deeds.
    */
   foresee(id, facts) {
     const row = this.row(id);
     if (!row) return () => {};
-    const before = row.cloneNode(true);
-    const next = row.nextElementSibling;
+    const one = this.#foreseen.get(id) ?? { row, before: row.cloneNode(true), deeds: 0, isDone: true };
+    this.#foreseen.set(id, one);
+    one.deeds += 1;
     Object.assign(row.dataset, facts);
     if (!belongs(this.facts, row.dataset, me)) this.gone(id);
-    return () => {
-      const known = this.row(id);
-      if (known && known !== row) return; // the server has told it anew
-      if (!known) markClosed(row);
-      this.#change(row, before);
-      if (known) return;
-      if (next?.parentElement === this.rows) next.before(row);
-      else this.rows.append(row);
+    return (isDone) => {
+      one.deeds -= 1;
+      one.isDone &&= isDone;
+      if (one.deeds) return;
+      this.#foreseen.delete(id);
+      if (!one.isDone) this.#putBack(id, one);
     };
+  }
+
+  #putBack(id, { row, before }) {
+    const known = this.row(id);
+    if (known && (known !== row || row.dataset.updated !== before.dataset.updated)) return; // the server has told it anew
+    if (!known) markClosed(row);
+    this.#change(row, before);
+    if (known) return;
+    this.#insert(row);
+    if (!row.isConnected) this.rows.querySelector(":scope > .load-more").before(row); // it had been loaded
   }
 
   gone(id) {
@@ -379,7 +389,8 @@ class TicketList extends HTMLElement {
     return true;
   }
 
-  #selected() {
+  /** Which rows are selected, shown and told. */
+  tellSelected() {
     const { selection } = this;
     for (const row of this.all) this.#showSelected(row);
     this.rows.classList.toggle("is-selecting", selection.size > 0);

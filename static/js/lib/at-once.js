@@ -19,11 +19,18 @@ export function showStatus(status) {
   return show("status", document.querySelector(`#property-status-menu [data-value="${status}"] [data-label]`)?.cloneNode(true));
 }
 
+const places = new WeakMap(); // what stood in them before
+
 function show(property, label) {
   const place = document.querySelector(`#property-${property}-button [data-current]`);
-  const before = [...(place?.childNodes ?? [])];
-  if (label) place?.replaceChildren(label);
-  return () => place?.replaceChildren(...before);
+  if (!place || !label) return () => {};
+  const before = places.get(place) ?? [...place.childNodes]; // the first time of several
+  places.set(place, before);
+  place.replaceChildren(label);
+  return () => {
+    places.delete(place);
+    place.replaceChildren(...before);
+  };
 }
 
 /** Properties that were chosen and not taken by the server are as they were before, and asked for again. */

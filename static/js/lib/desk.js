@@ -34,8 +34,8 @@ export class Desk {
     }
     this.form.addEventListener("input", (event) => this.#written(event));
     this.form.addEventListener("change", (event) => this.#changed(event));
-    this.form.addEventListener("compositionstart", ({ target }) => { this.#composing = target; });
-    this.form.addEventListener("compositionend", () => this.#composed());
+    this.form.addEventListener("compositionstart", ({ target }) => { this.#composing = target; }, true); // the insert menu may keep them
+    this.form.addEventListener("compositionend", () => this.#composed(), true);
     this.guard.addEventListener("click", (event) => this.#guarded(event));
     composer.addEventListener("composer:send", (event) => { event.preventDefault(); this.send(event.detail); });
     composer.addEventListener("paste", (event) => this.#pasted(event));

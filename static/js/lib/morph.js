@@ -3,7 +3,8 @@
  * What belongs to the browser (slots, frames, what a reader chose or unfolded, and the attributes that it sets) is left as it is.
  */
 
-const OURS = new Set(["class", "aria-current", "aria-keyshortcuts", "title", "data-asked", "open"]);
+const OURS = new Set(["class", "aria-current", "aria-keyshortcuts", "title", "data-asked", "open", "tabindex"]);
+const DOES = ["hx-get", "hx-post", "hx-delete"]; // htmx binds what an element does, once
 
 export function morph(place, fresh) {
   if (place.matches("iframe, [data-chosen]")) return;
@@ -28,10 +29,11 @@ export function morph(place, fresh) {
   for (const extra of now.slice(wanted.length)) extra.remove();
 }
 
-/** Alike enough to become the other: a tag and its first class; pictures are exchanged whole. */
+/** Alike enough to become the other: a tag, its classes and what it does; pictures are exchanged whole. */
 function isAlike(one, other) {
   if (one.nodeType !== other.nodeType || one.nodeName !== other.nodeName) return false;
   if (one.nodeType !== Node.ELEMENT_NODE) return true;
   if (one.nodeName === "IFRAME") return one.getAttribute("src") === other.getAttribute("src");
+  if (DOES.some((name) => one.getAttribute(name) !== other.getAttribute(name))) return false;
   return one.nodeName !== "svg" && one.className === other.className && one.dataset.slot === other.dataset.slot;
 }

@@ -7,11 +7,14 @@ import { TicketCache } from "./ticket-cache.js";
 import { toast } from "./toast.js";
 import { word } from "./words.js";
 
+const AGAIN_MS = 5000;
 const byId = (id) => document.getElementById(id);
 
 export class Router {
-  heading = null; // id of the ticket that is about to be shown: keys mean it already
+  #heading = null;
+  #coming = null; // {id, shown}: it is fetched, and the promise of it
   #wanted = 0; // counts what was asked for, so that a late answer is not shown
+  #refreshes = 0; // the same of the thread alone
   #asksAgain = null; // for what of the open ticket could not be had
 
   /** `writing()` resolves when the composer can be put to work. */
@@ -24,6 +27,11 @@ export class Router {
   /** Id of the open ticket, null without one. */
   get ticket() {
     return Number(byId("ticket")?.dataset.ticket) || null;
+  }
+
+  /** Id of the ticket that is about to be shown: keys mean it already. Null where none is. */
+  get heading() {
+    return this.#heading;
   }
 
   get list() {
@@ -42,17 +50,24 @@ export class Router {
     return `/tickets/${id}/${place ? `?${place}` : ""}`;
   }
 
-  /** Show a ticket. Resolves to true when it is on the screen. */
-  async open(id, { push = true, focus = "" } = {}) {
+  /** Show a ticket. Resolves to true when it is on the screen; false where it cannot be had, or another one was asked for meanwhile. */
+  open(id, how = {}) {
+    if (this.#coming?.id === id) return this.#coming.shown;
+    const shown = this.#open(id, how);
+    if (this.#heading === id) this.#coming = { id, shown };
+    return shown;
+  }
+
+  async #open(id, { push = true, focus = "" }) {
     if (id === this.ticket && push) {
       if (this.heading) this.#stay();
       this.#pane("thread");
       return true;
     }
-    const mine = this.#heads(id);
+    const mine = this.heads(id);
     document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: id } }));
     const entry = this.cache.get(id);
-    const slow = setTimeout(() => byId("ticket")?.classList.add("is-waiting"), 300);
+    const slow = setTimeout(() => { if (mine === this.#wanted) byId("ticket")?.classList.add("is-waiting"); }, 300);
     let html;
     try {
       html = await entry.thread;
@@ -61,19 +76,18 @@ export class Router {
         toast(error.status === 404 ? phrase("missing") : word("failed"), { kind: "error" });
         this.#stay();
       }
-      byId("ticket")?.classList.remove("is-waiting");
       return false;
     } finally {
       clearTimeout(slow);
     }
     if (mine !== this.#wanted) return false;
-    this.heading = null;
+    this.#heading = this.#coming = null;
     this.#leave();
     if (push) history.pushState({}, "", this.addressOf(id));
     this.#show(entry.parsed ? adopted(entry.parsed) : nodes(html));
     entry.parsed = null;
     this.#pane("thread");
-    if (entry.isOld) this.refreshThread();
+    if (entry.isOld) document.dispatchEvent(new CustomEvent("ticket:overtaken"));
     await this.#complete(id, entry, mine);
     if (focus === "title") byId("ticket-title")?.focus({ preventScroll: true });
     return true;
@@ -91,18 +105,24 @@ export class Router {
   async refreshThread() {
     const id = this.ticket;
     if (!id) return;
+    const mine = ++this.#refreshes;
+    const thread = byId("thread-log");
+    const told = thread.asked();
+    const isWanted = () => mine === this.#refreshes && thread.isConnected;
     try {
       const fresh = parsed(await text(`/tickets/${id}/`)).querySelector("#thread-log");
-      if (this.ticket !== id) return;
-      byId("thread-log").become(fresh);
+      if (!isWanted()) return;
+      thread.become(fresh, told);
       document.dispatchEvent(new CustomEvent("thread:renewed"));
     } catch (error) {
-      if (error.status === 404 && this.ticket === id) this.close({ said: phrase("gone") });
+      if (!isWanted()) return;
+      if (error.status === 404) this.close({ said: phrase("gone") });
+      else setTimeout(() => { if (isWanted()) this.refreshThread(); }, AGAIN_MS);
     }
   }
 
   async showList(url, { push = true } = {}) {
-    const mine = this.#heads(null);
+    const mine = this.heads(null);
     if (push && location.pathname + location.search !== url) history.pushState({}, "", url);
     this.#empty();
     await this.#loadList(url, mine);
@@ -111,7 +131,7 @@ export class Router {
 
   /** Back to the list; `said` is why, when nobody asked for it. */
   close({ said = "", push = true } = {}) {
-    this.#heads(null);
+    this.heads(null);
     this.#empty();
     this.#pane("list");
     const url = byId("list-content")?.dataset.url ?? "/";
@@ -120,15 +140,17 @@ export class Router {
   }
 
   /** What is asked for now is what is wanted; returns its number. The ticket on the screen is left with it, though it still stands there. */
-  #heads(id) {
-    this.heading = id;
+  heads(id) {
+    this.#heading = id;
+    this.#coming = null;
     byId("ticket")?.toggleAttribute("data-leaves", id !== null);
+    byId("ticket")?.classList.remove("is-waiting");
     return ++this.#wanted;
   }
 
   /** The ticket on the screen is the wanted one after all. */
   #stay() {
-    const mine = this.#heads(null);
+    const mine = this.heads(null);
     const { ticket } = this;
     document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket } }));
     if (ticket && !document.querySelector("ticket-composer")) this.#complete(ticket, this.cache.get(ticket), mine);
@@ -164,7 +186,7 @@ export class Router {
     const isMine = () => mine === this.#wanted && this.ticket === id;
     this.#asksAgain = null;
     await painted(); // what one reads first is seen first
-    entry.customer.then((html) => { if (isMine()) this.showCustomer(html); }, () => {});
+    entry.customer.then((html) => { if (this.ticket === id) this.showCustomer(html); }, () => {});
     const writing = this.writing().catch((error) => {
       if (isMine()) toast(word("failed"), { kind: "error" });
       throw error;
