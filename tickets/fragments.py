@@ -55,6 +55,11 @@ ICONS = {
     "unmerged": "split",
     "linked": "link",
     "incident_changed": "siren",
+    "promise_made": "handshake",
+    "promise_handed": "handshake",
+    "promise_kept": "circle-check",
+    "promise_withdrawn": "undo-2",
+    "promise_stands_again": "handshake",
     "sla_warning": "timer",
     "sla_breached": "triangle-alert",
     "survey_sent": "star",
@@ -343,6 +348,8 @@ def names_of(events: Iterable[Event]) -> Names:
     for event in events:
         if event.actor_id:
             agents.add(event.actor_id)
+        if event.kind == "promise_handed":
+            agents.add(event.particulars["to"])
         if event.kind == "assigned":
             for side in ("from", "to"):
                 particulars = event.particulars.get(side) or {}

@@ -104,6 +104,7 @@ WORDS_OF: Mapping[str, dict[Any, tuple[str, ...]]] = {
         "periodic_update": ("update", "정기안내"),
         "resolution": ("resolution", "해결"),
         "team": ("turn", "팀차례"),
+        "promise": ("promised", "후속약속"),
     },
     "channel": {"webchat": ("chat",)},
     "said_on": {"webchat": ("chat",)},

@@ -62,6 +62,7 @@ TYPES: Mapping[str, Type] = {
     "customer_back": Type(
         gettext_lazy("A customer is back in a waiting chat"), "message-circle", Ways(True, True, True, False, True)
     ),
+    "promise": Type(gettext_lazy("A promise is handed to me"), "handshake", Ways(True, True, True, False, True)),
     "sla_breached": Type(gettext_lazy("An SLA deadline passed"), "timer-off", Ways(True, True, False, False, True)),
     "sla_soon": Type(gettext_lazy("An SLA deadline is near"), "timer", Ways(True, False, False, False, False)),
     "snooze_ended": Type(gettext_lazy("A snooze ended"), "alarm-clock", Ways(True, True, False, False, True)),
@@ -319,6 +320,8 @@ def _title(row: Notification, ticket: Ticket | None, message: Message | None) ->
             return _("%(customer)s wrote") % {"customer": customer}
         case "customer_back":
             return _("%(customer)s is back in the chat") % {"customer": customer}
+        case "promise":
+            return _("%(who)s handed you a promise: “%(text)s”") % {"who": who, "text": facts.get("text", "")}
         case "sla_breached":
             return _("%(metric)s: deadline missed") % {"metric": label_of_metric(facts.get("metric", ""))}
         case "sla_soon":

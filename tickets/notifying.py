@@ -35,6 +35,7 @@ from tickets.models import (
     Notification,
     NotificationHours,
     Outbox,
+    Promise,
     PushSubscription,
     ReadMark,
     Ticket,
@@ -178,6 +179,13 @@ class _Scene:
             found[event.ticket_id or 0].append(event)
         return found
 
+    @cached_property
+    def owners(self) -> dict[int, int]:
+        """Clock -> who has to keep what was promised by it. Of whoever was switched off the ticket's people are told."""
+        clocks = [event.particulars.get("clock") for event in self.of("sla_warning", "sla_breached")]
+        promises = Promise.objects.filter(clock__in=clocks, owner__is_active=True) if clocks else Promise.objects.none()
+        return dict(promises.values_list("clock", "owner"))
+
     def assignee(self, event: Event) -> int | None:
         """Whose ticket it was when this happened: who got it later was not meant."""
         later = next((one for one in self._given_later.get(event.ticket_id or 0, ()) if one.pk > event.pk), None)
@@ -284,7 +292,10 @@ def _concerned(event: Event, scene: _Scene) -> Iterator[tuple[str, int | None]]:
             yield from (("reply", agent) for agent in people if agent not in named)
         case "sla_warning" | "sla_breached":
             name = "sla_soon" if event.kind == "sla_warning" else "sla_breached"
-            yield from ((name, agent) for agent in _responsible(event, scene))
+            owner = scene.owners.get(facts.get("clock", 0))
+            yield from ((name, agent) for agent in ([owner] if owner else _responsible(event, scene)))
+        case "promise_made" | "promise_handed":
+            yield "promise", facts["owner" if event.kind == "promise_made" else "to"]
         case "woken" if facts.get("cause") == "time":
             sleeper = scene.sleepers.get(event.ticket_id or 0)
             yield from (("snooze_ended", agent) for agent in (scene.assignee(event), sleeper))
@@ -331,7 +342,7 @@ def _facts(event: Event, name: str, scene: _Scene) -> dict[str, Any]:
     if name == "team_new" and event.ticket and event.ticket.team:
         return {"team": event.ticket.team.pk, "team_name": event.ticket.team.name, **because}
     return because | {
-        key: event.particulars[key] for key in ("metric", "score", "reason", "name") if key in event.particulars
+        key: event.particulars[key] for key in ("metric", "score", "reason", "name", "text") if key in event.particulars
     }
 
 

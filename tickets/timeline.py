@@ -65,6 +65,13 @@ KINDS: Mapping[str, Kind] = {
     "sla_met": Kind("An SLA promise was answered", shown=False),
     "sla_warning": Kind("An SLA deadline is near", notifies=True),
     "sla_breached": Kind("An SLA deadline passed", notifies=True),
+    "promise_made": Kind(
+        "An agent promised the customer `text` by `due_at`; `owner` has to keep it, `promise` is its id", notifies=True
+    ),
+    "promise_handed": Kind("Somebody else has to keep a promise; `from` and `to` are agents", notifies=True),
+    "promise_kept": Kind("What was promised was done"),
+    "promise_withdrawn": Kind("What was promised is not owed any more"),
+    "promise_stands_again": Kind("A promise that was kept or withdrawn is owed again"),
     "survey_sent": Kind("The customer was asked how it was"),
     "rule_told": Kind(
         "A rule tells `agents`, `teams` or a receiver of webhooks; `rule` and `name` are its own",
@@ -157,6 +164,7 @@ def label_of_metric(metric: str) -> str:
         "periodic_update": _("Periodic update"),
         "resolution": _("Resolution"),
         "team": _("Team’s turn"),
+        "promise": _("Promise to the customer"),
     }.get(metric, metric)
 
 
@@ -367,6 +375,22 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     ),
     "sla_breached": lambda who, it, names: (
         _("%(metric)s: deadline missed") % {"metric": label_of_metric(it.get("metric", ""))}
+    ),
+    "promise_made": lambda who, it, names: (
+        _("%(who)s · Promised the customer: “%(text)s”") % {"who": who, "text": it.get("text", "")}
+    ),
+    "promise_handed": lambda who, it, names: (
+        _("%(who)s · Promise handed to %(agent)s: “%(text)s”")
+        % {"who": who, "agent": names.agent(it.get("to")), "text": it.get("text", "")}
+    ),
+    "promise_kept": lambda who, it, names: (
+        _("%(who)s · Promise kept: “%(text)s”") % {"who": who, "text": it.get("text", "")}
+    ),
+    "promise_withdrawn": lambda who, it, names: (
+        _("%(who)s · Promise withdrawn: “%(text)s”") % {"who": who, "text": it.get("text", "")}
+    ),
+    "promise_stands_again": lambda who, it, names: (
+        _("%(who)s · Promise stands again: “%(text)s”") % {"who": who, "text": it.get("text", "")}
     ),
     "survey_sent": lambda who, it, names: _("Survey sent"),
     "rated": lambda who, it, names: _("Satisfaction: %(score)s of 5") % {"score": it.get("score", "")},

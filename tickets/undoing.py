@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from tickets import actions, followers, incidents
-from tickets.models import Event, Incident, Message, Ticket
+from tickets import actions, followers, incidents, promises
+from tickets.models import Event, Incident, Message, Promise, Ticket
 from tickets.models.event import Actor, by_agent
 
 GRACE = timedelta(minutes=10)
@@ -50,6 +50,8 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
             else (followers.follow, event.particulars["removed"])
         )
         return verb(ticket, Agent.objects.filter(pk__in=people), by=by, now=now)
+    if event.kind.startswith("promise_"):
+        return _undo_promise(event, by=by, now=now)
     if event.kind in ("snoozed", "woken"):
         return _undo_snooze(ticket, event, by=by, now=now)
     if event.kind == "merged":
@@ -65,6 +67,18 @@ def _undo_snooze(ticket: Ticket, event: Event, *, by: Actor, now: datetime) -> E
     if before is None or before <= now:
         return actions.wake(ticket, by=by, now=now, cause="undo")
     return actions.snooze(ticket, until=before, by=by, now=now)
+
+
+def _undo_promise(event: Event, *, by: Actor, now: datetime) -> Event | None:
+    promise = Promise.objects.select_related("owner", "clock").get(pk=event.particulars["promise"])
+    if event.kind == "promise_handed":
+        _unchanged(promise.owner_id == event.particulars["to"])
+        former = Agent.objects.get(pk=event.particulars["from"])
+        return promises.hand_over(promise, former, by=by, now=now)
+    if event.kind in ("promise_made", "promise_stands_again"):
+        return promises.withdraw(promise, by=by, now=now)
+    _unchanged(promise.clock.ended_at == event.at)
+    return promises.stand_again(promise, by=by, now=now)
 
 
 def _unchanged(is_so: bool) -> None:

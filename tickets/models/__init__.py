@@ -15,6 +15,7 @@ from tickets.models.message import Attachment, DeliveryAttempt, DeliveryPart, Me
 from tickets.models.message_template import MessageTemplate
 from tickets.models.notification import Notification, NotificationChoice, NotificationHours, NotificationMail
 from tickets.models.opening import Opening
+from tickets.models.promise import Promise
 from tickets.models.push import PushKey, PushSubscription
 from tickets.models.rule import (
     RoutingDecision,
@@ -75,6 +76,7 @@ __all__ = [
     "NotificationMail",
     "Opening",
     "Outbox",
+    "Promise",
     "PushKey",
     "PushSubscription",
     "ReadMark",

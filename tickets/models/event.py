@@ -43,7 +43,8 @@ class Event(models.Model):
     """The one log: timeline, live catch-up and analytics read it. Append-only; nothing references it.
 
     `kind` is one of `timeline.KINDS`. `particulars` are small and hold ids, never texts of customers; what an agent says
-    to the next one when handing a ticket on is one short line, and a ticket field's values are those that it had.
+    to the next one when handing a ticket on is one short line, as what was promised is, and a ticket field's values are
+    those that it had.
     """
 
     ticket = models.ForeignKey(

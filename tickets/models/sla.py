@@ -18,7 +18,11 @@ class SlaMetric(models.TextChoices):
 
 TEAM = "team"  # how long a ticket may stay with a team before it acts: promised among ourselves, set in the team
 
-METRICS = [*SlaMetric.choices, (TEAM, _("Team’s turn"))]
+PROMISE = (
+    "promise"  # what somebody promised a customer by a moment of their own choosing (`Promise`): several at a time
+)
+
+METRICS = [*SlaMetric.choices, (TEAM, _("Team’s turn")), (PROMISE, _("Promise to the customer"))]
 
 PAUSABLE = (SlaMetric.PERIODIC_UPDATE, SlaMetric.RESOLUTION)  # a promise to reply is not kept by waiting
 
@@ -134,7 +138,7 @@ class SlaClock(models.Model):
             models.UniqueConstraint(fields=["ticket", "metric", "cycle"], name="one_clock_per_cycle"),
             models.UniqueConstraint(
                 fields=["ticket", "metric"],
-                condition=Q(state__in=["running", "paused"]),
+                condition=Q(state__in=["running", "paused"]) & ~Q(metric=PROMISE),
                 name="one_live_clock",
             ),
         ]

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce, Now, Upper
 from django.utils.translation import gettext_lazy as _
 
 from tickets.models.event import SYSTEM, Actor, Event, record
-from tickets.models.sla import SlaClock
+from tickets.models.sla import SlaClock, SlaClockQuerySet
 
 if TYPE_CHECKING:
     from agents.models import Agent, Team
@@ -61,16 +61,21 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
 
     def for_rows(self) -> TicketQuerySet:
         """Everything that a list row shows, in a constant number of queries; of those beside the ticket no more than it says."""
-        return self.select_related("customer", "assignee", "last_channel").defer(*_unsaid())._with_tags_and_clocks()
+        return (
+            self.select_related("customer", "assignee", "last_channel")
+            .defer(*_unsaid())
+            ._with_tags_and_clocks(SlaClock.objects.live())
+        )
 
     def for_screen(self) -> TicketQuerySet:
-        """The same with the whole of those beside it, its team too."""
-        return self.select_related("customer", "assignee", "team", "last_channel")._with_tags_and_clocks()
+        """The same with the whole of those beside it, its team and what was promised too."""
+        whole = self.select_related("customer", "assignee", "team", "last_channel")
+        return whole._with_tags_and_clocks(SlaClock.objects.live().select_related("promise__owner"))
 
-    def _with_tags_and_clocks(self) -> TicketQuerySet:
+    def _with_tags_and_clocks(self, clocks: SlaClockQuerySet) -> TicketQuerySet:
         return self.prefetch_related(
             models.Prefetch("tags", queryset=Tag.objects.order_by("name")),
-            models.Prefetch("clocks", queryset=SlaClock.objects.live(), to_attr="live_clocks"),
+            models.Prefetch("clocks", queryset=clocks, to_attr="live_clocks"),
         )
 
 

@@ -3,7 +3,8 @@
 Every function but the sweep must hold the ticket's row lock. The first active policy whose conditions hold
 applies; a running clock keeps the policy, priority and pauses that it was started with, and follows its calendar.
 A stay in a team has a clock of the same kind, with the target that the team had when the stay began. Of tickets that
-are merged the survivor keeps the earliest promise of each kind, and the others rest.
+are merged the survivor keeps the earliest promise of each kind, and the others rest. What somebody promised in person
+(`tickets.promises`) runs to its moment whatever becomes of the ticket, on the survivor while that is merged.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from agents.models import Calendar
 from tickets import conditions, live
 from tickets.models import Event, SlaClock, SlaPolicy, SlaPolicyVersion, SlaSegment, SlaTarget, SlaWarning, Ticket
 from tickets.models.event import SYSTEM, record_all
-from tickets.models.sla import METRICS, PAUSABLE, TEAM, WAITING_STATUSES, SlaMetric
+from tickets.models.sla import METRICS, PAUSABLE, PROMISE, TEAM, WAITING_STATUSES, SlaMetric
 from tickets.sla import clock as arithmetic
 from tickets.sla.clock import Piece, Stretch
 
 SWEEP = 500  # clocks in one transaction
 REPLIES = (SlaMetric.FIRST_REPLY, SlaMetric.NEXT_REPLY)
 ONE_OF_EACH = (REPLIES, (SlaMetric.PERIODIC_UPDATE,), (SlaMetric.RESOLUTION,))  # that a customer is promised at a time
+REMINDERS = [75]  # percents of the time that somebody has for what they promised
 NEVER = datetime.max.replace(tzinfo=UTC)
 State = SlaClock.State
 
@@ -139,9 +141,36 @@ def given(ticket: Ticket, event: Event | None, *, now: datetime) -> None:
     _start_turn(ticket, now=now)
 
 
+def promised(ticket: Ticket, *, due_at: datetime, now: datetime) -> SlaClock:
+    """Somebody has promised something by then: to the second, whatever the business hours say."""
+    started_at = now.replace(microsecond=0)
+    clock = SlaClock(
+        ticket=ticket,
+        metric=PROMISE,
+        cycle=_cycles(ticket, [PROMISE]).get(PROMISE, 0) + 1,
+        seconds=int((due_at - started_at).total_seconds()),
+        business=False,
+        warn_percents=REMINDERS,
+        started_at=started_at,
+    )
+    _run(clock, status=ticket.status)
+    live.announce(_recorded("sla_started", ticket, clock, now=now, due_at=clock.due_at.isoformat()))
+    return clock
+
+
+def promise_ended(clock: SlaClock, state: State, *, now: datetime) -> None:
+    """Kept is MET, withdrawn is CANCELLED."""
+    _end_each(clock.ticket, [clock], state, now=now)
+
+
+def promise_stands_again(clock: SlaClock, *, now: datetime) -> None:
+    """As if it had not been kept or withdrawn: its deadline is where it was."""
+    _reopen(clock, now=now)
+
+
 def status_undone(ticket: Ticket, *, since: datetime, now: datetime) -> None:
     """What the change of status at `since` did to the clocks is taken back, as if it had never been."""
-    rows = SlaClock.objects.filter(ticket=ticket).select_related("calendar")
+    rows = SlaClock.objects.filter(ticket=ticket).exclude(metric=PROMISE).select_related("calendar")
     answered_too = Event.objects.filter(ticket=ticket, kind="reply_posted", at=since).exists()
     for clock in rows.select_for_update(of=("self",), no_key=True).order_by("id"):
         of_solving = clock.metric in (SlaMetric.RESOLUTION, TEAM)
@@ -198,9 +227,11 @@ def _follow(ticket: Ticket, clocks: Iterable[SlaClock], policies: Policies, *, n
 def merged(ticket: Ticket, *, into: Ticket, now: datetime) -> None:
     """The promises of a ticket that is merged away rest; the survivor keeps the earliest of both, if it is unsolved.
 
-    The turn of its team rests too, for the survivor's team has one of its own. Must hold both row locks.
+    The turn of its team rests too, for the survivor's team has one of its own. What was promised in person goes along.
+    Must hold both row locks.
     """
-    resting = _live([ticket], [metric for metric, _label in METRICS])
+    _move(SlaClock.objects.filter(ticket=ticket, metric=PROMISE).order_by("id"), to=into)
+    resting = _live([ticket], [metric for metric, _label in METRICS if metric != PROMISE])
     for clock in resting:
         _breach_if_overdue(ticket, clock, now=now)
         _close(clock, State.CANCELLED, now=now)
@@ -228,6 +259,8 @@ def unmerged(ticket: Ticket, *, since: datetime, now: datetime) -> None:
             _go_on(ticket, clock, now=now)
     for keeper in keepers:
         _let_go_of_one(keeper, now=now)
+    family = ticket.family_ids()
+    _move(SlaClock.objects.filter(promise__ticket__in=family).exclude(ticket__in=family).order_by("id"), to=ticket)
 
 
 def outdated(policy: SlaPolicy) -> int:
@@ -534,6 +567,14 @@ def _keep_earliest(ticket: Ticket, clocks: list[SlaClock], *, resting: Iterable[
         if best.ended_at is not None:
             _go_on(ticket, best, now=now)
     SlaClock.objects.filter(pk__in=under).exclude(pk=keeper.pk).update(carried_by=keeper)
+
+
+def _move(clocks: Iterable[SlaClock], *, to: Ticket) -> None:
+    last = _cycles(to, [PROMISE]).get(PROMISE, 0)
+    for cycle, clock in enumerate(clocks, last + 1):
+        clock.ticket, clock.cycle = to, cycle
+        clock.version += 1
+        clock.save(update_fields=["ticket", "cycle", "version"])
 
 
 def _would_be_due(ticket: Ticket, clock: SlaClock, *, now: datetime) -> datetime:
