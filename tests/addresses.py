@@ -18,7 +18,7 @@ from analytics.models import Answer, Survey
 from channels_in.models import RawEvent
 from tests.cast import Cast, make_agent, make_channel
 from tests.workspace import scene
-from tickets import actions, identities
+from tickets import actions, identities, promises
 from tickets.models import (
     Attachment,
     AutomaticAnswer,
@@ -38,6 +38,7 @@ from tickets.models import (
     MessageTemplate,
     Notification,
     Outbox,
+    Promise,
     PushSubscription,
     Route,
     RoutingDecision,
@@ -145,6 +146,7 @@ class World:
             reason="agent", evidence={}, now=now,
         )  # fmt: skip
         self.raw = self._quarantined(0)
+        self.promise = self._promise(0)
         self.upload = Attachment.objects.create(uploaded_by=self.admin, name="영수증.pdf", sha256="0" * 64)
 
     def fill(self, n: int) -> None:
@@ -243,6 +245,7 @@ class World:
             ticket=ticket, agent=agent, client_uuid=uuid.uuid4(), text="곧", send_at=now + timedelta(hours=1)
         )
         Follower.objects.get_or_create(ticket=ticket, agent=agent)
+        self._promise(i + 1)
         TicketLink.objects.create(ticket=ticket, other=other, kind="related")
         RoutingDecision.objects.create(
             ticket=ticket, trigger="created", outcome="assigned", team=self.cast.support, agent=agent,
@@ -304,6 +307,13 @@ class World:
         )
         return macro
 
+    def _promise(self, i: int) -> Promise:
+        event = promises.make(
+            self.ticket, text=f"답변 드리기 {i}", due_at=self.now + timedelta(days=1), owner=self.admin,
+            by=by_agent(self.admin), now=self.now,
+        )  # fmt: skip
+        return Promise.objects.get(pk=event.particulars["promise"])
+
     def _staffing(self) -> StaffingTrial:
         return StaffingTrial.objects.create(
             agent=self.admin, team=self.cast.support, since=self.now - timedelta(days=7), until=self.now, people=2,
@@ -341,6 +351,7 @@ class World:
             "metric": "created",
             "other_pk": self.other_customer.pk,
             "policy_id": self.policy.pk,
+            "promise_pk": self.promise.pk,
             "rule_id": self.rule.pk,
             "skill_id": self.skill.pk,
             "team_id": self.cast.support.pk,

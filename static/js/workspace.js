@@ -71,6 +71,7 @@ const playing = late(() => import("./lib/play.js"), under, ({ Play }) => {
   play = new Play({ list, open: (id) => router.open(id, { focus: "title" }), end: (said) => router.close({ said }), current: () => router.ticket });
   return play;
 });
+const telling = late(() => import("./lib/promising.js"), under);
 const failed = () => toast(word("failed"), { kind: "error" });
 const missed = () => {}; // what is on the screen is true without it
 
@@ -215,7 +216,7 @@ function happened(event, isNew) {
   }
   if (!isNew) return;
   if (!event.ticket) router.cache.customersChanged();
-  if (event.ticket === open && CHANGES_HEAD.has(event.kind)) later("head", CALM_MS, refreshHead);
+  if (event.ticket === open && (CHANGES_HEAD.has(event.kind) || event.kind.startsWith("promise_"))) later("head", CALM_MS, refreshHead);
   if (open && CHANGES_CUSTOMER.has(event.kind) && isAboutOurs(event)) later("customer", CALM_MS, refreshCustomer);
   nav()?.refreshSoon();
 }
@@ -661,9 +662,11 @@ for (const [command, selector] of [["assign", "#property-assignee-button"], ["te
   keys.on(`ticket.${command}`, () => { press(selector); }, isMeant);
 }
 for (const kind of ["reply", "note"]) keys.on(`ticket.${kind}`, () => { write(kind); }, isMeant);
-keys.on("ticket.forward", async () => {
-  if (await hushed(router.open(meant()))) keys.run("ticket.forward");
-}, { when: () => meant() !== router.ticket });
+for (const command of ["ticket.forward", "ticket.promise"]) {
+  keys.on(command, async () => {
+    if (await hushed(router.open(meant()))) keys.run(command);
+  }, { when: () => meant() !== router.ticket });
+}
 document.addEventListener("click", (event) => {
   // Buttons of the head stand for a key of ours.
   const button = event.target.closest("[data-command='ticket.take'], [data-command='ticket.solve_next'], [data-command='ticket.solve'], [data-command='ticket.unread'], [data-command='ticket.pin'], [data-command='play.start']");
@@ -679,6 +682,10 @@ document.body.addEventListener("view:saved", ({ detail }) => {
   byId("view-dialog").close();
   if (detail.url) router.showList(detail.url);
   else if (router.list?.name === `view-${detail.left}`) router.showList("/");
+});
+document.body.addEventListener("promise:done", ({ detail }) => {
+  byId("promise").close();
+  if (detail.words) telling().then(({ tell }) => tell(detail), failed);
 });
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
 document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail), missed));

@@ -100,6 +100,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ticket.solve", ("Shift+E",), _("Solve and stay"), TICKET),
     Command("ticket.status", ("S",), _("Set the status"), TICKET),
     Command("ticket.snooze", ("H", "B"), _("Snooze"), TICKET),
+    Command("ticket.promise", ("Y",), _("Promise the customer something"), TICKET),
     Command("ticket.priority", ("P",), _("Set the priority"), TICKET),
     Command("ticket.tags", ("L", "T"), _("Edit tags"), TICKET),
     Command("ticket.incident", ("Shift+I",), _("Link to an incident"), TICKET),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -66,6 +66,16 @@ def times(said: str, zone: ZoneInfo, *, now: datetime, hours: Hours | None, lang
     if moment:
         return [{"label": said, "until": moment.at, "words": in_words(moment.at, zone, now=now)}]
     return [offer for offer in offered(zone, now=now, hours=hours) if said.casefold() in offer["label"].casefold()]
+
+
+def read(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | None:
+    """ISO 8601; without a zone it is the agent's own. None for what is none, or too far."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    return aware.astimezone(UTC) if aware < now + timedelta(days=3660) else None
 
 
 def in_words(until: datetime, zone: ZoneInfo, *, now: datetime) -> str:

@@ -15,7 +15,8 @@ from agents.models import Agent
 from tickets import conditions, fields, fragments
 from tickets.access import tickets_for
 from tickets.followers import followers_of
-from tickets.models import Event, Follower, Message, ReadMark, SlaClock, Ticket, TicketField
+from tickets.models import Event, Follower, Message, Promise, ReadMark, SlaClock, Ticket, TicketField
+from tickets.models.sla import PROMISE
 from tickets.templatetags.ui import PRIORITY_WORDS
 from tickets.timeline import in_words, labels_of_priority, labels_of_status
 from tickets.workspace.since import Since, since
@@ -296,11 +297,40 @@ def head(ticket: Ticket, *, now: datetime) -> dict[str, Any]:
 
 
 def clocks(ticket: Ticket) -> list[dict[str, Any]]:
-    """The running promises, the nearest first, with what is special about their time. Needs `live_clocks`."""
+    """The running promises of the policies and the team, the nearest first, with what is special about their time. Needs `live_clocks`."""
     return [
         fragments.sla_facts(clock) | {"note": _about_time(clock, ticket)}
         for clock in ticket.live_clocks  # type: ignore[attr-defined]
+        if clock.metric != PROMISE
     ]
+
+
+def promises(ticket: Ticket) -> list[dict[str, Any]]:
+    """What somebody promised and still owes, the nearest first. Needs `live_clocks` with what was promised."""
+    return [
+        {
+            "id": clock.promise.pk,
+            "text": clock.promise.text,
+            "sla": fragments.sla_facts(clock) | {"label": ""},
+            "due_at": clock.due_at,
+            "owner": promise_owner_property(ticket, clock.promise),
+        }
+        for clock in ticket.live_clocks  # type: ignore[attr-defined]
+        if clock.metric == PROMISE
+    ]
+
+
+def promise_owner_property(ticket: Ticket, promise: Promise) -> dict[str, Any]:
+    return _property(
+        ticket,
+        f"promise-{promise.pk}",
+        label=_("Who keeps it"),
+        value=str(promise.owner_id),
+        shown=promise.owner.name,
+        kind="agent",
+        options_url=reverse("promise_owners", args=[ticket.pk]),
+        url=reverse("promise_owner", args=[ticket.pk, promise.pk]),
+    ) | {"name": "owner"}
 
 
 def _about_time(clock: SlaClock, ticket: Ticket) -> str:

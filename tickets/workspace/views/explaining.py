@@ -41,7 +41,8 @@ def explanation(request: HttpRequest, pk: int) -> HttpResponse:
 
 def clocks_of(ticket: Ticket, *, now: datetime) -> list[dict[str, Any]]:
     """Each clock with its pieces, placed on a line from its start to its end, its deadline or now, whichever is last."""
-    rows = ticket.clocks.select_related("policy", "calendar", "team").prefetch_related("segments").order_by("-id")
+    rows = ticket.clocks.select_related("policy", "calendar", "team", "promise__owner").prefetch_related("segments")
+    rows = rows.order_by("-id")
     return [_on_a_line(clock, now=now) for clock in rows[:MOST_CLOCKS]]
 
 

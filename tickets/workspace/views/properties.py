@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -220,7 +220,7 @@ def snooze(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "GET":
         return _snooze_times(request, pk)
     if request.method == "POST":
-        until = _moment(request.POST.get("until", ""), ZoneInfo(agent_of(request).time_zone))
+        until = snoozing.read(request.POST.get("until", ""), ZoneInfo(agent_of(request).time_zone), now=timezone.now())
         if until is None:
             return HttpResponse(status=422)
         return _do(
@@ -278,12 +278,18 @@ def undo(request: HttpRequest, pk: int, event_id: int) -> HttpResponse:
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
     """Who can be assigned, with presence and load; oneself first."""
-    now = timezone.now()
-    me = agent_of(request)
-    everyone = list(Agent.objects.filter(is_active=True, is_bot=False).order_by("name", "pk"))
-    load = _load()
+    everyone = Agent.objects.filter(is_active=True, is_bot=False)
+    nobody = {"value": "", "label": _("Nobody"), "kind": "plain"}
+    options = [nobody, *options_of(everyone, me=agent_of(request))]
+    return render(request, "workspace/options.html", {"options": options})
+
+
+def options_of(agents: QuerySet[Agent], *, me: Agent) -> list[dict[str, Any]]:
+    """People as a menu shows them, with presence and load; oneself first, then who is there."""
+    now, load = timezone.now(), _load()
+    everyone = list(agents.order_by("name", "pk"))
     everyone.sort(key=lambda agent: (agent.pk != me.pk, attendance.shown(agent, now=now) != "online"))
-    options = [
+    return [
         {
             "value": str(agent.pk),
             "label": agent.name,
@@ -294,9 +300,6 @@ def people(request: HttpRequest) -> HttpResponse:
         }
         for agent in everyone
     ]
-    return render(
-        request, "workspace/options.html", {"options": [{"value": "", "label": _("Nobody"), "kind": "plain"}, *options]}
-    )
 
 
 def _load() -> dict[int, int]:
@@ -394,13 +397,3 @@ def _row(rows: Any, text: str) -> Any:
 
 def _names(text: str) -> set[str]:
     return set(map(tag_name, text.split(",")[:50])) - {""}
-
-
-def _moment(text: str, zone: ZoneInfo) -> datetime | None:
-    """ISO 8601; without a zone it is the agent's own."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    return aware.astimezone(UTC) if aware < timezone.now() + timedelta(days=3660) else None

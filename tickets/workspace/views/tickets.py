@@ -70,5 +70,6 @@ def properties_context(shown: Ticket) -> dict[str, Any]:
         "pinned": thread.pinned(shown),
         "properties": thread.properties(shown),
         "clocks": thread.clocks(shown),
+        "promises": thread.promises(shown),
         "followers": thread.followers(shown),
     }

@@ -1,0 +1,163 @@
+"""What is promised, on the screen of its ticket: made in one's own words, kept, withdrawn, handed over, told."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from agents.models import Agent
+from tests import cast as people
+from tests.workspace import scene
+from tickets import actions, promises
+from tickets.models import Event, Promise, SlaClock, Ticket
+from tickets.models.event import by_agent
+
+
+@pytest.fixture
+def ticket(cast, give_to_support):
+    asked = scene.says(cast.sms, scene.sender("Jiwoo", phone="+821011112222"), "Where is it?", at=timezone.now()).ticket
+    return give_to_support(asked)
+
+
+def make(client: Client, ticket: Ticket, **form: Any) -> Any:
+    form = {"text": "Call you back", "due": "in 3 hours"} | form
+    return client.post(f"/tickets/{ticket.pk}/promises/", form, HTTP_HX_REQUEST="true")
+
+
+def press(client: Client, promise: Promise, what: str, **form: Any) -> Any:
+    url = f"/tickets/{promise.ticket_id}/promises/{promise.pk}/{what}/"
+    return client.post(url, form, HTTP_HX_REQUEST="true")
+
+
+def told(answer: Any) -> dict[str, Any]:
+    return json.loads(answer["HX-Trigger"])
+
+
+def test_it_is_promised_in_ones_own_words_and_stands_beside_the_ticket(cast, mina, ticket):
+    answer = make(mina, ticket)
+    assert answer.status_code == 201
+    made = Promise.objects.get()
+    assert (made.text, made.owner) == ("Call you back", cast.agent)
+    assert abs(made.clock.due_at - timezone.now() - timedelta(hours=3)) < timedelta(minutes=1)
+    assert told(answer)["promise:done"] == {"ticket": ticket.pk, "words": ""}
+    page = mina.get(f"/tickets/{ticket.pk}/").content.decode()
+    assert page.count("Call you back") >= 2, "in the side pane and in the thread"
+    assert "Promise to the customer" not in page, "its clock is shown once"
+
+
+def test_a_moment_that_was_chosen_counts_and_what_was_typed_since_before_it(mina, ticket):
+    until = (timezone.now() + timedelta(days=2)).replace(microsecond=0)
+    make(mina, ticket, due="", until=until.isoformat())
+    assert SlaClock.objects.get(metric="promise").due_at == until
+    make(mina, ticket, due="in 3 hours", until=until.isoformat())
+    assert SlaClock.objects.filter(metric="promise").latest("id").due_at < until
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [({"due": "whenever"}, "Write a time"), ({"due": ""}, "Write a time"), ({"text": " "}, "Say what is promised")],
+)
+def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(mina, ticket, form, said):
+    answer = make(mina, ticket, tell="1", **form)
+    page = answer.content.decode()
+    assert answer.status_code == 422 and said in page and "checked" in page
+    assert form.get("text", "Call you back") in page and not Promise.objects.exists()
+
+
+def test_the_customer_is_told_in_their_language_and_by_nobody_but_the_agent(cast, mina, ticket):
+    Ticket.objects.filter(pk=ticket.pk).update(language="ko")
+    words = told(make(mina, ticket, tell="1"))["promise:done"]["words"]
+    assert words.endswith("까지 처리해 드리겠습니다: Call you back")
+    kept = press(mina, Promise.objects.get(), "fulfilment", tell="1")
+    assert told(kept)["promise:done"]["words"] == "약속드린 내용을 처리했습니다: Call you back"
+    assert ticket.messages.filter(direction="out").count() == 0
+
+
+def test_kept_and_withdrawn_are_taken_back_from_the_toast(mina, ticket):
+    make(mina, ticket)
+    made = Promise.objects.get()
+    for what, state in (("fulfilment", "met"), ("withdrawal", "cancelled")):
+        answer = press(mina, made, what)
+        assert answer.status_code == 200 and "Call you back" not in answer.content.decode()
+        assert SlaClock.objects.get(promise=made).state == state
+        assert press(mina, made, what).status_code == 422, "a second press finds it done"
+        assert mina.post(told(answer)["toast"]["undo"], HTTP_HX_REQUEST="true").status_code == 200
+        assert SlaClock.objects.get(promise=made).state == "running"
+
+
+def test_it_is_handed_to_somebody_who_sees_the_ticket(cast, mina, ticket):
+    make(mina, ticket)
+    made = Promise.objects.get()
+    offered = mina.get(f"/tickets/{ticket.pk}/promises/owners/").content.decode()
+    assert "Theo" in offered and "Omar" not in offered
+    answer = press(mina, made, "owner", owner=cast.teammate.pk)
+    assert answer.status_code == 200 and "Theo" in answer.content.decode()
+    assert press(mina, made, "owner", owner=cast.outsider.pk).status_code == 422
+    assert press(mina, made, "owner", owner="").status_code == 422
+    assert Promise.objects.get().owner == cast.teammate
+
+
+def test_a_solved_ticket_says_that_it_is_still_owed(cast, mina, ticket):
+    make(mina, ticket)
+    actions.solve(ticket, by=by_agent(cast.agent), now=timezone.now())
+    assert "what was promised is still owed" in mina.get(f"/tickets/{ticket.pk}/").content.decode()
+
+
+def test_others_promise_nothing_here(cast, sign_in, mina, ticket):
+    make(mina, ticket)
+    made = Promise.objects.get()
+    light = people.make_agent("Lena", team=cast.support, role=Agent.Role.LIGHT)
+    for somebody, status in ((light, 403), (cast.outsider, 404)):
+        client = sign_in(somebody)
+        for what in ("fulfilment", "withdrawal", "owner"):
+            assert press(client, made, what, owner=cast.agent.pk).status_code == status
+        make(client, ticket, text="Mine")
+    assert Promise.objects.get() == made and SlaClock.objects.get(promise=made).state == "running"
+
+
+def test_what_somebody_promised_is_told_on_their_page_and_handed_over_at_once(cast, sign_in, mina, ticket):
+    admin = sign_in(cast.admin)
+    assert "Promises to customers" not in admin.get(f"/settings/people/{cast.teammate.pk}/").content.decode()
+    promise(cast, ticket, "One")
+    promise(cast, ticket, "Two")
+    Agent.objects.filter(pk=cast.teammate.pk).update(is_active=False)
+    assert "2 promises are theirs to keep" in admin.get(f"/settings/people/{cast.teammate.pk}/").content.decode()
+    url = f"/settings/people/{cast.teammate.pk}/promises/"
+    stays = admin.post(url, {"owner": cast.outsider.pk}, follow=True).content.decode()
+    assert "2 stay: Omar does not see their tickets." in stays
+    assert mina.post(url, {"owner": cast.agent.pk}).status_code == 403
+    handed = admin.post(url, {"owner": cast.agent.pk}, follow=True).content.decode()
+    assert "2 promises were handed to Mina." in handed and "Promises to customers" not in handed
+    assert set(Promise.objects.values_list("owner", flat=True)) == {cast.agent.pk}
+
+
+def test_the_clock_says_what_was_promised_and_by_whom(cast, mina, ticket):
+    promise(cast, ticket, "Call back")
+    why = mina.get(f"/tickets/{ticket.pk}/explanation/").content.decode()
+    assert "“Call back”, Theo" in why and "version 1" not in why
+
+
+def test_the_ticket_asks_the_database_no_more_for_what_is_promised(cast, mina, ticket):
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as seen:
+            assert mina.get(f"/tickets/{ticket.pk}/properties/").status_code == 200
+        return len(seen)
+
+    asked()  # warm
+    before = asked()
+    for n in range(5):
+        promise(cast, ticket, f"Thing {n}")
+    assert asked() == before
+
+
+def promise(cast: people.Cast, ticket: Ticket, text: str, *, now: datetime | None = None) -> Event:
+    now = now or timezone.now()
+    due_at = now + timedelta(days=1)
+    return promises.make(ticket, text=text, due_at=due_at, owner=cast.teammate, by=by_agent(cast.agent), now=now)
