@@ -214,6 +214,26 @@ def test_reading_alone_does_not_write(people: Cast) -> None:
     assert api("PATCH", f"tickets/{ticket.pk}/", {"status": "solved"}).status_code == 403
 
 
+def test_a_promise_is_made_and_listed_and_a_bad_one_is_refused(people: Cast) -> None:
+    ticket, api = ticket_of(people), Api(people.agent)
+    path, due_at = f"tickets/{ticket.pk}/promises/", (timezone.now() + timedelta(days=1)).isoformat()
+    made = api("POST", path, {"text": "Call back", "due_at": due_at})
+    assert (made.status_code, made.json()["state"], made.json()["owner"]["name"]) == (201, "open", "Mina"), made.content
+    assert [one["id"] for one in api("GET", path).json()["data"]] == [made.json()["id"]]
+    event = Event.objects.get(kind="promise_made")
+    assert (event.actor_type, event.actor) == ("api", people.agent)
+    for wrong, status in (
+        ({"due_at": NOW.isoformat()}, 422),
+        ({"owner": people.outsider.pk}, 422),
+        ({"owner": 0}, 400),
+        ({"text": ""}, 400),
+        ({"keeper": 1}, 400),
+    ):
+        assert api("POST", path, {"text": "Call back", "due_at": due_at} | wrong).status_code == status, wrong
+    assert Api(people.outsider)("GET", path).status_code == 404
+    assert Api(people.agent, ["read"])("POST", path, {"text": "x", "due_at": due_at}).status_code == 403
+
+
 def test_no_secret_of_a_channel_is_ever_shown(people: Cast) -> None:
     body = Api(people.admin)("GET", "channels/").content.decode()
     assert "sms-token-of-the-tests" not in body

@@ -9,7 +9,19 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tickets import files
-from tickets.models import Attachment, Channel, Customer, Event, Identity, Macro, Message, SlaClock, Ticket, TicketField
+from tickets.models import (
+    Attachment,
+    Channel,
+    Customer,
+    Event,
+    Identity,
+    Macro,
+    Message,
+    Promise,
+    SlaClock,
+    Ticket,
+    TicketField,
+)
 
 
 class Strict(serializers.Serializer):
@@ -74,6 +86,21 @@ class TicketOut(serializers.ModelSerializer):
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_channels(self, ticket: Ticket) -> list[str]:
         return sorted({route.channel.slug for route in ticket.routes.all() if not route.side})
+
+
+class PromiseOut(serializers.ModelSerializer):
+    owner = Named()
+    state = serializers.SerializerMethodField(help_text="`open`, `kept` or `withdrawn`.")
+    due_at = serializers.DateTimeField(source="clock.due_at")
+    breached_at = serializers.DateTimeField(source="clock.breached_at", allow_null=True)
+    ended_at = serializers.DateTimeField(source="clock.ended_at", allow_null=True)
+
+    class Meta:
+        model = Promise
+        fields = ["id", "ticket", "text", "owner", "state", "due_at", "breached_at", "ended_at"]
+
+    def get_state(self, promise: Promise) -> str:
+        return {"met": "kept", "cancelled": "withdrawn"}.get(promise.clock.state, "open")
 
 
 class AttachmentOut(serializers.ModelSerializer):
@@ -175,6 +202,12 @@ class MessageIn(Strict):
         required=False, help_text="The newest message you know; a newer one answers 409 instead of sending."
     )
     then_status = serializers.ChoiceField(["open", "pending", "on_hold", "solved"], required=False)
+
+
+class PromiseIn(Strict):
+    text = serializers.CharField(max_length=Promise.LONGEST, help_text="What is promised, in one line.")
+    due_at = serializers.DateTimeField()
+    owner = serializers.IntegerField(required=False, help_text="An agent's id; default: the token's agent.")
 
 
 class CustomerChange(Strict):

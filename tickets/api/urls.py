@@ -9,6 +9,7 @@ urlpatterns = [
     path("v1/tickets/", views.Tickets.as_view(), name="api_tickets"),
     path("v1/tickets/<int:pk>/", views.OneTicket.as_view(), name="api_ticket"),
     path("v1/tickets/<int:pk>/messages/", views.Messages.as_view(), name="api_messages"),
+    path("v1/tickets/<int:pk>/promises/", views.Promises.as_view(), name="api_promises"),
     path("v1/customers/", views.Customers.as_view(), name="api_customers"),
     path("v1/customers/<int:pk>/", views.OneCustomer.as_view(), name="api_customer"),
     path("v1/customers/<int:pk>/timeline/", views.Timeline.as_view(), name="api_timeline"),

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agents.models import Agent, Team
-from tickets import access, actions, conditions, fields, grammar, macros, replies, search
+from tickets import access, actions, conditions, fields, grammar, macros, promises, replies, search
 from tickets.api import idempotency, pages, serializers
 from tickets.api.tokens import BearerAuthentication, HasScope
-from tickets.models import Channel, Customer, Event, Message, Ticket
+from tickets.models import Channel, Customer, Event, Message, Promise, Ticket
 from tickets.models.event import Actor
 
 SIZE = OpenApiParameter("page[size]", int, description="Rows on a page, 1 to 100; default 50.")
@@ -218,6 +218,33 @@ class Messages(ApiView):
             then={"status": said["then_status"]} if "then_status" in said else None,
             now=now,
         )
+
+
+class Promises(ApiView):
+    @extend_schema(
+        operation_id="promises_list", parameters=[SIZE, AFTER], responses=pages.page_of(serializers.PromiseOut)
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """What the customer was promised on a ticket, and on those that are merged into it."""
+        ticket = access.ticket_for(self.agent, pk)
+        return pages.page(
+            request, Promise.objects.filter(clock__ticket=ticket).select_related("clock", "owner"), by="id",
+            descending=False, serialize=lambda found: serializers.PromiseOut(found, many=True).data,
+        )  # fmt: skip
+
+    @extend_schema(request=serializers.PromiseIn, responses={201: serializers.PromiseOut})
+    def post(self, request: Request, pk: int) -> Response:
+        """Promise the customer something by a time. 422 when that has passed, or the owner does not see the ticket."""
+        ticket = access.ticket_for(self.agent, pk)
+        if not self.agent.may_reply:
+            raise PermissionDenied
+        said = _valid(serializers.PromiseIn, request)
+        owner = _named(Agent.objects.all(), said, "owner", self.agent)
+        event = promises.make(
+            ticket, text=said["text"], due_at=said["due_at"], owner=owner, by=self.by, now=timezone.now()
+        )
+        made = Promise.objects.select_related("clock", "owner").get(pk=event.particulars["promise"])
+        return Response(serializers.PromiseOut(made).data, status=201)
 
 
 class Customers(ApiView):
