@@ -24,15 +24,16 @@ class Person:
 
 @dataclass(frozen=True)
 class Line:
-    """One step: in, out, note, solve, pending, hold, snooze or rate. `minutes` after the step before."""
+    """One step: in, out, note, solve, pending, hold, snooze, promise or rate. `minutes` after the step before."""
 
-    what: Literal["in", "out", "note", "solve", "pending", "hold", "snooze", "rate"]
+    what: Literal["in", "out", "note", "solve", "pending", "hold", "snooze", "promise", "rate"]
     text: str = ""
     minutes: int = 6
     by: str = ""  # an agent's key; "" = whoever has the ticket
     channel: str = ""  # the customer moves to another channel
     score: int = 0
     days: int = 0  # it sleeps until the morning of that day
+    hours: float = 0  # from now on, by when something is promised
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ def on_hold(minutes: int = 1) -> Line:
 
 def snoozed(days: int, minutes: int = 2) -> Line:
     return Line("snooze", minutes=minutes, days=days)
+
+
+def promises(text: str, hours: float, minutes: int = 1) -> Line:
+    return Line("promise", text, minutes, hours=hours)
 
 
 def rates(score: int, text: str = "", minutes: int = 25) -> Line:
@@ -210,6 +215,7 @@ CONVERSATIONS = (
             replies("배나리 고객님, 기사님이 앞 방문에서 늦어지고 있습니다. 18시 전에 도착한다고 하네요. 죄송합니다.", 11),
             says("6시 넘으면 제가 집에 없어요", 3),
             notes("기사님께 17:30 마감 요청. 안 되면 내일 첫 방문으로 변경.", 4),
+            promises("방문 시간이 정해지면 문자로 알려드리기", 0.7),
             on_hold(),
         ),
         tags=("배송", "가구"),
@@ -263,6 +269,7 @@ CONVERSATIONS = (
             says("Our weekly coffee order came without the decaf again. That is the third week.", 0),
             replies("Sam, that must not happen three times. Your decaf leaves today, and I have asked our warehouse why.", 30),
             notes("Warehouse: the decaf has a wrong shelf label. Being fixed.", 60),
+            promises("Tell Sam what the warehouse has found out", 28),
             on_hold(), says("Thank you. Please tell me what you find out.", 200),
         ),
         subject="Decaf missing, third week", tags=("delivery", "b2b"),

@@ -25,7 +25,7 @@ from channels_in.models import RawEvent
 from helpdesk.demo import macros
 from helpdesk.demo.channels import fields as demo_channels
 from helpdesk.demo.conversations import CONVERSATIONS, PEOPLE, Conversation, Line, Person
-from tickets import actions, delivery, ingest, notifying, replies, triggers
+from tickets import actions, delivery, ingest, notifying, promises, replies, triggers
 from tickets.contract import Identifier, InboundMessage, Receipt, Sender
 from tickets.models import (
     Brand,
@@ -281,7 +281,7 @@ def _play(
                 triggers.drain(now=at + timedelta(seconds=6), seconds=5)
         elif ticket is not None:
             ticket.refresh_from_db()
-            _answer(ticket, line, staff=staff, at=at)
+            _answer(ticket, line, staff=staff, at=at, now=now)
 
 
 def _hear(talk: Conversation, line: Line, n: int, *, channel: Channel, at: datetime) -> Message:
@@ -319,7 +319,7 @@ def _route(ticket: Ticket, staff: dict[str, Agent], *, at: datetime) -> None:
     assign.assign(ticket.pk, now=at)
 
 
-def _answer(ticket: Ticket, line: Line, *, staff: dict[str, Agent], at: datetime) -> None:
+def _answer(ticket: Ticket, line: Line, *, staff: dict[str, Agent], at: datetime, now: datetime) -> None:
     agent = staff[line.by] if line.by else ticket.assignee or staff["sua"]
     match line.what:
         case "out":
@@ -336,6 +336,9 @@ def _answer(ticket: Ticket, line: Line, *, staff: dict[str, Agent], at: datetime
         case "snooze":
             morning = timezone.localtime(at, ZoneInfo(SEOUL)).replace(hour=9, minute=0, second=0, microsecond=0)
             actions.snooze(ticket, until=morning + timedelta(days=line.days), by=by_agent(agent), now=at)
+        case "promise":
+            due_at = now + timedelta(hours=line.hours)
+            promises.make(ticket, text=line.text, due_at=due_at, owner=agent, by=by_agent(agent), now=at)
         case "solve":
             actions.solve(ticket, by=by_agent(agent), now=at)
             event = Event.objects.filter(ticket=ticket, kind="solved").order_by("-id").first()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from helpdesk.demo import load as demo
-from tickets import conditions
+from tickets import conditions, promises
 from tickets.access import visibility_of
 from tickets.models import Notification, Outbox, RoutingDecision, Rule, RuleRun, SavedView, SlaTarget, Ticket
 from tickets.routing import again, rules
@@ -50,6 +51,8 @@ def it_shows_what_one_would_look_for() -> None:
     assert shown.tickets(visibility_of(grace), agent=grace, now=now).count() >= 2
     assert Ticket.objects.get(snoozed_until__gt=now).is_unsolved
     assert any(ticket.lacks_tag for ticket in Ticket.objects.filter(team__needs_tag=True, assignee__isnull=False))
+    soon, later = promises.open_promises()
+    assert now < soon.clock.due_at < now + timedelta(hours=1) < later.clock.due_at and soon.clock.breached_at is None
     draft = Rule.objects.get(active=False)
     assert is_untried(draft)
     for rule in Rule.objects.all():
