@@ -107,6 +107,8 @@ def test_push_is_switched_on_and_tried_out_and_leads_to_the_ticket(
     worker.evaluate(PRESS)
     expect(page.locator("#thread-log")).to_contain_text("Where is my parcel?")
     assert page.url == f"{live_server}/tickets/{ticket.pk}/"
+    expect(page.locator("notification-bell:defined").first).to_be_attached()  # it clears away what one looks at
+    page.wait_for_load_state("networkidle")
     carrier.bring(phone.taken[1])
     wait_until(lambda: len(worker.evaluate(SHOWN)) == 2)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # they look at it

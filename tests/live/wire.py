@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
 
-WAIT = 10  # seconds: a busy machine is not a failure
+WAIT = 60  # seconds: a busy machine is not a failure
 
 
 class Wire(ApplicationCommunicator):
