@@ -31,15 +31,21 @@ def forgets(page: Page) -> None:
     )
 
 
+def cold(crew: Any, screen: Any, ticket: Ticket) -> Page:
+    """It is open, and no other one was fetched ahead."""
+    page: Page = screen(crew.agent)
+    forgets(page)
+    page.goto(page.url + f"tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    return page
+
+
 # -- Keys while a ticket comes --------------------------------------------------------------------------------------------
 
 
 def test_row_1_a_key_means_the_ticket_that_comes_and_not_the_one_that_is_left(crew, screen):
     ara, bo, cleo = three_tickets(crew)
-    page = screen(crew.agent)
-    forgets(page)
-    page.goto(page.url + f"tickets/{ara.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = cold(crew, screen, ara)
     under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
     page.keyboard.press("j")
     until(page, lambda: under_way)
@@ -53,10 +59,7 @@ def test_row_1_a_key_means_the_ticket_that_comes_and_not_the_one_that_is_left(cr
 
 def test_row_1_there_and_back_before_it_has_come_ends_where_one_was(crew, screen):
     ara, bo, _cleo = three_tickets(crew)
-    page = screen(crew.agent)
-    forgets(page)
-    page.goto(page.url + f"tickets/{ara.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = cold(crew, screen, ara)
     under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
     page.keyboard.press("j")
     until(page, lambda: under_way)
@@ -73,10 +76,7 @@ def test_row_1_there_and_back_before_it_has_come_ends_where_one_was(crew, screen
 
 def test_row_1_a_reply_begun_while_a_ticket_comes_is_written_there(crew, screen):
     ara, bo, _cleo = three_tickets(crew)
-    page = screen(crew.agent)
-    forgets(page)
-    page.goto(page.url + f"tickets/{ara.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = cold(crew, screen, ara)
     under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
     page.keyboard.press("j")
     until(page, lambda: under_way)
@@ -109,10 +109,7 @@ def test_row_1_a_held_key_runs_along_the_rows_and_opens_the_last_one(crew, scree
 
 def test_row_1_a_ticket_passed_by_a_held_key_takes_nobody_back_when_it_comes(crew, screen):
     ara, bo, cleo = three_tickets(crew)
-    page = screen(crew.agent)
-    forgets(page)
-    page.goto(page.url + f"tickets/{ara.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = cold(crew, screen, ara)
     under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
     for _ in range(2):
         page.keyboard.down("j")
@@ -130,10 +127,7 @@ def test_row_1_a_ticket_passed_by_a_held_key_takes_nobody_back_when_it_comes(cre
 
 def test_row_4_a_key_for_a_ticket_that_cannot_be_had_changes_no_other(crew, screen):
     ara, bo, _cleo = three_tickets(crew)
-    page = screen(crew.agent)
-    forgets(page)
-    page.goto(page.url + f"tickets/{ara.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = cold(crew, screen, ara)
     under_way = stopped_on_the_way(page, f"**/tickets/{bo.pk}/")
     page.keyboard.press("j")
     until(page, lambda: under_way)
@@ -231,10 +225,7 @@ def test_row_34_what_was_done_in_a_tunnel_is_as_it_was(crew, screen):
 
 def test_row_10_a_message_that_came_while_the_ticket_was_fetched_is_shown_and_stops_no_answer_unseen(crew, screen):
     ara, bo, _cleo = three_tickets(crew)
-    page = screen(crew.agent)
-    forgets(page)
-    page.goto(page.url + f"tickets/{ara.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = cold(crew, screen, ara)
     old: list[tuple[Route, Any]] = []
 
     def fetched(route: Route) -> None:
