@@ -221,10 +221,10 @@ function happened(event, isNew) {
   nav()?.refreshSoon();
 }
 
-/** Whether it concerns the customer beside the open ticket: what happens to others is no request of ours. */
+/** Whether it concerns the customer of the open ticket, be the card there yet or not: what happens to others is no request of ours. */
 function isAboutOurs({ customer, joined }) {
-  const shown = byId("customer-card")?.dataset.customer;
-  return !shown || [customer, joined].includes(Number(shown));
+  const ours = (byId("customer-card") ?? byId("ticket")).dataset.customer; // the card is newer: customers are joined
+  return [customer, joined].includes(Number(ours));
 }
 
 function lost(ticket) {

@@ -31,7 +31,8 @@ def crew(live_server: Any) -> people.Cast:
 @pytest.fixture
 def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
     """A browser in which this agent is signed in, on this page, once its socket is open (a page that is not `live` opens
-    none). `page.errors` should stay empty. With `own_clock` the test can turn the time forward."""
+    none). `page.errors` should stay empty, `page.asked` are the addresses of all its requests. With `own_clock` the
+    test can turn the time forward."""
 
     def enter(
         agent: Agent,
@@ -57,6 +58,8 @@ def screen(new_context: Any, live_server: Any) -> Callable[..., Page]:
             page.clock.install()
         page.errors = []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
         page.goto(live_server + path)
         if live:
             expect(page.locator("body")).to_have_attribute("data-live", "live")
