@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('agents', '0001_first'),
-        ('tickets', '0001_first'),
+        ('tickets', '0001_squashed_0046_webhook_answered'),
     ]
 
     operations = [

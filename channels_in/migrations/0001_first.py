@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('tickets', '0001_first'),
+        ('tickets', '0001_squashed_0046_webhook_answered'),
     ]
 
     operations = [

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('agents', '0012_solve_opens_next'),
-        ('tickets', '0046_webhook_answered'),
+        ('tickets', '0001_squashed_0046_webhook_answered'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

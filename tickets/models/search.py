@@ -13,8 +13,8 @@ from tickets.terms import Asked
 class SearchEntry(models.Model):
     """The words by which a message is found, with those of its ticket and customer.
 
-    The database writes it, in triggers (migration `0010_search`): no code of ours does, so that bulk SQL, edits and deletes
-    are found as they are. `ticket` is the one that speaks: a merge moves the entries, an un-merge moves them back.
+    The database writes it, in triggers (`TRIGGERS` of the first migration): no code of ours does, so that bulk SQL,
+    edits and deletes are found as they are. `ticket` is the one that speaks: a merge moves the entries, an un-merge moves them back.
     """
 
     message = models.OneToOneField(
