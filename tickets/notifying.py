@@ -181,10 +181,21 @@ class _Scene:
 
     @cached_property
     def owners(self) -> dict[int, int]:
-        """Clock -> who has to keep what was promised by it. Of whoever was switched off the ticket's people are told."""
-        clocks = [event.particulars.get("clock") for event in self.of("sla_warning", "sla_breached")]
-        promises = Promise.objects.filter(clock__in=clocks, owner__is_active=True) if clocks else Promise.objects.none()
-        return dict(promises.values_list("clock", "owner"))
+        """Event -> who has to keep what was promised by its clock. Where they were switched off, or do not see the ticket
+        any more, the ticket's people are told."""
+        events = self.of("sla_warning", "sla_breached")
+        clocks = [event.particulars.get("clock") for event in events]
+        rows = Promise.objects.filter(clock__in=clocks, owner__is_active=True) if clocks else Promise.objects.none()
+        owners = {
+            row.clock_id: row.owner for row in rows.select_related("owner").prefetch_related("owner__memberships")
+        }
+        sight = {owner.pk: visibility_of(owner) for owner in owners.values()}
+        found = {}
+        for event in events:
+            owner = owners.get(event.particulars.get("clock", 0))
+            if owner and event.ticket and live.sees(sight[owner.pk], event.ticket):
+                found[event.pk] = owner.pk
+        return found
 
     def assignee(self, event: Event) -> int | None:
         """Whose ticket it was when this happened: who got it later was not meant."""
@@ -292,7 +303,7 @@ def _concerned(event: Event, scene: _Scene) -> Iterator[tuple[str, int | None]]:
             yield from (("reply", agent) for agent in people if agent not in named)
         case "sla_warning" | "sla_breached":
             name = "sla_soon" if event.kind == "sla_warning" else "sla_breached"
-            owner = scene.owners.get(facts.get("clock", 0))
+            owner = scene.owners.get(event.pk)
             yield from ((name, agent) for agent in ([owner] if owner else _responsible(event, scene)))
         case "promise_made" | "promise_handed":
             yield "promise", facts["owner" if event.kind == "promise_made" else "to"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent
 from tests import cast
@@ -148,6 +150,30 @@ def test_when_its_owner_was_switched_off_the_tickets_agent_is_told(people: Cast,
     Agent.objects.filter(pk=people.teammate.pk).update(is_active=False)
     clocks.sweep(now=later(60))
     assert "Promise to the customer: deadline missed" in told(people.agent)
+
+
+def test_when_its_owner_no_longer_sees_the_ticket_the_team_that_has_it_now_is_told(
+    people: Cast, ticket: Ticket
+) -> None:
+    promise(people, ticket, owner=people.teammate)
+    actions.assign(ticket, assignee=None, team=people.billing, by=by_agent(people.agent), now=later(1))
+    clocks.sweep(now=later(60))
+    missed = "Promise to the customer: deadline missed"
+    assert missed in told(people.outsider) and missed not in told(people.teammate)
+
+
+def test_who_has_to_be_told_of_several_is_asked_at_once(people: Cast, ticket: Ticket) -> None:
+    def asked(text: str, owners: list[Agent]) -> int:
+        for owner in owners:
+            promise(people, ticket, text=text, owner=owner)
+        told(people.agent)
+        clocks.sweep(now=later(60))
+        with CaptureQueriesContext(connection) as seen:
+            notifying.drain()
+        return len(seen)
+
+    asked("First", [people.agent])  # warm
+    assert asked("One", [people.agent]) == asked("Two", [people.agent, people.teammate])
 
 
 def test_only_somebody_who_sees_the_ticket_and_may_answer_can_own_it(people: Cast, ticket: Ticket) -> None:
