@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from tickets import actions, followers, incidents, promises
+from tickets.access import tickets_for
 from tickets.models import Event, Incident, Message, Promise, Ticket
 from tickets.models.event import Actor, by_agent
 
@@ -51,7 +52,7 @@ def undo(ticket: Ticket, event: Event, *, agent: Agent, now: datetime) -> Event 
         )
         return verb(ticket, Agent.objects.filter(pk__in=people), by=by, now=now)
     if event.kind.startswith("promise_"):
-        return _undo_promise(event, by=by, now=now)
+        return _undo_promise(event, agent=agent, now=now)
     if event.kind in ("snoozed", "woken"):
         return _undo_snooze(ticket, event, by=by, now=now)
     if event.kind == "merged":
@@ -69,8 +70,11 @@ def _undo_snooze(ticket: Ticket, event: Event, *, by: Actor, now: datetime) -> E
     return actions.snooze(ticket, until=before, by=by, now=now)
 
 
-def _undo_promise(event: Event, *, by: Actor, now: datetime) -> Event | None:
+def _undo_promise(event: Event, *, agent: Agent, now: datetime) -> Event | None:
+    """A merge may have taken it to a ticket that they do not see: there it stays as it is."""
     promise = Promise.objects.select_related("owner", "clock").get(pk=event.particulars["promise"])
+    _unchanged(tickets_for(agent).filter(pk=promise.clock.ticket_id).exists())
+    by = by_agent(agent)
     if event.kind == "promise_handed":
         _unchanged(promise.owner_id == event.particulars["to"])
         former = Agent.objects.get(pk=event.particulars["from"])

@@ -209,7 +209,17 @@ def test_each_step_is_undone(people: Cast, ticket: Ticket) -> None:
     assert [one.text for one in promises.open_promises()] == ["Call you back"]
 
 
-def test_what_was_kept_since_is_not_undone(people: Cast, ticket: Ticket) -> None:
+def test_what_was_kept_again_since_is_not_undone(people: Cast, ticket: Ticket) -> None:
+    made, by = promise(people, ticket), by_agent(people.agent)
+    first = promises.keep(made, by=by, now=later(1))
+    undoing.undo(ticket, first, agent=people.agent, now=later(2))
+    promises.keep(made, by=by, now=later(3))
+    with pytest.raises(actions.NotAllowed):
+        undoing.undo(ticket, first, agent=people.agent, now=later(4))
+    assert clock_of(made).state == "met"
+
+
+def test_what_was_handed_on_since_is_not_undone(people: Cast, ticket: Ticket) -> None:
     made = promise(people, ticket)
     handed = promises.hand_over(made, people.teammate, by=by_agent(people.agent), now=later(1))
     promises.hand_over(made, people.manager, by=by_agent(people.agent), now=later(2))
@@ -260,6 +270,17 @@ def test_what_was_kept_before_the_merge_stands_again_on_the_survivor(people: Cas
     actions.merge(ticket, into=survivor, by=by, now=later(2))
     undoing.undo(ticket, kept, agent=people.agent, now=later(3))
     assert (next_due(ticket), next_due(survivor)) == (None, later(60))
+
+
+def test_what_went_to_a_ticket_out_of_sight_is_not_undone(people: Cast, ticket: Ticket) -> None:
+    survivor, by = came(people, "+821033334444"), by_agent(people.agent)
+    made = promise(people, ticket)
+    kept = promises.keep(made, by=by, now=later(1))
+    actions.merge(ticket, into=survivor, by=by, now=later(2))
+    actions.assign(survivor, assignee=None, team=people.billing, by=by, now=later(3))
+    with pytest.raises(actions.NotAllowed):
+        undoing.undo(ticket, kept, agent=people.agent, now=later(4))
+    assert (clock_of(made).state, next_due(survivor)) == ("met", None)
 
 
 # -- Rules --------------------------------------------------------------------------------------------------------------
