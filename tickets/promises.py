@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -36,10 +37,24 @@ def owners_for(ticket: Ticket) -> QuerySet[Agent]:
 
 
 @transaction.atomic
-def make(ticket: Ticket, *, text: str, due_at: datetime, owner: Agent, by: Actor, now: datetime) -> Event:
-    """The clock starts, with a reminder. Raises NotAllowed for no text, one that is too long, a moment that does not lie
-    ahead, an owner who does not see the ticket, or a ticket that was merged away."""
+def make(
+    ticket: Ticket,
+    *,
+    text: str,
+    due_at: datetime,
+    owner: Agent,
+    by: Actor,
+    now: datetime,
+    client_uuid: UUID | None = None,
+) -> Event:
+    """The clock starts, with a reminder. The same `client_uuid` gives the same event, whatever has become of it since.
+
+    Raises NotAllowed for no text, one that is too long, a moment that does not lie ahead, an owner who does not see the
+    ticket, or a ticket that was merged away; ValueError for a `client_uuid` of somebody else, or of another ticket.
+    """
     locked, text = actions.lock(ticket.pk), " ".join(text.split())
+    if client_uuid and (known := Promise.objects.filter(client_uuid=client_uuid).first()):
+        return _made(known, on=locked, by=by)
     if locked.merged_into_id is not None:
         raise actions.NotAllowed(_("This ticket was merged: promise it on the one that speaks for it now."))
     if not text:
@@ -51,7 +66,7 @@ def make(ticket: Ticket, *, text: str, due_at: datetime, owner: Agent, by: Actor
         raise actions.NotAllowed(_("Choose a time in the future, within two years."))
     _check_owner(locked, owner)
     clock = clocks.promised(locked, due_at=due_at, now=now)
-    promise = Promise.objects.create(ticket=locked, clock=clock, text=text, owner=owner)
+    promise = Promise.objects.create(ticket=locked, clock=clock, text=text, owner=owner, client_uuid=client_uuid)
     return _told(promise, "promise_made", by=by, now=now, owner=owner.pk, due_at=due_at.isoformat())
 
 
@@ -111,6 +126,14 @@ def _end(promise: Promise, state: State, kind: str, *, by: Actor, now: datetime)
 def _check_open(promise: Promise) -> None:
     if promise.clock.ended_at is not None:
         raise actions.NotAllowed(_("This promise was kept or withdrawn already."))
+
+
+def _made(promise: Promise, *, on: Ticket, by: Actor) -> Event:
+    """How it was told when it was made."""
+    made = Event.objects.get(ticket=promise.ticket_id, kind="promise_made", particulars__promise=promise.pk)
+    if (made.ticket_id, made.actor_id) != (on.pk, by.agent and by.agent.pk):
+        raise ValueError("this client_uuid belongs to another promise")
+    return made
 
 
 def _check_owner(ticket: Ticket, owner: Agent) -> None:

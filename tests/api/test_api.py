@@ -13,7 +13,7 @@ from agents.models import Agent
 from tests import cast
 from tests.cast import Cast
 from tickets.api import tokens
-from tickets.models import Event, IdempotencyKey, Message, Route, Ticket
+from tickets.models import Event, IdempotencyKey, Message, Promise, Route, Ticket
 from tickets.models.ticket import next_number
 
 pytestmark = pytest.mark.django_db
@@ -232,6 +232,21 @@ def test_a_promise_is_made_and_listed_and_a_bad_one_is_refused(people: Cast) -> 
         assert api("POST", path, {"text": "Call back", "due_at": due_at} | wrong).status_code == status, wrong
     assert Api(people.outsider)("GET", path).status_code == 404
     assert Api(people.agent, ["read"])("POST", path, {"text": "x", "due_at": due_at}).status_code == 403
+
+
+def test_a_promise_is_made_once_for_one_key(people: Cast) -> None:
+    ticket, api = ticket_of(people), Api(people.agent)
+    path, body = (
+        f"tickets/{ticket.pk}/promises/",
+        {"text": "Call", "due_at": (timezone.now() + timedelta(1)).isoformat()},
+    )
+    first, again = (api("POST", path, body, **{"Idempotency-Key": "p1"}) for _ in range(2))
+    assert (first.status_code, again["Idempotent-Replayed"]) == (201, "true"), first.content
+    IdempotencyKey.objects.update(status=None, response=None, created_at=timezone.now() - timedelta(minutes=5))
+    died = api("POST", path, body, **{"Idempotency-Key": "p1"})
+    assert first.json() == again.json() == died.json()
+    assert Promise.objects.count() == 1
+    assert api("POST", path, body, **{"Idempotency-Key": "p2"}).json()["id"] != first.json()["id"]
 
 
 def test_no_secret_of_a_channel_is_ever_shown(people: Cast) -> None:

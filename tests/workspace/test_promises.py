@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,6 +59,32 @@ def test_a_moment_that_was_chosen_counts_and_what_was_typed_since_before_it(mina
     assert SlaClock.objects.get(metric="promise").due_at == until
     make(mina, ticket, due="in 3 hours", until=until.isoformat())
     assert SlaClock.objects.filter(metric="promise").latest("id").due_at < until
+
+
+def test_what_is_sent_twice_is_promised_once_and_answered_alike(cast, mina, sign_in, ticket):
+    dialog = mina.get(f"/tickets/{ticket.pk}/promises/").content.decode()
+    known = re.search(r'name="client_uuid" value="([^"]+)"', dialog)
+    assert (
+        known and 'hx-sync="this:drop"' in dialog and known[1] not in mina.get(f"/tickets/{ticket.pk}/promises/").text
+    )
+    wrong = make(mina, ticket, due="whenever", client_uuid=known[1])
+    assert known[1] in wrong.content.decode(), "what is mended is sent as what it was"
+    first, again = (make(mina, ticket, client_uuid=known[1]) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201) and told(first) == told(again)
+    assert Promise.objects.count() == SlaClock.objects.filter(metric="promise").count() == 1
+    assert make(sign_in(cast.teammate), ticket, client_uuid=known[1]).status_code == 422
+    assert make(mina, ticket, client_uuid="none").status_code == 422
+
+
+def test_whoever_may_not_keep_it_is_named_and_nobody_promises_in_their_place(cast, mina, ticket):
+    answer = make(mina, ticket, owner=cast.outsider.pk)
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "Omar does not see this ticket" in page
+    assert f'value="{cast.agent.pk}" selected' in page
+    assert make(mina, ticket, owner="0").status_code == 422
+    assert not Promise.objects.exists()
+    assert make(mina, ticket, owner=cast.teammate.pk).status_code == 201
+    assert Promise.objects.get().owner == cast.teammate
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ class Promises(ApiView):
             descending=False, serialize=lambda found: serializers.PromiseOut(found, many=True).data,
         )  # fmt: skip
 
-    @extend_schema(request=serializers.PromiseIn, responses={201: serializers.PromiseOut})
+    @extend_schema(request=serializers.PromiseIn, responses={201: serializers.PromiseOut}, parameters=[KEY])
     def post(self, request: Request, pk: int) -> Response:
         """Promise the customer something by a time. 422 when that has passed, or the owner does not see the ticket."""
         ticket = access.ticket_for(self.agent, pk)
@@ -240,11 +240,16 @@ class Promises(ApiView):
             raise PermissionDenied
         said = _valid(serializers.PromiseIn, request)
         owner = _named(Agent.objects.all(), said, "owner", self.agent)
-        event = promises.make(
-            ticket, text=said["text"], due_at=said["due_at"], owner=owner, by=self.by, now=timezone.now()
-        )
-        made = Promise.objects.select_related("clock", "owner").get(pk=event.particulars["promise"])
-        return Response(serializers.PromiseOut(made).data, status=201)
+
+        def act(client_uuid: uuid.UUID) -> Response:
+            event = promises.make(
+                ticket, text=said["text"], due_at=said["due_at"], owner=owner, by=self.by, now=timezone.now(),
+                client_uuid=client_uuid,
+            )  # fmt: skip
+            made = Promise.objects.select_related("clock", "owner").get(pk=event.particulars["promise"])
+            return Response(serializers.PromiseOut(made).data, status=201)
+
+        return idempotency.once(request, act)
 
 
 class Customers(ApiView):

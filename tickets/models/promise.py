@@ -16,6 +16,7 @@ class Promise(models.Model):
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.PROTECT, related_name="promises")
     clock = models.OneToOneField("tickets.SlaClock", on_delete=models.PROTECT, related_name="promise")
     text = models.CharField(max_length=LONGEST)
+    client_uuid = models.UUIDField(unique=True, null=True)
     owner = models.ForeignKey("agents.Agent", on_delete=models.PROTECT, related_name="promises")
 
     class Meta:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -34,15 +35,15 @@ from tickets.workspace.views.properties import options_of
 @require_http_methods(["GET", "POST"])
 def promises_of(request: HttpRequest, pk: int) -> HttpResponse:
     """GET: inside of the dialog. POST `text`, `due` (in one's own words) or `until` (ISO 8601), `owner`: promise it, 201;
-    or 422 with what is wrong with it. `tell`: the browser is given the words for the customer."""
+    or 422 with what is wrong with it. `tell`: the browser is given the words for the customer. What comes again with its
+    `client_uuid` is promised once, and answered as it was."""
     agent, now = agent_of(request), timezone.now()
     ticket = ticket_for(agent, pk)
     if not agent.may_reply:
         return render(request, "workspace/promise.html", {"ticket": ticket})
     if request.method == "GET":
         return _dialog(request, ticket)
-    due_at = _due(request, ticket, now=now)
-    owner = promises.owners_for(ticket).filter(pk=whole_number(request.POST.get("owner")) or agent.pk).first()
+    due_at, said = _due(request, ticket, now=now), request.POST.get("client_uuid")
     try:
         if due_at is None:
             raise actions.NotAllowed(_("Write a time in the future, such as “tomorrow 9am”."))
@@ -50,12 +51,15 @@ def promises_of(request: HttpRequest, pk: int) -> HttpResponse:
             ticket,
             text=request.POST.get("text", ""),
             due_at=due_at,
-            owner=owner or agent,
+            owner=_owner(request, agent),
             by=by_agent(agent),
             now=now,
+            client_uuid=UUID(said) if said else None,
         )
     except actions.NotAllowed as problem:
         return _dialog(request, ticket, problem=str(problem))
+    except ValueError:
+        return HttpResponse(status=422)
     if not wants_fragment(request):
         return back_to(ticket)
     words = _words_when_made(ticket, event, agent, now=now) if request.POST.get("tell") else ""
@@ -191,12 +195,15 @@ def _find(agent: Agent, pk: int, promise_pk: int) -> tuple[Ticket, Promise]:
 
 def _dialog(request: HttpRequest, ticket: Ticket, *, problem: str = "") -> HttpResponse:
     agent = agent_of(request)
-    written = {name: request.POST.get(name, "") for name in ("text", "due", "until", "owner", "tell")}
+    written = {name: request.POST.get(name, "") for name in ("text", "due", "until", "owner", "tell", "client_uuid")}
+    owners = options_of(promises.owners_for(ticket), me=agent)
+    if written["owner"] not in {one["value"] for one in owners}:
+        written["owner"] = str(agent.pk)
     context: dict[str, Any] = {
         "ticket": ticket,
         "may_reply": True,
-        "written": written | {"owner": written["owner"] or str(agent.pk)},
-        "owners": options_of(promises.owners_for(ticket), me=agent),
+        "written": written | {"client_uuid": written["client_uuid"] or uuid4()},
+        "owners": owners,
         "times": _times(ticket, agent, written["due"], now=timezone.now()),
         "said": bool(written["due"]),
         "problem": problem,
@@ -217,6 +224,15 @@ def _due(request: HttpRequest, ticket: Ticket, *, now: datetime) -> datetime | N
         return chosen
     meant = [one["until"] for one in _times(ticket, agent, said, now=now)]
     return chosen if chosen in meant else next(iter(meant), None)
+
+
+def _owner(request: HttpRequest, agent: Agent) -> Agent:
+    """Who has to keep it: oneself where nobody is named. Raises ValueError for somebody whom there is not."""
+    said = request.POST.get("owner")
+    owner = Agent.objects.filter(pk=whole_number(said) or 0).first() if said else agent
+    if owner is None:
+        raise ValueError("nobody has this id")
+    return owner
 
 
 def _section(request: HttpRequest, ticket: Ticket, *, status: int, oob: bool = False) -> HttpResponse:
