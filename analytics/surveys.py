@@ -138,9 +138,7 @@ def _why_not(ticket: Ticket, route: Route | None, *, now: datetime) -> str:
 
 
 def _question(ticket: Ticket, survey: Survey) -> str:
-    with translation.override(
-        ticket.language if ticket.language in dict(settings.LANGUAGES) else ticket.brand.language
-    ):
+    with translation.override(ticket.answer_language):
         return "\n".join(
             [
                 _("How did we do? Your answer takes one tap:"),

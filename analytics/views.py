@@ -128,10 +128,7 @@ def survey(request: HttpRequest, token: str) -> HttpResponse:
     asked = Survey.objects.select_related("ticket__brand", "agent").filter(token=token, skipped="").first()
     if asked is None:
         raise Http404
-    language = (
-        asked.ticket.language if asked.ticket.language in dict(settings.LANGUAGES) else asked.ticket.brand.language
-    )
-    with translation.override(language):
+    with translation.override(asked.ticket.answer_language):
         return _survey(request, asked)
 
 

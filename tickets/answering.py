@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from time import monotonic
 
-from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import formats, translation
 from django.utils.translation import gettext as _
@@ -97,7 +96,7 @@ def _settle(row: AutomaticReply, *, now: datetime) -> str:
     if route is None or channel is None:
         return "unreachable"
     ticket = lock_survivor(row.ticket_id)
-    language = _language(ticket)
+    language = ticket.answer_language
     row.kind, text = _text_of(row, ticket, channel, asked, language)
     if not text:
         return "off"
@@ -135,10 +134,6 @@ def _settled_by_people(row: AutomaticReply, ticket: Ticket, *, now: datetime) ->
         return "old"
     spoken = Message.objects.filter(ticket__in=ticket.family_ids(), kind="public", author_type="agent")
     return "answered" if ticket.status not in UNSOLVED or spoken.exists() else ""
-
-
-def _language(ticket: Ticket) -> str:
-    return ticket.language if ticket.language in dict(settings.LANGUAGES) else ticket.brand.language
 
 
 def _opening(channel: Channel, language: str, now: datetime) -> str:

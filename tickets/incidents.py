@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -58,7 +57,7 @@ def answer(ticket: Ticket, value: Mapping[str, Any], *, agent: Agent, now: datet
         raise actions.NotAllowed(_("It is no longer linked to the incident."))
     if ticket.status not in UNSOLVED:
         raise actions.NotAllowed(_("It is solved already."))
-    language = ticket.language if ticket.language in dict(settings.LANGUAGES) else ticket.brand.language
+    language = ticket.answer_language
     client_uuid = uuid5(NAMESPACE_URL, f"incident:{value['incident']}:{ticket.pk}:{value[language]}")
     actions.lock(ticket.pk)  # two runs of the same answer come here one after the other
     if Message.objects.filter(client_uuid=client_uuid).exists():

@@ -16,7 +16,7 @@ from agents.models import Calendar, CalendarWindow
 from tests.cast import Cast
 from tests.plain import come_in, message
 from tickets import answering, replies, robots
-from tickets.models import AutomaticAnswer, AutomaticReply, Channel, Message, Route, SlaClock, Ticket
+from tickets.models import AutomaticAnswer, AutomaticReply, Brand, Channel, Message, Route, SlaClock, Ticket
 from tickets.workspace.views.answer_settings import SAMPLE_NUMBER
 
 SOON = timedelta(seconds=30)
@@ -50,6 +50,11 @@ def closed(channel: Channel) -> None:
     assert team is not None
     team.calendar = calendar
     team.save()
+
+
+@pytest.mark.parametrize(("theirs", "answered"), [("ko", "ko"), ("en", "en"), ("fr", "ko"), ("", "ko")])
+def test_the_language_of_an_answer_is_theirs_where_it_is_one_of_ours(theirs, answered):
+    assert Ticket(language=theirs, brand=Brand(language="ko")).answer_language == answered
 
 
 def test_a_first_message_is_answered_once_and_later_ones_are_not(line: Channel, cast: Cast) -> None:

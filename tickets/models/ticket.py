@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import connection, models
@@ -249,6 +250,11 @@ class Ticket(models.Model):
     def shown_status(self) -> str:
         """Merged away is shown as closed; un-merge shows its own status again (design.md 6)."""
         return self.Status.CLOSED if self.merged_into_id else self.status
+
+    @property
+    def answer_language(self) -> str:
+        """In which the customer is written to: theirs where it is one of ours, else the brand's."""
+        return self.language if self.language in dict(settings.LANGUAGES) else self.brand.language
 
     @property
     def lacks_tag(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -253,15 +252,11 @@ def _done(response: HttpResponse, ticket: Ticket, event: Event | None, said: str
 
 def _words_when_made(ticket: Ticket, event: Event, agent: Agent, *, now: datetime) -> str:
     due_at = datetime.fromisoformat(event.particulars["due_at"])
-    with translation.override(_language_of(ticket)):
+    with translation.override(ticket.answer_language):
         due = snoozing.in_words(due_at, ZoneInfo(agent.time_zone), now=now)
         return _("We will do this for you by %(due)s: %(text)s") % {"due": due, "text": event.particulars["text"]}
 
 
 def _words_when_kept(ticket: Ticket, promise: Promise) -> str:
-    with translation.override(_language_of(ticket)):
+    with translation.override(ticket.answer_language):
         return _("We have done what we promised you: %(text)s") % {"text": promise.text}
-
-
-def _language_of(ticket: Ticket) -> str:
-    return ticket.language if ticket.language in dict(settings.LANGUAGES) else ticket.brand.language
