@@ -71,3 +71,12 @@ def test_the_palette_knows_the_settings_that_one_may_enter_in_both_languages(min
     assert len(places) == len(keymap.PLACES) and {p["url"]: p for p in places}["/settings/teams/"]["also"] == ["팀"]
     for place in keymap.PLACES:
         assert admin.get(place.url).status_code == 200
+
+
+def test_an_admin_of_some_brands_is_led_nowhere_they_may_not_enter(cast, sign_in):
+    admin = sign_in(cast.admin)
+    Agent.objects.filter(pk=cast.admin.pk).update(brand_ids=[cast.brand.pk])
+    offered = {place["url"] for place in key_map_of(admin)["places"]}
+    assert "/settings/teams/" in offered
+    for place in keymap.PLACES:
+        assert (admin.get(place.url).status_code == 200) == (place.url in offered), place.url

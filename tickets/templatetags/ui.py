@@ -311,7 +311,7 @@ def key_map(context: Any) -> SafeString:
         "single": bool(getattr(user, "shortcuts_on", True)),
         "sendKey": getattr(user, "send_key", "enter"),
         "commands": [command.as_json() for command in commands_for(getattr(user, "own_keys", {}))],
-        "places": [place.as_json() for place in PLACES if getattr(user, "is_admin", False) or not place.admins],
+        "places": [place.as_json() for place in PLACES if place.opens_for(user)],
     }
     return json_script(chosen, "key-map")
 

@@ -40,11 +40,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Place:
-    """A page of the settings, for the palette. `admins`: only they get in."""
+    """A page of the settings, for the palette. `admins`: only they get in; `all_brands`: of them those of every brand."""
 
     label: Any
     url: str
     admins: bool = True
+    all_brands: bool = False
+
+    def opens_for(self, person: Any) -> bool:
+        if self.all_brands and getattr(person, "brand_ids", None) is not None:
+            return False
+        return not self.admins or getattr(person, "is_admin", False)
 
     def as_json(self) -> dict[str, Any]:
         return {"label": str(self.label), "url": self.url, "also": _in_other_languages(self.label)}
@@ -133,7 +139,7 @@ PLACES: tuple[Place, ...] = (
     Place(_("Macros"), "/settings/macros/", admins=False),
     Place(_("Signatures"), "/settings/signatures/", admins=False),
     Place(_("SLA policies"), "/settings/sla/"),
-    Place(_("Webhooks"), "/settings/webhooks/"),
+    Place(_("Webhooks"), "/settings/webhooks/", all_brands=True),
     Place(_("Profile"), "/settings/profile/", admins=False),
     Place(_("Notifications"), "/settings/notifications/", admins=False),
     Place(_("Keyboard shortcuts"), "/settings/keys/", admins=False),
