@@ -4,6 +4,7 @@ import { keys, labelControls } from "./lib/keyboard.js";
 import { ahead, late } from "./lib/late.js";
 import { startPanes } from "./lib/panes.js";
 import { startDialogs, startPopovers } from "./lib/popover.js";
+import { listen } from "./lib/request.js";
 import { startTheme } from "./lib/theme.js";
 import { startTimes } from "./lib/time.js";
 import { undoLast } from "./lib/toast.js";
@@ -27,5 +28,10 @@ if (document.querySelector("notification-bell")) ahead(late(() => import("./elem
 if (document.querySelector("shortcut-sheet")) ahead(late(() => import("./elements/shortcut-sheet.js"), under));
 if (document.querySelector("pane-splitter")) ahead(late(() => import("./elements/pane-splitter.js"), under));
 if (document.querySelector("code-block")) ahead(late(() => import("./elements/code-block.js"), under));
+document.body.addEventListener("htmx:beforeSend", ({ detail: { elt, xhr } }) => {
+  xhr.addEventListener("readystatechange", () => { // htmx says it to the element that asked, which may have gone by then
+    if (xhr.readyState === XMLHttpRequest.DONE && !elt.isConnected) listen(xhr.getResponseHeader("HX-Trigger"));
+  });
+});
 document.body.addEventListener("htmx:afterSettle", (event) => labelControls(event.target));
 navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // a private window may refuse it

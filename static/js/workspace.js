@@ -86,6 +86,7 @@ ahead(
   bulkJob,
   late(() => import("./elements/snooze-menu.js"), under),
   late(() => import("./lib/forwarding.js"), under),
+  telling,
   late(() => import("./lib/peeks.js"), under, ({ startPeeks }) => startPeeks()),
   late(() => import("./lib/new-options.js"), under, ({ startNewOptions }) => startNewOptions()),
   late(() => import("./lib/activity.js"), under, ({ startActivity }) => startActivity()),
@@ -371,7 +372,7 @@ document.addEventListener("composer:ready", ({ detail: { ticket } }) => {
   markRead();
 });
 document.addEventListener("list:shown", () => {
-  list()?.current(router.ticket);
+  list()?.current(router.heading ?? router.ticket);
   nav()?.show(router.list?.name);
   count();
 });
@@ -685,7 +686,7 @@ document.body.addEventListener("view:saved", ({ detail }) => {
 });
 document.body.addEventListener("promise:done", ({ detail }) => {
   byId("promise").close();
-  if (detail.words) telling().then(({ tell }) => tell(detail), failed);
+  if (detail.words) telling().then(({ tell }) => tell(detail, { desk: deskOf, toTicket }), failed);
 });
 document.body.addEventListener("template:sent", () => byId("template-dialog").close());
 document.addEventListener("bulk:started", ({ detail }) => bulkJob().then((job) => job?.follow(detail), missed));

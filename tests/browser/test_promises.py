@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from typing import Any
+
 import pytest
-from playwright.sync_api import expect
+from django.utils import timezone
+from playwright.sync_api import Page, expect
 
 from tests.browser.axe import found_in_both
-from tests.browser.desk import composer, says, three_tickets
+from tests.browser.desk import composer, leaves, says, stopped_on_the_way, three_tickets, until
 from tests.conftest import comes_to
+from tickets import promises
 from tickets.models import Promise, Ticket
+from tickets.models.event import by_agent
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.csp_report]  # axe adds a style element of its own
+
+
+def at_rest(crew: Any, screen: Any, ticket: Ticket) -> Page:
+    page: Page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    return page
 
 
 def test_it_is_promised_by_keys_the_customer_is_told_and_it_is_kept(crew, screen):
@@ -70,6 +84,67 @@ def test_a_key_in_the_list_means_the_row_and_an_owner_is_chosen_from_a_menu(crew
     assert Ticket.objects.get(pk=promise.ticket_id).status != "solved" and page.errors == []
 
 
+def test_the_dialog_begins_anew_for_each_ticket_also_where_an_answer_comes_late(crew, screen):
+    ara, bo, _cleo = three_tickets(crew)
+    page = at_rest(crew, screen, ara)
+    page.keyboard.press("y")
+    page.locator("#promise-text").fill("Meant for Ara")
+    page.locator("#promise-due").fill("in 3 hours")
+    expect(page.locator("#promise-times input:checked")).to_have_count(1)
+    page.locator("#promise [type=submit]").click()
+    expect(page.locator("#promise")).not_to_be_visible()
+
+    late = stopped_on_the_way(page, f"**/tickets/{ara.pk}/promises/")
+    page.keyboard.press("y")
+    until(page, lambda: late)
+    expect(page.locator("#promise-text")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    page.keyboard.press("y")
+    expect(page.locator("#promise-fields")).to_have_attribute("hx-post", f"/tickets/{bo.pk}/promises/")
+    leaves(page, late, f"**/tickets/{ara.pk}/promises/")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#promise-fields")).to_have_attribute("hx-post", f"/tickets/{bo.pk}/promises/")
+    expect(page.locator("#promise-text")).to_have_value("")
+    assert page.errors == []
+
+
+def test_words_for_the_customer_that_come_late_land_in_no_note_and_in_no_other_ticket(crew, screen):
+    ara, bo, _cleo = three_tickets(crew)
+    now = timezone.now()
+    for text in ("Call back", "Send a new one"):
+        promises.make(
+            ara, text=text, due_at=now + timedelta(hours=3), owner=crew.agent, by=by_agent(crew.agent), now=now
+        )
+    page = at_rest(crew, screen, ara)
+    kept = page.get_by_role("button", name="Kept, tell the customer")
+    path = "**/fulfilment/"
+    late = stopped_on_the_way(page, path)
+    kept.first.click()
+    until(page, lambda: late)
+    page.locator("#ticket-title").focus()
+    page.keyboard.press("n")
+    page.keyboard.type("Between us: ")
+    leaves(page, late, path)
+    expect(kept).to_have_count(1)
+    page.keyboard.type("she is right")
+    expect(page.locator("#composer-note")).to_have_value("Between us: she is right")
+    expect(composer(page)).to_have_value("We have done what we promised you: Call back")
+
+    late = stopped_on_the_way(page, path)
+    kept.click()
+    until(page, lambda: late)
+    page.locator("#ticket-title").focus()
+    page.keyboard.press("j")
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(composer(page)).to_be_visible()
+    leaves(page, late, path)
+    page.locator(".toast", has_text="wait in the composer").get_by_role("button", name="Open the ticket").click()
+    expect(composer(page)).to_have_value(re.compile("Call back\n\n.*: Send a new one$"))
+    assert bo.drafts.count() == 0 and page.errors == []
+
+
 def test_on_a_phone_in_korean_and_in_the_dark_it_fits_and_axe_finds_nothing(crew, screen):
     ticket = says(crew, "언제 오나요?").ticket
     page = screen(crew.agent, f"/tickets/{ticket.pk}/", width=360, language="ko")
@@ -86,7 +161,9 @@ def test_on_a_phone_in_korean_and_in_the_dark_it_fits_and_axe_finds_nothing(crew
     expect(page.locator("#promise")).not_to_be_visible()
     page.locator("[data-command='side.toggle']").click()
     expect(page.locator(".promise")).to_be_visible()
-    page.wait_for_timeout(500)  # the pane comes to rest
+    page.wait_for_function(
+        "document.getAnimations().every((one) => one.playState !== 'running')"
+    )  # the pane has come to rest
     wrong += found_in_both(page, "promises", "#side-content")
     wide = page.evaluate(
         "[...document.querySelectorAll('.promise, .promise *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length"

@@ -12,8 +12,9 @@ from agents.models import Agent
 from tests.browser.desk import composer, leaves, says, stopped_on_the_way, three_tickets, until
 from tests.conftest import comes_to
 from tests.workspace import scene
-from tickets import live
+from tickets import actions, live
 from tickets.models import Ticket, TicketField
+from tickets.models.event import by_agent
 
 
 def opened(crew: Any, screen: Any, ticket: Ticket) -> Page:
@@ -54,6 +55,43 @@ def test_row_1_a_key_means_the_ticket_that_comes_and_not_the_one_that_is_left(cr
     comes_to(lambda: set(Ticket.objects.filter(status="solved").values_list("pk", flat=True)), {bo.pk})
     leaves(page, under_way, f"**/tickets/{bo.pk}/")
     expect(page.locator(".row.is-open")).to_have_attribute("data-ticket", str(cleo.pk))
+    assert page.errors == []
+
+
+def test_row_1_a_guess_that_fails_is_no_answer_to_whoever_asks(crew, screen):
+    ara, bo, _cleo = three_tickets(crew)
+    page = screen(crew.agent)
+    guesses: list[Route] = []
+    page.route(
+        f"**/tickets/{bo.pk}/",
+        lambda route: guesses.append(route) if "hx-preloaded" in route.request.headers else route.fallback(),
+    )
+    page.goto(f"{page.url}tickets/{ara.pk}/")
+    until(page, lambda: guesses)
+    page.keyboard.press("j")
+    expect(page.locator("#ticket[data-leaves]")).to_be_attached()
+    guesses[0].abort()
+    expect(page.locator("#thread-log")).to_contain_text("I am Bo")
+    expect(page.locator(".toast")).to_have_count(0)
+    assert page.errors == []
+
+
+def test_row_1_a_refused_deed_puts_nothing_back_that_somebody_else_took_away(crew, screen):
+    ara, *_others = three_tickets(crew)
+    page = screen(crew.agent)
+    expect(page.locator(".row")).to_have_count(3)
+    under_way = stopped_on_the_way(page, "**/solution/")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    expect(page.locator(".row")).to_have_count(2)
+    until(page, lambda: under_way)
+    actions.solve(ara, by=by_agent(crew.teammate), now=timezone.now())
+    newest = says(crew, "After that", who=scene.sender("Dan", phone="+821055550030")).ticket
+    expect(page.locator(f"#ticket-row-{newest.pk}")).to_be_visible()  # and what was told before it has come
+    under_way[0].fulfill(status=500, body="")
+    expect(page.locator(".toast[data-kind=error]")).to_be_visible()
+    expect(page.locator(".row")).to_have_count(3)
+    expect(page.locator(f"#ticket-row-{ara.pk}")).to_have_count(0)
     assert page.errors == []
 
 
@@ -281,4 +319,20 @@ def test_row_7_a_screen_that_missed_too_much_keeps_what_waits_in_it_and_what_is_
     expect(order).to_have_value("RX-7")
     assert page.evaluate("document.querySelector('#thread-log .message[id]').mark") == "the same"
     assert page.evaluate("[...document.querySelectorAll('#thread-log > *')].at(-1).matches('[data-waiting]')")
+    assert page.errors == []
+
+
+# -- What comes late, and is older ----------------------------------------------------------------------------------------
+
+
+def test_a_message_of_yesterday_that_comes_after_one_of_today_stands_under_its_own_day(crew, screen):
+    ticket = says(crew, "Of today").ticket
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(page.locator("#thread-log .day-line")).to_have_count(1)
+    says(crew, "Of the day before yesterday", minutes=2 * 24 * 60)
+    lines = page.locator("#thread-log > .day-line, #thread-log > .message")
+    expect(lines).to_have_count(4)
+    assert ["day-line" in one for one in lines.evaluate_all("(all) => all.map((one) => one.className)")] == [
+        True, False, True, False,
+    ]  # fmt: skip
     assert page.errors == []

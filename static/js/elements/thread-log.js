@@ -78,16 +78,19 @@ class ThreadLog extends HTMLElement {
     return this.#take(fresh);
   }
 
-  /** The thread is asked for anew: what is told from now on is newer than that. Give what this returns to `become`. */
+  /** The thread is asked for anew: what is told from now on is newer than that. Give what this returns to `become`, and to `answered` in the end. */
   asked() {
     const told = new Set();
     this.#told.add(told);
     return told;
   }
 
+  answered(told) {
+    this.#told.delete(told);
+  }
+
   /** Like `fresh`, the thread as the server told it: what was said no more goes, what came before its first piece stays as it was. */
   become(fresh, told) {
-    this.#told.delete(told);
     const pieces = [...fresh.querySelectorAll(":scope > [data-at]")];
     const earlier = fresh.querySelector(":scope > #earlier");
     const isGap = earlier && !pieces.some(({ id }) => document.getElementById(id)); // more has come since than one look tells
@@ -143,8 +146,14 @@ class ThreadLog extends HTMLElement {
     const at = Number(node.dataset.at);
     const later = this.#pieces.findLast((item) => Number(item.dataset.at) <= at);
     if (later) later.after(node);
-    else if (this.#pieces.length) this.#pieces[0].before(node);
+    else if (this.#pieces.length) this.#headOf(this.#pieces[0]).before(node);
     else this.append(node);
+  }
+
+  /** The first of the lines above a piece, or the piece. */
+  #headOf(piece) {
+    const above = piece.previousElementSibling;
+    return above?.matches(".day-line, #unread-line") ? this.#headOf(above) : piece;
   }
 
   #sayNew() {

@@ -28,7 +28,7 @@ class TicketList extends HTMLElement {
   #isAtTop = true;
   #open = null; // id of the open ticket, whether or not its row is here
   #pressed = null; // rows that came while a button was down: a click must find what it was begun on
-  #foreseen = new Map(); // id -> {row, before, deeds, isDone}: what is being done to rows
+  #foreseen = new Map(); // id -> {row, before, deeds, isDone, isTold}: what is being done to rows
   #after = null; // the row that followed the open one when that one left the list
 
   connectedCallback() {
@@ -308,7 +308,7 @@ class TicketList extends HTMLElement {
     this.#foreseen.set(id, one);
     one.deeds += 1;
     Object.assign(row.dataset, facts);
-    if (!belongs(this.facts, row.dataset, me)) this.gone(id);
+    if (!belongs(this.facts, row.dataset, me)) this.#unpressed(() => this.#leave(id));
     return (isDone) => {
       one.deeds -= 1;
       one.isDone &&= isDone;
@@ -318,8 +318,9 @@ class TicketList extends HTMLElement {
     };
   }
 
-  #putBack(id, { row, before }) {
+  #putBack(id, { row, before, isTold }) {
     const known = this.row(id);
+    if (isTold) return;
     if (known && (known !== row || row.dataset.updated !== before.dataset.updated)) return; // the server has told it anew
     if (!known) markClosed(row);
     this.#change(row, before);
@@ -328,11 +329,14 @@ class TicketList extends HTMLElement {
     if (!row.isConnected) this.rows.querySelector(":scope > .load-more").before(row); // it had been loaded
   }
 
+  /** The server has told that it is no longer in this list. */
   gone(id) {
-    if (this.#pressed) {
-      this.#pressed.push(() => this.gone(id));
-      return;
-    }
+    const one = this.#foreseen.get(id);
+    if (one) one.isTold = true;
+    this.#unpressed(() => this.#leave(id));
+  }
+
+  #leave(id) {
     const row = this.row(id);
     if (row) this.takeAway(row);
     this.#candidates.delete(id);

@@ -295,10 +295,29 @@ export class Desk {
     if (line) new EnterSends(line, { send: () => go(line.value.trim()), plain: () => true });
   }
 
+  /** Words for the customer, below what is written: to be read before they go. */
+  add(words) {
+    const field = this.composer.reply;
+    if (field === this.#composing) {
+      field.addEventListener("compositionend", () => setTimeout(() => this.add(words)), { once: true });
+      return;
+    }
+    this.#showReply();
+    const end = field.value.trimEnd().length;
+    field.setRangeText(`${end ? "\n\n" : ""}${words}`, end, field.value.length, end && field === document.activeElement ? "preserve" : "end");
+    field.dispatchEvent(new Event("input"));
+    this.#keepers.reply.changed();
+  }
+
+  /** Nobody's words land in another field. */
+  #showReply() {
+    const field = document.activeElement;
+    if (field !== this.composer.note) this.composer.show("reply", { focus: !isWriting(field) });
+  }
+
   /** Taken back, or stopped: everything stands in the composer again, before what was written since. */
   takenBack(draft) {
-    const writes = isWriting(document.activeElement); // nobody's words land in another field
-    if (document.activeElement !== this.composer.note) this.composer.show("reply", { focus: !writes });
+    this.#showReply();
     this.#putBack("reply", draft);
   }
 

@@ -46,7 +46,8 @@ export async function act(method, url, form = null) {
   return answer?.ok ? answer : null;
 }
 
-function listen(trigger) {
+/** What the server asks to be told on this page: the value of HX-Trigger, or null. */
+export function listen(trigger) {
   if (!trigger) return;
   for (const [name, detail] of Object.entries(JSON.parse(trigger))) {
     document.body.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));

@@ -66,11 +66,15 @@ export class Router {
     }
     const mine = this.heads(id);
     document.dispatchEvent(new CustomEvent("ticket:opening", { detail: { ticket: id } }));
-    const entry = this.cache.get(id);
+    let entry = this.cache.get(id);
     const slow = setTimeout(() => { if (mine === this.#wanted) byId("ticket")?.classList.add("is-waiting"); }, 300);
     let html;
     try {
-      html = await entry.thread;
+      html = await entry.thread.catch((error) => {
+        if (error.status || !entry.ahead) throw error;
+        entry = this.cache.get(id); // a guess has failed, no more
+        return entry.thread;
+      });
     } catch (error) {
       if (mine === this.#wanted) {
         toast(error.status === 404 ? phrase("missing") : word("failed"), { kind: "error" });
@@ -118,6 +122,8 @@ export class Router {
       if (!isWanted()) return;
       if (error.status === 404) this.close({ said: phrase("gone") });
       else setTimeout(() => { if (isWanted()) this.refreshThread(); }, AGAIN_MS);
+    } finally {
+      thread.answered(told);
     }
   }
 

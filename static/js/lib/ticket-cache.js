@@ -24,7 +24,7 @@ export class TicketCache {
 
   /**
    * {thread, composer, customer}: promises of HTML; `parsed`, the thread's where there was time; `isOld` once something has happened on the
-   * ticket since they were asked for. `ahead` marks a guess of ours.
+   * ticket since they were asked for. `ahead`: it was a guess of ours.
    */
   get(id, { ahead = false } = {}) {
     const known = this.#entries.get(id);
@@ -46,7 +46,7 @@ export class TicketCache {
     });
     const thread = part("thread", base);
     const rest = (name) => (ahead ? thread.then(() => part(name, `${base}${name}/`)) : part(name, `${base}${name}/`)); // what one reads first comes first
-    const entry = { at: Date.now(), thread, composer: rest("composer"), customer: rest("customer") };
+    const entry = { at: Date.now(), ahead, thread, composer: rest("composer"), customer: rest("customer") };
     entry.thread.then(() => this.#keep(id, entry), () => {});
     for (const part of [entry.thread, entry.composer, entry.customer]) part.catch(() => this.drop(id));
     this.#entries.set(id, entry);

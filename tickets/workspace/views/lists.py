@@ -157,6 +157,7 @@ def words() -> dict[str, str]:
         "leavesSoon": _("Your answer leaves in a moment."),
         "takenBack": _("Taken back: it is a draft again."),
         "toTicket": _("Open the ticket"),
+        "wordsWait": _("The words for the customer wait in the composer of that ticket."),
         "notSolved": _("Not solved: your answer has not been sent."),
         "sendingIn": _("Sending in %(n)s s"),
         "hasGone": _("It has been sent already."),
