@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.test import Client
 
 from agents.models import Calendar, CalendarWindow
 from tests import cast
@@ -525,6 +527,38 @@ def test_a_rule_that_is_saved_with_another_span_holds_for_those_who_wait_already
     run(NOW + timedelta(minutes=due_at - 1))
     assert tags_of(ticket) == set()
     run(NOW + timedelta(minutes=due_at))
+    assert tags_of(ticket) == {"late"}
+
+
+def switch_on(late: Rule, people: Cast, now: datetime) -> None:
+    late.active = True
+    versions.save(late, by=None, now=now)
+
+
+def switch_on_by_a_press(late: Rule, people: Cast, now: datetime) -> None:
+    client = Client()
+    client.force_login(people.admin, backend="django.contrib.auth.backends.ModelBackend")
+    with mock.patch("django.utils.timezone.now", return_value=now):
+        assert client.post(f"/settings/rules/{late.pk}/active/", {"untried": "1"}).status_code == 302
+
+
+def adopt(late: Rule, people: Cast, now: datetime) -> None:
+    late.active = True
+    versions.adopt([late], by=people.admin, now=now)
+
+
+@pytest.mark.parametrize("switches_on", [switch_on, switch_on_by_a_press, adopt])
+def test_a_span_that_changes_while_a_rule_is_off_holds_for_those_who_wait_once_it_is_on(people, switches_on) -> None:
+    late = rule("unanswered", tag("late"), after_minutes=120)
+    ticket = scene.says(people.sms, JIWOO, "Hello", at=NOW).ticket
+    run()
+    late.active, late.after_minutes = False, 60
+    versions.save(late, by=None, now=NOW + timedelta(minutes=3))
+    run(NOW + timedelta(minutes=4))
+    switches_on(late, people, NOW + timedelta(minutes=5))
+    run(NOW + timedelta(minutes=6))
+    assert tags_of(ticket) == set()
+    run(NOW + timedelta(minutes=60))
     assert tags_of(ticket) == {"late"}
 
 

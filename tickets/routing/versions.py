@@ -42,13 +42,19 @@ def save(rule: Rule, *, by: Agent | None, now: datetime, restored: int | None = 
     rule.updated_at = now
     rule.save()
     content = content_of(rule)
-    if before and any(before[name] != content[name] for name in SPAN):
-        RuleTimer.objects.filter(rule=rule).update(due_at=now)  # each looks again how long it has to wait
+    if before and rule.active and (not before["active"] or any(before[name] != content[name] for name in SPAN)):
+        look_again([rule.pk], now=now)
     RuleVersion.objects.create(rule=rule, number=rule.version, content=content, restored=restored, by=by, at=now)
     after = content | {"active": rule.active, "version": rule.version}
     kind = "rule_restored" if restored else "rule_changed" if before else "rule_added"
     AuditEntry.write(kind, actor=by, target=rule, facts={"before": before, "after": after})
     return rule
+
+
+def look_again(rule_ids: Sequence[int], *, now: datetime) -> None:
+    """Who waits for these rules asks anew how long that is: a span has changed, or may have while they were off. Lock the
+    rules before, as rows of which no key changes: a timer that runs holds its own row and refers to its rule."""
+    RuleTimer.objects.filter(rule__in=rule_ids).update(due_at=now)
 
 
 def restore(version: RuleVersion, *, by: Agent, now: datetime) -> Rule:
@@ -65,7 +71,7 @@ def restore(version: RuleVersion, *, by: Agent, now: datetime) -> Rule:
 def adopt(ordered: Sequence[Rule], *, by: Agent, now: datetime) -> None:
     """Give the rules that are still there the order and the switches of these. The places that they have among the
     others are shared out anew. Written to the audit log."""
-    stored = list(Rule.objects.select_for_update().order_by("position", "id"))
+    stored = list(Rule.objects.select_for_update(no_key=True).order_by("position", "id"))
     by_id = {rule.pk: rule for rule in stored}
     moved = [by_id[rule.pk] for rule in ordered if rule.pk in by_id]
     switched = {rule.pk: rule.active for rule in ordered if rule.pk in by_id and by_id[rule.pk].active != rule.active}
@@ -76,6 +82,7 @@ def adopt(ordered: Sequence[Rule], *, by: Agent, now: datetime) -> None:
         if rule.pk in switched:
             rule.active, rule.updated_at = switched[rule.pk], now
     Rule.objects.bulk_update(stored, ["position", "active", "updated_at"])
+    look_again([pk for pk, active in switched.items() if active], now=now)
     order = [rule.pk for rule in sorted(stored, key=lambda rule: rule.position)]
     AuditEntry.write(
         "rules_ordered", actor=by, facts={"order": order, "switched": {f"{pk}": on for pk, on in switched.items()}}

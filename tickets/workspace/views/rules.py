@@ -163,11 +163,13 @@ def _reorder(order: str, request: HttpRequest) -> bool:
 def rule_active(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Switch it on or off. One that nobody has tried needs `untried` for that: its page asks."""
     with transaction.atomic():
-        found = get_object_or_404(Rule.objects.select_for_update(), pk=rule_id)
+        found = get_object_or_404(Rule.objects.select_for_update(no_key=True), pk=rule_id)
         if not found.active and "untried" not in request.POST and trial.is_untried(found):
             return redirect("rule", rule_id)
         found.active, found.updated_at = not found.active, timezone.now()
         found.save(update_fields=["active", "updated_at"])  # it has had its chance to hold since then
+        if found.active:
+            versions.look_again([found.pk], now=found.updated_at)
         AuditEntry.write("rule_switched", actor=agent_of(request), target=found, facts={"active": found.active})
     return redirect("rules")
 
