@@ -17,7 +17,7 @@ from agents.models import Agent
 from tests import cast as people
 from tests.workspace import scene
 from tickets import actions, promises
-from tickets.models import Event, Promise, SlaClock, Ticket
+from tickets.models import Customer, Event, Promise, SlaClock, Ticket
 from tickets.models.event import by_agent
 
 
@@ -105,6 +105,28 @@ def test_the_customer_is_told_in_their_language_and_by_nobody_but_the_agent(cast
     kept = press(mina, Promise.objects.get(), "fulfilment", tell="1")
     assert told(kept)["promise:done"]["words"] == "약속드린 내용을 처리했습니다: Call you back"
     assert ticket.messages.filter(direction="out").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "language", "said"),
+    [
+        ("", "en", r" 15:00 \(Korean Standard Time\): Call"),
+        ("No/Where", "en", r" 15:00 \(Korean Standard Time\): Call"),
+        ("Asia/Seoul", "en", " 15:00: Call"),
+        ("Asia/Tokyo", "en", " 15:00: Call"),
+        ("America/New_York", "en", r" 0[12]:00 \(Eastern (Standard|Daylight) Time\): Call"),
+        ("", "ko", r" 오후 3:00\(대한민국 표준시\)까지"),
+        ("America/New_York", "ko", r" 오전 [12]:00\(미 동부 (하계 )?표준시\)까지"),
+    ],
+)
+def test_the_customer_is_told_by_their_own_clock_and_by_which_where_that_is_not_plain(
+    mina, ticket, zone, language, said
+):
+    Ticket.objects.filter(pk=ticket.pk).update(language=language)
+    Customer.objects.filter(pk=ticket.customer_id).update(time_zone=zone)
+    until = f"{timezone.now() + timedelta(days=3):%Y-%m-%d}T15:00+09:00"
+    words = told(make(mina, ticket, tell="1", due="", until=until))["promise:done"]["words"]
+    assert re.search(said, words), words
 
 
 def test_kept_and_withdrawn_are_taken_back_from_the_toast(mina, ticket):

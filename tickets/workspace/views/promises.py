@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
+from babel.dates import get_timezone_name
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -253,8 +254,21 @@ def _done(response: HttpResponse, ticket: Ticket, event: Event | None, said: str
 def _words_when_made(ticket: Ticket, event: Event, agent: Agent, *, now: datetime) -> str:
     due_at = datetime.fromisoformat(event.particulars["due_at"])
     with translation.override(ticket.answer_language):
-        due = snoozing.in_words(due_at, ZoneInfo(agent.time_zone), now=now)
+        due = _due_for_customer(ticket, due_at, agent, now=now)
         return _("We will do this for you by %(due)s: %(text)s") % {"due": due, "text": event.particulars["text"]}
+
+
+def _due_for_customer(ticket: Ticket, due_at: datetime, agent: Agent, *, now: datetime) -> str:
+    """By their clock, or by the agent's where theirs is not known. Which clock it is goes without saying where both are
+    known to show the same."""
+    ours, name = ZoneInfo(agent.time_zone), ticket.customer.time_zone
+    theirs = ZoneInfo(name) if name in available_timezones() else None
+    here = due_at.astimezone(theirs or ours)
+    words = snoozing.in_words(due_at, theirs or ours, now=now)
+    if theirs and here.utcoffset() == due_at.astimezone(ours).utcoffset():
+        return words
+    # Translators: a moment and the name of the time zone in which it is said: Mon 30 Nov 09:00 (Korean Standard Time)
+    return _("%(time)s (%(zone)s)") % {"time": words, "zone": get_timezone_name(here, locale=get_language())}
 
 
 def _words_when_kept(ticket: Ticket, promise: Promise) -> str:
