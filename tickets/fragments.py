@@ -329,6 +329,7 @@ def line_facts(event: Event, names: Names) -> dict[str, Any]:
         "at_ms": round(event.at.timestamp() * 1000),
         "kind": event.kind,
         "sentence": said_of(event, names),
+        "due_at": datetime.fromisoformat(event.particulars["due_at"]) if event.kind == "promise_made" else None,
         "icon_name": ICONS.get(event.kind, "history"),
         "automatic": event.actor_type in ("rule", "system"),
     }
@@ -348,8 +349,8 @@ def names_of(events: Iterable[Event]) -> Names:
     for event in events:
         if event.actor_id:
             agents.add(event.actor_id)
-        if event.kind == "promise_handed":
-            agents.add(event.particulars["to"])
+        if event.kind in ("promise_made", "promise_handed"):
+            agents.add(event.particulars["owner" if event.kind == "promise_made" else "to"])
         if event.kind == "assigned":
             for side in ("from", "to"):
                 particulars = event.particulars.get(side) or {}

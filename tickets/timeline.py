@@ -315,6 +315,13 @@ def _fields(who: str, it: Mapping[str, Any], names: Names) -> str:
     return f"{who} · {', '.join(said)}"
 
 
+def _promised(who: str, it: Mapping[str, Any], names: Names) -> str:
+    said = {"who": who, "owner": names.agent(it.get("owner")), "text": it.get("text", "")}
+    if said["owner"] == who:
+        return _("%(who)s · Promised the customer: “%(text)s”") % said
+    return _("%(who)s · Promised the customer, %(owner)s keeps it: “%(text)s”") % said
+
+
 def _begin(value: Any) -> str:
     text = in_words(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
@@ -376,9 +383,7 @@ SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any], Names], str]] = {
     "sla_breached": lambda who, it, names: (
         _("%(metric)s: deadline missed") % {"metric": label_of_metric(it.get("metric", ""))}
     ),
-    "promise_made": lambda who, it, names: (
-        _("%(who)s · Promised the customer: “%(text)s”") % {"who": who, "text": it.get("text", "")}
-    ),
+    "promise_made": _promised,
     "promise_handed": lambda who, it, names: (
         _("%(who)s · Promise handed to %(agent)s: “%(text)s”")
         % {"who": who, "agent": names.agent(it.get("to")), "text": it.get("text", "")}

@@ -12,7 +12,7 @@ from agents.models import Agent
 from tests import cast
 from tests.cast import Cast
 from tests.workspace import scene
-from tickets import actions, notifications, notifying, promises, triggers, undoing
+from tickets import actions, fragments, notifications, notifying, promises, triggers, undoing
 from tickets.models import Event, Promise, Rule, SlaClock, SlaWarning, Ticket
 from tickets.models.event import by_agent
 from tickets.sla import clocks
@@ -231,11 +231,21 @@ def test_what_was_handed_on_since_is_not_undone(people: Cast, ticket: Ticket) ->
 def test_the_thread_tells_each_step(people: Cast, ticket: Ticket) -> None:
     made = promise(people, ticket)
     promises.hand_over(made, people.teammate, by=by_agent(people.agent), now=later(1))
-    names = Names(agents={people.teammate.pk: "Theo"}, teams={})
+    names = Names(agents={people.agent.pk: "Mina", people.teammate.pk: "Theo"}, teams={})
     said = [sentence(e.kind, "Mina", e.particulars, names) for e in Event.objects.filter(kind__startswith="promise_")]
     assert sorted(said) == [
         "Mina · Promise handed to Theo: “Call you back”", "Mina · Promised the customer: “Call you back”",
     ]  # fmt: skip
+
+
+def test_the_thread_tells_by_when_and_who_keeps_it_also_when_it_was_kept(people: Cast, ticket: Ticket) -> None:
+    own = promise(people, ticket)
+    promise(people, ticket, owner=people.teammate)
+    promises.keep(own, by=by_agent(people.agent), now=later(1))
+    lines = [fragments.items_of(event, None)[0] for event in Event.objects.filter(kind="promise_made").order_by("id")]
+    assert all(f'by <time datetime="{later(60).isoformat(timespec="milliseconds")}"' in line for line in lines)
+    assert "Mina · Promised the customer: “Call you back” · by" in lines[0]
+    assert "Mina · Promised the customer, Theo keeps it: “Call you back” · by" in lines[1]
 
 
 # -- Merging ------------------------------------------------------------------------------------------------------------
