@@ -62,15 +62,7 @@ def person(request: HttpRequest, agent_id: int | None = None) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("people")
     status = 422 if form.is_bound else 200
-    promises = agent.promises.filter(clock__state="running").count() if agent_id else 0
-    context = {
-        "page": "people",
-        "form": form,
-        "agent": agent,
-        "promises": promises,
-        "others": people_for(by).filter(is_active=True).exclude(pk=agent.pk).order_by("name", "pk") if promises else [],
-    }
-    return render(request, "agents/person.html", context, status=status)
+    return render(request, "agents/person.html", {"page": "people", "form": form, "agent": agent}, status=status)
 
 
 @admins_only

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from tickets import actions, live, moments
-from tickets.access import agents_who_see
+from tickets.access import agents_who_see, tickets_for
 from tickets.models import Event, Promise, SlaClock, Ticket
 from tickets.models.event import Actor
 from tickets.sla import clocks
@@ -29,6 +29,11 @@ def open_promises() -> QuerySet[Promise]:
     """Neither kept nor withdrawn, the nearest first, with clock, its ticket and owner."""
     rows = Promise.objects.select_related("clock__ticket", "owner")
     return rows.filter(clock__state=State.RUNNING).order_by("clock__due_at", "pk")
+
+
+def owed_by(owner: Agent, *, seen_by: Agent) -> QuerySet[Promise]:
+    """Of what somebody promised, that which another sees, and so can hand over."""
+    return open_promises().filter(owner=owner, clock__ticket__in=tickets_for(seen_by))
 
 
 def owners_for(ticket: Ticket) -> QuerySet[Agent]:

@@ -180,11 +180,36 @@ def test_what_somebody_promised_is_told_on_their_page_and_handed_over_at_once(ca
     assert "2 promises are theirs to keep" in admin.get(f"/settings/people/{cast.teammate.pk}/").content.decode()
     url = f"/settings/people/{cast.teammate.pk}/promises/"
     stays = admin.post(url, {"owner": cast.outsider.pk}, follow=True).content.decode()
-    assert "2 stay: Omar does not see their tickets." in stays
+    assert "2 stay: Omar does not see this ticket, or may not answer on it." in stays
+    nobody = admin.post(url, {"owner": ""}, follow=True).content.decode()
+    assert "Choose who keeps them." in nobody
     assert mina.post(url, {"owner": cast.agent.pk}).status_code == 403
     handed = admin.post(url, {"owner": cast.agent.pk}, follow=True).content.decode()
     assert "2 promises were handed to Mina." in handed and "Promises to customers" not in handed
     assert set(Promise.objects.values_list("owner", flat=True)) == {cast.agent.pk}
+
+
+def test_what_an_admin_does_not_see_is_counted_apart_and_stays(cast, sign_in, mina, ticket):
+    promise(cast, ticket, "Seen")
+    promise(cast, ticket, "Unseen")
+    other = people.make_brand("other")
+    elsewhere = scene.says(cast.sms, scene.sender("Bo", phone="+821033334444"), "Hello", at=timezone.now()).ticket
+    Ticket.objects.filter(pk=elsewhere.pk).update(brand=other)
+    SlaClock.objects.filter(promise__text="Unseen").update(ticket=elsewhere)
+    Agent.objects.update(brand_ids=[cast.brand.pk])
+    admin, page = sign_in(cast.admin), f"/settings/people/{cast.teammate.pk}/"
+    shown = admin.get(page).content.decode()
+    assert "1 promise is theirs to keep" in shown and "1 promise of theirs is on a ticket that you do not see" in shown
+    handed = admin.post(f"{page}promises/", {"owner": cast.agent.pk}, follow=True).content.decode()
+    assert "1 promise was handed to Mina." in handed and "theirs to keep" not in handed
+    assert "1 promise of theirs is on a ticket that you do not see" in handed and "promises-to" not in handed
+
+
+def test_there_is_no_form_where_nobody_else_could_keep_it(cast, sign_in, ticket):
+    promise(cast, ticket, "One", owner=cast.admin)
+    Agent.objects.exclude(pk=cast.admin.pk).update(is_active=False)
+    page = sign_in(cast.admin).get(f"/settings/people/{cast.admin.pk}/").content.decode()
+    assert "There is nobody else to keep them." in page and "promises-to" not in page
 
 
 def test_the_clock_says_what_was_promised_and_by_whom(cast, mina, ticket):
@@ -206,7 +231,11 @@ def test_the_ticket_asks_the_database_no_more_for_what_is_promised(cast, mina, t
     assert asked() == before
 
 
-def promise(cast: people.Cast, ticket: Ticket, text: str, *, now: datetime | None = None) -> Event:
+def promise(
+    cast: people.Cast, ticket: Ticket, text: str, *, now: datetime | None = None, owner: Agent | None = None
+) -> Event:
     now = now or timezone.now()
     due_at = now + timedelta(days=1)
-    return promises.make(ticket, text=text, due_at=due_at, owner=cast.teammate, by=by_agent(cast.agent), now=now)
+    return promises.make(
+        ticket, text=text, due_at=due_at, owner=owner or cast.teammate, by=by_agent(cast.agent), now=now
+    )

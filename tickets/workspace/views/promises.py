@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -22,7 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from agents.models import Agent
 from agents.permissions import admins_only, people_for
 from tickets import actions, promises
-from tickets.access import ticket_for, tickets_for
+from tickets.access import ticket_for
 from tickets.models import Event, Promise, Ticket
 from tickets.models.event import by_agent
 from tickets.numbers import whole_number
@@ -132,25 +133,23 @@ def withdrawal(request: HttpRequest, pk: int, promise_pk: int) -> HttpResponse:
 @admins_only
 @require_POST
 def handover(request: HttpRequest, agent_id: int) -> HttpResponse:
-    """All that somebody promised goes to `owner`, who may not see every ticket: what they do not see stays."""
+    """All that somebody promised goes to `owner`. What they may not own stays, and why is said."""
     by, now = agent_of(request), timezone.now()
     former = get_object_or_404(people_for(by), pk=agent_id)
     chosen = people_for(by).filter(pk=whole_number(request.POST.get("owner")) or 0).first()
     if chosen is None:
-        return HttpResponse(status=422)
-    handed, stayed = 0, 0
-    for promise in promises.open_promises().filter(owner=former, clock__ticket__in=tickets_for(by)):
+        messages.error(request, _("Choose who keeps them."))
+        return redirect("person", agent_id=former.pk)
+    handed, stayed = 0, Counter[str]()
+    for promise in promises.owed_by(former, seen_by=by):
         try:
             handed += promises.hand_over(promise, chosen, by=by_agent(by), now=now) is not None
-        except actions.NotAllowed:
-            stayed += 1
+        except actions.NotAllowed as problem:
+            stayed[str(problem)] += 1
     words = ngettext("%(n)s promise was handed to %(name)s.", "%(n)s promises were handed to %(name)s.", handed)
     messages.success(request, words % {"n": handed, "name": chosen.name})
-    if stayed:
-        words = ngettext(
-            "%(n)s stays: %(name)s does not see its ticket.", "%(n)s stay: %(name)s does not see their tickets.", stayed
-        )
-        messages.warning(request, words % {"n": stayed, "name": chosen.name})
+    for why, n in stayed.items():
+        messages.warning(request, ngettext("%(n)s stays: %(why)s", "%(n)s stay: %(why)s", n) % {"n": n, "why": why})
     return redirect("person", agent_id=former.pk)
 
 
