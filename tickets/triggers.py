@@ -202,11 +202,13 @@ class _Wait(NamedTuple):
 
 def _wait_of(rule: Rule, ticket: Ticket) -> _Wait | None:
     """How long the customer has waited for us, or we for the customer, or what was missed is still owed; None when
-    nobody waits."""
-    if not ticket.is_unsolved or ticket.merged_into_id is not None:
+    nobody waits. A solved ticket still owes what somebody promised on it, whose clock alone runs on."""
+    if ticket.merged_into_id is not None:
         return None
     if rule.when == Rule.When.OVERDUE:
         return _still_missed(rule, ticket)
+    if not ticket.is_unsolved:
+        return None
     if rule.when == Rule.When.UNANSWERED:
         return _Wait(ticket.waiting_since) if ticket.waiting_since else None
     waits = ticket.waiting_since is None and ticket.first_reply_at is not None

@@ -305,3 +305,22 @@ def test_a_rule_acts_when_it_is_missed_and_at_no_other_deadline(people: Cast, ti
         clocks.sweep(now=later(minutes))
         triggers.drain(now=later(minutes), seconds=30)
         assert list(ticket.tags.values_list("name", flat=True)) == tags
+
+
+@pytest.mark.parametrize(("kept_at", "tags"), [(70, []), (None, ["still-owed"])])
+def test_a_rule_for_what_stays_missed_acts_on_a_solved_ticket_too(
+    people: Cast, ticket: Ticket, kept_at: int | None, tags: list[str]
+) -> None:
+    do = [{"do": "tags", "add": ["still-owed"]}]
+    Rule.objects.create(name="Still missed", when="overdue", after_minutes=30, actions=do)
+    made = promise(people, ticket, 60)
+    actions.solve(ticket, by=by_agent(people.agent), now=later(1))
+    for minutes in (60, 89):
+        clocks.sweep(now=later(minutes))
+        triggers.drain(now=later(minutes), seconds=30)
+        assert not ticket.tags.exists()
+        if kept_at:
+            promises.keep(made, by=by_agent(people.agent), now=later(kept_at))
+            kept_at = None
+    triggers.drain(now=later(90), seconds=30)
+    assert list(ticket.tags.values_list("name", flat=True)) == tags
