@@ -74,7 +74,15 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DAYS = {"today": 0, "yesterday": 1}
 _AGO = re.compile(r"([0-9]{1,4})([mhdw])")
 _DAYTIME = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?:-|–|~|\.\.)([0-9]{1,2})(?::([0-9]{2}))?")
-SEVERAL = ("has", "promise", "needs", "said_on", "said_by", "last_by")  # of which a ticket may have more than one
+SEVERAL = (
+    "has",
+    "promise",
+    "promised_by",
+    "needs",
+    "said_on",
+    "said_by",
+    "last_by",
+)  # of which a ticket may have more than one
 CUSTOM = ("field.", "customer.")  # before the key of a custom field of the ticket, of an attribute of its customer
 RECENT = 500  # tickets or customers whose keys are offered
 MOST_CHOICES = 200  # of what is chosen from and has no end
@@ -285,6 +293,10 @@ def _sla_q(asked_for: tuple[str, Any, datetime]) -> Q:
 
 def _promise_q(metrics: list[str]) -> Q:
     return Q(Exists(SlaClock.objects.pressing().filter(ticket=OuterRef("pk"), metric__in=metrics)))
+
+
+def _promised_by_q(ids: list[int]) -> Q:
+    return Q(Exists(SlaClock.objects.owed().filter(ticket=OuterRef("pk"), promise__owner__in=ids)))
 
 
 def _waiting_q(asked_for: tuple[str, str, datetime]) -> Q:
@@ -516,6 +528,12 @@ FIELDS: Mapping[str, Field] = {
         "choice",
         _promise_q,
         lambda: [(metric, str(label)) for metric, label in METRICS],
+    ),
+    "promised_by": Field(
+        gettext_lazy("Follow-up promise of"),
+        "choice",
+        _promised_by_q,
+        lambda: list(Agent.objects.filter(is_active=True).order_by("name").values_list("id", "name")),
     ),
     "csat": Field(
         gettext_lazy("Rating"), "order", _order_q("csat"), lambda: [(stars, str(stars)) for stars in range(1, 6)]
@@ -767,6 +785,9 @@ def facts_of(ticket: Ticket, *, now: datetime, cause: Cause | None = None) -> Fa
         "sla": lambda: list(ticket.clocks.exclude(state="cancelled")),
         "needs": lambda: set(ticket.skills.values_list("skill", flat=True)),
         "promise": lambda: set(SlaClock.objects.pressing().filter(ticket=ticket).values_list("metric", flat=True)),
+        "promised_by": lambda: set(
+            SlaClock.objects.owed().filter(ticket=ticket).values_list("promise__owner", flat=True)
+        ),
     }
     known = _lasting(ticket, now=now) | changing | cause.facts()
     return Facts(known, found | cause.found(), TeamHours())
@@ -798,6 +819,7 @@ def first_facts_of(ticket: Ticket, team_hours: TeamHours) -> Facts:
         "csat": None,
         "sla": [],
         "promise": set(),
+        "promised_by": set(),
         "incident": 0,
         "needs": set(),
         "snoozed": False,
@@ -1040,7 +1062,7 @@ def _values_of(field: Field, leaf: Tree) -> list[Any]:
 
 
 def _is_me(leaf: Tree, value: Any) -> bool:
-    return value == ME and leaf["field"] in ("assignee", "last_by")
+    return value == ME and leaf["field"] in ("assignee", "last_by", "promised_by")
 
 
 def _holds(leaf: Tree, facts: Mapping[str, Any], reader: Reader | None) -> bool:

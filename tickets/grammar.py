@@ -53,6 +53,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "updated": ("updated", "변경"),
     "sla": ("sla", "기한"),
     "promise": ("promise", "목표"),
+    "promised_by": ("promised_by", "약속담당"),
     "csat": ("csat", "만족도"),
     "has": ("has", "포함"),
     "subject": ("subject", "제목"),
@@ -533,7 +534,7 @@ def _one_of_us(key: str, value: str, written: str) -> Any:
     """An agent by name, beginning of a name or address; a team by name. Raises Misread when it is nobody or several."""
     if value in NOBODY and key in ("assignee", "team"):
         return 0
-    if value in MYSELF and key in ("assignee", "last_by"):
+    if value in MYSELF and key in ("assignee", "last_by", "promised_by"):
         return ME
     known = _us(key)
     tries: tuple[Callable[[tuple[str, ...]], bool], ...] = (
@@ -561,7 +562,13 @@ def _us(key: str) -> list[tuple[int, tuple[str, ...], str]]:
     ]
 
 
-_OF_US = ("assignee", "team", "said_by", "last_by")  # whose values are agents or teams, with words for some others
+_OF_US = (
+    "assignee",
+    "team",
+    "said_by",
+    "last_by",
+    "promised_by",
+)  # whose values are agents or teams, with words for some others
 
 
 def _values(key: str) -> list[Any]:
@@ -866,6 +873,7 @@ _SELDOM = (
     "weekday",
     "daytime",
     "last_by",
+    "promised_by",
     "needs",
     "customer_language",
     "waiting",
@@ -880,7 +888,9 @@ def _offered(key: str) -> list[tuple[str, str, tuple[str, ...]]]:
     if key == "sort":
         return [(_shown(names), _shown(names), names) for names in SORTS.values()]
     if key in _OF_US:
-        special = {"team": [NOBODY], "assignee": [MYSELF, NOBODY]}.get(key, [MYSELF, *_AUTHORS.values()])
+        special = {"team": [NOBODY], "assignee": [MYSELF, NOBODY], "promised_by": [MYSELF]}.get(
+            key, [MYSELF, *_AUTHORS.values()]
+        )
         return [
             *((_shown(names), _shown(names), names) for names in special),
             *((_written([shown]), shown, names) for _pk, names, shown in _us(key)),

@@ -365,6 +365,7 @@ leaves = st.one_of(
         ),
         st.sampled_from([None, "Asia/Seoul", "America/Port-au-Prince"]),
     ),
+    st.builds(leaf, st.just("promised_by"), st.sampled_from(["is", "is_not"]), st.just(["me"])),
     st.builds(leaf, st.just("last_by"), st.sampled_from(["is", "is_not"]), st.sampled_from([["customer"], ["us", "me"]])),
     st.builds(leaf, st.just("sla"), st.just("within"), st.sampled_from(["1h", "90m"])),
     st.builds(leaf, st.just("sla"), st.just("is"), st.sampled_from([["breached"], ["running", "paused"]])),

@@ -12,7 +12,17 @@ from agents.models import Agent
 from tests import cast
 from tests.cast import Cast
 from tests.workspace import scene
-from tickets import actions, fragments, notifications, notifying, promises, triggers, undoing
+from tickets import (
+    actions,
+    conditions,
+    fragments,
+    grammar,
+    notifications,
+    notifying,
+    promises,
+    triggers,
+    undoing,
+)
 from tickets.models import Event, Promise, Rule, SlaClock, SlaWarning, Ticket
 from tickets.models.event import by_agent
 from tickets.sla import clocks
@@ -324,3 +334,26 @@ def test_a_rule_for_what_stays_missed_acts_on_a_solved_ticket_too(
             kept_at = None
     triggers.drain(now=later(90), seconds=30)
     assert list(ticket.tags.values_list("name", flat=True)) == tags
+
+
+# -- Search -------------------------------------------------------------------------------------------------------------
+
+
+def test_one_finds_by_whose_promise_it_is_until_it_is_kept(people: Cast, ticket: Ticket) -> None:
+    other = came(people, "+821033334444")
+    theirs = promise(people, ticket, owner=people.teammate)
+    promise(people, other)
+
+    def found(text: str, agent: Agent) -> list[Ticket]:
+        query, reader = grammar.parse(text), conditions.Reader(agent_id=agent.pk, now=later(1))
+        assert not query.problems
+        rows = list(Ticket.objects.filter(conditions.to_q(query.tree, reader)).order_by("id"))
+        facts = {one: conditions.asked_facts_of(one, reader) for one in (ticket, other)}
+        assert [one for one, known in facts.items() if conditions.matches(query.tree, known, reader).matched] == rows
+        return rows
+
+    assert found("promised_by:me", people.teammate) == found("약속담당:Theo", people.agent) == [ticket]
+    assert found("promised_by:Mina,Theo", people.manager) == [ticket, other]
+    assert found("-promised_by:me", people.teammate) == [other]
+    promises.keep(theirs, by=by_agent(people.teammate), now=later(1))
+    assert found("promised_by:me", people.teammate) == []

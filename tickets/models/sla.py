@@ -92,6 +92,10 @@ class SlaClockQuerySet(models.QuerySet["SlaClock"]):
         warned = SlaWarning.objects.filter(clock=OuterRef("pk"), fired_at__isnull=False)
         return self.live().filter(Q(breached_at__isnull=False) | Q(Exists(warned)))
 
+    def owed(self) -> SlaClockQuerySet:
+        """Those of what somebody promised and has neither kept nor withdrawn."""
+        return self.filter(metric=PROMISE, state="running")
+
 
 class SlaClock(models.Model):
     """One promise on one ticket, or one stay in a team. `breached_at` stands apart from `state`: a breached clock runs on until met.

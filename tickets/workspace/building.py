@@ -31,7 +31,7 @@ OFFERED: Mapping[Any, tuple[str, ...]] = {
     gettext_lazy("Ticket"): (
         "status", "snoozed", "priority", "tag", "team", "assignee", "needs", "incident", "brand", "csat", "field.",
     ),
-    gettext_lazy("SLA"): ("promise", "percent", "sla"),
+    gettext_lazy("SLA"): ("promise", "promised_by", "percent", "sla"),
     gettext_lazy("Time"): ("waiting", "created", "hours", "weekday", "daytime"),
 }  # fmt: skip
 """The fields as they are chosen from; "field." and "customer." are followed by a key of one's own."""
