@@ -55,6 +55,7 @@ def test_it_is_promised_by_keys_the_customer_is_told_and_it_is_kept(crew, screen
 
     promised.get_by_role("button", name="Kept", exact=True).press("Enter")
     expect(promised).to_have_count(0)
+    expect(page.locator(f"#promises-{ticket.pk} summary")).to_be_focused()
     expect(page.locator("#thread-log .event-line").last).to_contain_text("Promise kept")
     page.locator("#ticket-title").focus()
     page.keyboard.press("z")
@@ -161,9 +162,7 @@ def test_on_a_phone_in_korean_and_in_the_dark_it_fits_and_axe_finds_nothing(crew
     expect(page.locator("#promise")).not_to_be_visible()
     page.locator("[data-command='side.toggle']").click()
     expect(page.locator(".promise")).to_be_visible()
-    page.wait_for_function(
-        "document.getAnimations().every((one) => one.playState !== 'running')"
-    )  # the pane has come to rest
+    until(page, lambda: page.evaluate("document.getAnimations().every((one) => one.playState !== 'running')"))
     wrong += found_in_both(page, "promises", "#side-content")
     wide = page.evaluate(
         "[...document.querySelectorAll('.promise, .promise *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length"
