@@ -74,15 +74,8 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DAYS = {"today": 0, "yesterday": 1}
 _AGO = re.compile(r"([0-9]{1,4})([mhdw])")
 _DAYTIME = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?:-|–|~|\.\.)([0-9]{1,2})(?::([0-9]{2}))?")
-SEVERAL = (
-    "has",
-    "promise",
-    "promised_by",
-    "needs",
-    "said_on",
-    "said_by",
-    "last_by",
-)  # of which a ticket may have more than one
+# Of which a ticket may have more than one.
+SEVERAL = ("has", "promise", "promised_by", "needs", "said_on", "said_by", "last_by")
 CUSTOM = ("field.", "customer.")  # before the key of a custom field of the ticket, of an attribute of its customer
 RECENT = 500  # tickets or customers whose keys are offered
 MOST_CHOICES = 200  # of what is chosen from and has no end

@@ -562,13 +562,8 @@ def _us(key: str) -> list[tuple[int, tuple[str, ...], str]]:
     ]
 
 
-_OF_US = (
-    "assignee",
-    "team",
-    "said_by",
-    "last_by",
-    "promised_by",
-)  # whose values are agents or teams, with words for some others
+# Whose values are agents or teams, with words for some others.
+_OF_US = ("assignee", "team", "said_by", "last_by", "promised_by")
 
 
 def _values(key: str) -> list[Any]:
