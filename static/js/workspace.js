@@ -321,7 +321,7 @@ async function refreshHead() {
     const people = [...(place.querySelector("#viewers")?.childNodes ?? [])];
     const isAtHead = place.querySelector("summary:focus");
     replace(place, node);
-    if (isAtHead) node.querySelector("summary").focus({ preventScroll: true });
+    if (isAtHead) node.querySelector("summary")?.focus({ preventScroll: true });
     if (people.length) node.querySelector("#viewers")?.replaceChildren(...people);
     labelControls(node);
   }
