@@ -319,9 +319,9 @@ async function refreshHead() {
       continue;
     }
     const people = [...(place.querySelector("#viewers")?.childNodes ?? [])];
-    const isAtHead = place.querySelector("summary:focus");
+    const focused = place.querySelector(":focus");
     replace(place, node);
-    if (isAtHead) node.querySelector("summary")?.focus({ preventScroll: true });
+    (byId(focused?.id) ?? (focused?.matches("summary") ? node.querySelector("summary") : null))?.focus({ preventScroll: true });
     if (people.length) node.querySelector("#viewers")?.replaceChildren(...people);
     labelControls(node);
   }
