@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests import cast as people
 from tests.workspace import scene
@@ -33,6 +33,14 @@ def three_tickets(crew: people.Cast) -> list[Ticket]:
 
 def composer(page: Page) -> Any:
     return page.locator("#composer-text")
+
+
+def at_rest(crew: people.Cast, screen: Callable[..., Page], ticket: Ticket) -> Page:
+    """One looks at it, can write, and all that comes ahead has come."""
+    page = screen(crew.agent, f"/tickets/{ticket.pk}/")
+    expect(composer(page)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    return page
 
 
 def until(page: Page, holds: Callable[[], Any]) -> None:

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.axe import found_in_both
-from tests.browser.desk import composer, leaves, says, stopped_on_the_way, three_tickets, until
+from tests.browser.desk import at_rest, composer, leaves, says, stopped_on_the_way, three_tickets, until
 from tests.conftest import comes_to
 from tickets import promises
 from tickets.models import Promise, Ticket
 from tickets.models.event import by_agent
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.csp_report]  # axe adds a style element of its own
-
-
-def at_rest(crew: Any, screen: Any, ticket: Ticket) -> Page:
-    page: Page = screen(crew.agent, f"/tickets/{ticket.pk}/")
-    expect(composer(page)).to_be_visible()
-    page.wait_for_load_state("networkidle")
-    return page
 
 
 def test_it_is_promised_by_keys_the_customer_is_told_and_it_is_kept(crew, screen):

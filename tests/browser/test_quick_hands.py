@@ -9,7 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
 from agents.models import Agent
-from tests.browser.desk import composer, leaves, says, stopped_on_the_way, three_tickets, until
+from tests.browser.desk import at_rest, composer, leaves, says, stopped_on_the_way, three_tickets, until
 from tests.conftest import comes_to
 from tests.workspace import scene
 from tickets import actions, live
@@ -18,10 +18,8 @@ from tickets.models.event import by_agent
 
 
 def opened(crew: Any, screen: Any, ticket: Ticket) -> Page:
-    page: Page = screen(crew.agent, f"/tickets/{ticket.pk}/")
-    expect(composer(page)).to_be_visible()
+    page = at_rest(crew, screen, ticket)
     expect(page.locator(".row")).to_have_count(3)
-    page.wait_for_load_state("networkidle")
     return page
 
 

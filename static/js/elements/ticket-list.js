@@ -314,13 +314,12 @@ class TicketList extends HTMLElement {
       one.isDone &&= isDone;
       if (one.deeds) return;
       this.#foreseen.delete(id);
-      if (!one.isDone) this.#putBack(id, one);
+      if (!one.isDone && !one.isTold) this.#putBack(id, one);
     };
   }
 
-  #putBack(id, { row, before, isTold }) {
+  #putBack(id, { row, before }) {
     const known = this.row(id);
-    if (isTold) return;
     if (known && (known !== row || row.dataset.updated !== before.dataset.updated)) return; // the server has told it anew
     if (!known) markClosed(row);
     this.#change(row, before);
