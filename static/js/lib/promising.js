@@ -8,8 +8,8 @@ const dialog = document.getElementById("promise");
 dialog.addEventListener("close", () => fields().replaceWith(Object.assign(document.createElement("div"), { id: fields().id }))); // of this ticket
 dialog.addEventListener("htmx:beforeSwap", ({ detail }) => { if (detail.target === fields() && !dialog.open) detail.shouldSwap = false; });
 
-document.body.addEventListener("htmx:afterSettle", ({ detail: { elt } }) => { // the button that was pressed has gone
-  if (elt.matches("[data-section=promises]") && document.activeElement === document.body) elt.querySelector("summary").focus({ preventScroll: true });
+document.body.addEventListener("promise:done", () => { // the button that was pressed goes; what has an id keeps the focus through each swap
+  document.activeElement.closest("[data-section=promises]")?.querySelector("summary").focus({ preventScroll: true });
 });
 
 function fields() {
